@@ -1,0 +1,1 @@
+"""notify and its peers side by side: python -m benchmarks."""

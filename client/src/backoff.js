@@ -1,0 +1,31 @@
+/**
+ * How long to wait before the next try: full jitter, drawn after the cap, so
+ * that ten thousand clients of a restarted server do not come back in step.
+ */
+export class Backoff {
+  #tries = 0;
+
+  /**
+   * @param {object} [options]
+   * @param {number} [options.least]   ms
+   * @param {number} [options.most]    ms
+   * @param {() => number} [options.random]
+   */
+  constructor({ least = 500, most = 20_000, random = Math.random } = {}) {
+    this.least = least;
+    this.most = most;
+    this.random = random;
+  }
+
+  /** The next wait in ms: anywhere between the least and a ceiling that doubles. */
+  next() {
+    const ceiling = Math.min(this.most, this.least * 4 * 2 ** this.#tries);
+    this.#tries += 1;
+    return this.least + this.random() * (ceiling - this.least);
+  }
+
+  /** Call when things went well for a while. */
+  reset() {
+    this.#tries = 0;
+  }
+}

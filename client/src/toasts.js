@@ -1,0 +1,229 @@
+/**
+ * Which toasts are open, which of them are on screen, and how long they stay.
+ * Knows no DOM: it is told when the reader is near, and says what changed.
+ *
+ * Events: `change`, `close` ({notification, reason}).
+ *
+ * @import { Notification } from "./protocol.js"
+ *
+ * @typedef {object} Toast
+ * @property {Notification} notification
+ * @property {number} left       ms of reading time left; Infinity: until dismissed
+ * @property {boolean} visible   on screen, or behind "N more"
+ * @property {boolean} announced
+ * @property {boolean} quiet     was on screen before this page: no animation
+ *
+ * @typedef {"timeout" | "user" | "elsewhere"} Reason
+ */
+
+/** Reading time by level, in ms. Errors stay until dismissed. @type {Record<string, number>} */
+const BASE = { debug: 8_000, info: 8_000, success: 8_000, warning: 12_000 };
+
+/** Nobody reads a toast in less. */
+const FLOOR = 6_000;
+
+/** Who comes back to a toast that was about to go still sees it for this long. */
+const RESUME = 1_500;
+
+/**
+ * How long a notification stays on screen, in ms.
+ * @param {Pick<Notification, "level" | "title" | "message" | "actions">} notification
+ */
+export function duration({ level, title, message, actions }) {
+  if (actions.length > 0 || !Object.hasOwn(BASE, level)) return Infinity;
+  const words = `${title} ${message}`.trim().split(/\s+/).length;
+  return Math.max(FLOOR, BASE[level], 5_000 + Math.ceil(words / 20) * 1_000);
+}
+
+export class Toasts extends EventTarget {
+  /** @type {Map<number, Toast>} */
+  #open = new Map();
+  /** @type {Set<string>} */
+  #pauses = new Set();
+  /** @type {Set<number>} */
+  #held = new Set();
+  #expanded = false;
+  /** Up to when the reading time is accounted for. */
+  #settled = 0;
+  /** @type {any} */
+  #timer;
+
+  /** @param {{limit: () => number}} options  how many fit on screen */
+  constructor({ limit }) {
+    super();
+    this.limit = limit;
+  }
+
+  get size() {
+    return this.#open.size;
+  }
+
+  /** All open toasts, newest first. */
+  all() {
+    return [...this.#open.values()].sort((a, b) => b.notification.arrived - a.notification.arrived || b.notification.id - a.notification.id);
+  }
+
+  visible() {
+    return this.all().filter((toast) => toast.visible);
+  }
+
+  /** @param {number} id */
+  has(id) {
+    return this.#open.has(id);
+  }
+
+  /**
+   * Open a toast, or give the open one its new content and its full time.
+   * @param {Notification} notification
+   */
+  show(notification) {
+    const visible = this.#open.get(notification.id)?.visible ?? false;
+    this.#settle();
+    this.#open.set(notification.id, { notification, left: duration(notification), visible, announced: false, quiet: false });
+    this.#arrange();
+  }
+
+  /**
+   * Open toasts as a page before this one left them.
+   * @param {Toast[]} toasts
+   */
+  restore(toasts) {
+    this.#settle();
+    this.#open = new Map(toasts.map((toast) => [toast.notification.id, { ...toast, quiet: true }]));
+    this.#arrange();
+  }
+
+  /**
+   * The row changed, not its content: the time goes on.
+   * @param {Notification} notification
+   */
+  update(notification) {
+    const toast = this.#open.get(notification.id);
+    if (!toast) return;
+    this.#settle();
+    toast.notification = notification;
+    this.#arrange();
+  }
+
+  /**
+   * @param {number} id
+   * @param {Reason} reason
+   */
+  close(id, reason) {
+    this.#settle();
+    this.#close([id], reason);
+    this.#arrange();
+  }
+
+  /**
+   * Stop all clocks while there is a reason to.
+   * @param {string} reason
+   * @param {boolean} [on]
+   */
+  pause(reason, on = true) {
+    if (!on) return this.#resume(reason);
+    this.#settle();
+    this.#pauses.add(reason);
+    this.#schedule();
+  }
+
+  /**
+   * Toasts under the pointer or with the focus are not pushed off the screen.
+   * @param {(number | null)[]} ids
+   */
+  hold(ids) {
+    this.#held = new Set(ids.filter((id) => id !== null));
+  }
+
+  /** Bring those behind "N more" to the screen. */
+  expand() {
+    this.#settle();
+    this.#expanded = true;
+    this.#arrange();
+  }
+
+  /** The number that fits has changed. */
+  refit() {
+    this.#settle();
+    this.#arrange();
+  }
+
+  /** Bring the reading time up to date, for whoever saves it. */
+  settle() {
+    this.#settle();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  /** @param {string} reason */
+  #resume(reason) {
+    this.#settle();
+    const paused = this.#pauses.delete(reason);
+    if (paused && this.#pauses.size === 0) {
+      for (const toast of this.#open.values()) toast.left = Math.max(toast.left, RESUME);
+    }
+    this.#schedule();
+  }
+
+  /** Take the time since the last look off the toasts that were being read. */
+  #settle() {
+    const now = Date.now();
+    if (this.#pauses.size === 0) {
+      for (const toast of this.#open.values()) if (toast.visible) toast.left -= now - this.#settled;
+    }
+    this.#settled = now;
+  }
+
+  #tick() {
+    this.#settle();
+    const over = [...this.#open.values()].filter((toast) => toast.visible && toast.left <= 0);
+    this.#close(over.map((toast) => toast.notification.id), "timeout");
+    this.#arrange();
+  }
+
+  /**
+   * @param {number[]} ids
+   * @param {Reason} reason
+   */
+  #close(ids, reason) {
+    for (const id of ids) {
+      const toast = this.#open.get(id);
+      if (!toast) continue;
+      this.#open.delete(id);
+      this.#held.delete(id);
+      this.dispatchEvent(new CustomEvent("close", { detail: { notification: toast.notification, reason } }));
+    }
+  }
+
+  /**
+   * Choose what is on screen: what the reader is at, the errors, then the
+   * newest. One more than fit at the most, because news is never hidden behind
+   * errors that nobody has closed.
+   */
+  #arrange() {
+    const limit = this.limit();
+    if (this.#open.size <= limit) this.#expanded = false;
+    const toasts = this.all();
+    const shown = toasts.filter((toast) => toast.visible);
+    const errors = shown.filter(({ notification }) => notification.level === "error").slice(0, limit);
+    const stays = shown.filter((toast) => errors.includes(toast) || this.#held.has(toast.notification.id));
+    let room = this.#expanded ? Infinity : limit - stays.length;
+    for (const [age, toast] of toasts.entries()) {
+      if (stays.includes(toast)) continue;
+      toast.visible = room > 0 || age === 0;
+      room -= 1;
+    }
+    this.dispatchEvent(new Event("change"));
+    this.#schedule();
+  }
+
+  /** One timer, for the toast that goes next. */
+  #schedule() {
+    clearTimeout(this.#timer);
+    if (this.#pauses.size > 0) return;
+    const next = Math.min(...this.visible().map((toast) => toast.left));
+    if (next < Infinity) this.#timer = setTimeout(() => this.#tick(), Math.max(0, next));
+  }
+}

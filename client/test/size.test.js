@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { bundle } from "../build.js";
+
+const FILES = ["notify.js", "notify.js.map", "notify.css"];
+
+/** @param {import("node:test").TestContext} t */
+async function built(t) {
+  const folder = await mkdtemp(join(tmpdir(), "notify-client-"));
+  t.after(() => rm(folder, { recursive: true }));
+  await bundle(folder);
+  return Promise.all(FILES.map((name) => readFile(join(folder, name), "utf8")));
+}
+
+test("the script and the styles stay small", async (t) => {
+  const [script, , style] = await built(t);
+  const limits = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8")).maxGzipBytes;
+  for (const [name, text] of Object.entries({ "notify.js": script, "notify.css": style })) {
+    const size = gzipSync(text, { level: 9 }).length;
+    assert.ok(size <= limits[name], `${name}: ${size} bytes gzipped, ${limits[name]} allowed`);
+  }
+});
+
+test("what is committed is what the sources build, the same bytes wherever they go", async (t) => {
+  const committed = await Promise.all(FILES.map((name) => readFile(new URL(`../../notify/static/notify/${name}`, import.meta.url), "utf8")));
+  for (const [index, text] of (await built(t)).entries()) {
+    assert.ok(text === committed[index], `${FILES[index]} is out of date: npm run build`);
+  }
+});
+
+test("the source map is named relatively and names no machine", async (t) => {
+  const [script, map, style] = await built(t);
+  assert.match(script, /\n\/\/# sourceMappingURL=notify\.js\.map\n$/);
+  assert.ok(JSON.parse(map).sources.every((/** @type {string} */ source) => /^src\/[\w./-]+\.js$/.test(source)));
+  assert.doesNotMatch(style, /sourceMappingURL/);
+});
+
+test("no markup in strings and no styles in scripts: strict policies hold", async (t) => {
+  const [script] = await built(t);
+  assert.doesNotMatch(script, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|cssText|\.style\b/);
+});

@@ -1,0 +1,71 @@
+"""
+Notify users in every tab they have open.
+
+    notify.send(user, "Your export is ready", url="/exports/7/", level="success")
+    notify.send_many(team.members.all(), "Deploy finished")
+    notify.success(request, "Saved")
+    await notify.asend(user, "Ping")
+
+Reading and marking: notify.inbox. Settings: notify.conf. In tests: notify.testing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0.dev0"
+
+if TYPE_CHECKING:
+    from notify import inbox
+    from notify.api import (
+        adebug,
+        aerror,
+        ainfo,
+        asend,
+        asend_many,
+        asuccess,
+        awarning,
+        debug,
+        error,
+        info,
+        send,
+        send_many,
+        success,
+        warning,
+    )
+    from notify.letters import Action
+
+__all__ = [
+    "Action",
+    "adebug",
+    "aerror",
+    "ainfo",
+    "asend",
+    "asend_many",
+    "asuccess",
+    "awarning",
+    "debug",
+    "error",
+    "inbox",
+    "info",
+    "send",
+    "send_many",
+    "success",
+    "warning",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import when asked: Django imports this package before its models can be."""
+    if name == "inbox":
+        return import_module("notify.inbox")
+    if name == "Action":
+        return import_module("notify.letters").Action
+    if name in __all__:
+        return getattr(import_module("notify.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

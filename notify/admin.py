@@ -1,0 +1,99 @@
+"""Notifications in the admin: to search and to read. What was sent is not edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from notify import outbox
+from notify.models import Mailbox, Notification, database
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        # By itself no row is deleted, as it would stay on the screens. With its user it is: the
+        # page that deletes a user asks here too, and a plain False would forbid it.
+        match = request.resolver_match
+        ours = f"{self.opts.app_label}_{self.opts.model_name}_"
+        elsewhere = match is not None and not (match.url_name or "").startswith(ours)
+        return elsewhere and super().has_delete_permission(request, obj)
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("waiting", _("waiting")),
+            ("unseen", _("unseen")),
+            ("unread", _("unread")),
+            ("archived", _("archived")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen: dict[str, dict[str, Any]] = {
+            "waiting": {"position": None},
+            "unseen": {"position__isnull": False, "seen_at": None, "archived_at": None},
+            "unread": {"position__isnull": False, "read_at": None, "archived_at": None},
+            "archived": {"archived_at__isnull": False},
+        }
+        return queryset.filter(**chosen.get(self.value() or "", {}))
+
+
+@admin.register(Notification)
+class NotificationAdmin(ReadOnly):
+    list_display = ("__str__", "recipient", "level", "state", "count", "created_at")
+    list_filter = (StateFilter, "level", "category")
+    list_select_related = ("recipient",)
+    ordering = ("-pk",)
+    show_full_result_count = False
+    actions = ("publish",)
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        name = get_user_model().USERNAME_FIELD
+        return ["title", "message", "=collapse_key", f"=recipient__{name}"]
+
+    @admin.display(description=_("state"))
+    def state(self, notification: Notification) -> Any:
+        if notification.position is None:
+            return _("waiting")
+        if notification.archived_at:
+            return _("archived")
+        if notification.read_at:
+            return _("read")
+        return _("seen") if notification.seen_at else _("unseen")
+
+    @admin.action(description=_("Publish what waits for these recipients"), permissions=["view"])
+    def publish(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
+        waiting = queryset.filter(position=None).order_by()
+        recipients = set(waiting.values_list("recipient", flat=True))
+        outbox.publish_after_commit(recipients, database())
+        text = ngettext(
+            "Published for %d recipient.", "Published for %d recipients.", len(recipients)
+        )
+        self.message_user(
+            request, text % len(recipients), messages.SUCCESS if recipients else messages.INFO
+        )
+
+
+@admin.register(Mailbox)
+class MailboxAdmin(ReadOnly):
+    list_display = ("user", "head", "unseen", "unread", "due")
+    list_select_related = ("user",)
+    show_full_result_count = False
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [f"=user__{get_user_model().USERNAME_FIELD}"]

@@ -1,0 +1,159 @@
+"""
+Who is behind a connection: a read-only look-up of session and user.
+
+Channels' own ``get_user`` deletes the session when SECRET_KEY was rotated, as it does not know
+SECRET_KEY_FALLBACKS. Here nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+    load_backend,
+)
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ValidationError
+from django.db import router
+from django.http import HttpRequest, parse_cookie
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from notify import doorbell
+from notify.models import database
+from notify.origin import header
+from notify.transactions import batches
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """
+    A signed-in user at one end of a connection.
+
+    Attributes:
+        session: key of the session; empty where a middleware found the user without one.
+        proof: the session's hash of the password, which a new password makes void.
+    """
+
+    user: Any
+    session: str = ""
+    backend: str = ""
+    proof: str = ""
+
+
+def sign_in(scope: Mapping[str, Any]) -> Visitor | None:
+    """
+    The user of an ASGI scope; nobody is None.
+
+    A user that a middleware around notify has put into the scope is taken as it is, if active.
+    """
+    user = scope.get("user")
+    if user is not None and user.is_authenticated:
+        session = scope.get("session")
+        key = getattr(session, "session_key", None) or ""
+        proof = session.get(HASH_SESSION_KEY, "") if key and session is not None else ""
+        backend = session.get(BACKEND_SESSION_KEY, "") if key and session is not None else ""
+        if backend not in settings.AUTHENTICATION_BACKENDS:
+            backend = ""
+        visitor = Visitor(user.pk, key, backend, proof)
+        return visitor if _may_enter(user, visitor) else None
+    cookies = parse_cookie(header(scope, b"cookie"))
+    return look_up(cookies.get(settings.SESSION_COOKIE_NAME, ""))
+
+
+def look_up(session_key: str) -> Visitor | None:
+    """The user signed in to a session, as ``django.contrib.auth.get_user`` finds it."""
+    if not session_key:
+        return None
+    session = _store()(session_key)
+    try:
+        key = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
+        path = session[BACKEND_SESSION_KEY]
+    except (KeyError, ValidationError):
+        return None
+    if path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user = load_backend(path).get_user(key)
+    proof = session.get(HASH_SESSION_KEY, "")
+    if user is None or not _proves(user, proof):
+        return None
+    return Visitor(user.pk, session_key, path, proof)
+
+
+def still_signed_in(visitors: Collection[Visitor]) -> set[Visitor]:
+    """
+    Those whose session lives and whose user is active and has the same password.
+
+    Two queries for all of them, where sessions are kept in the database.
+    """
+    sessions = _alive({visitor.session for visitor in visitors if visitor.session})
+    users: dict[Any, Any] = {}
+    for batch in batches(list({visitor.user for visitor in visitors})):
+        chosen = get_user_model()._base_manager.using(database()).filter(pk__in=batch)
+        users.update((user.pk, user) for user in chosen)
+    return {
+        visitor
+        for visitor in visitors
+        if (not visitor.session or visitor.session in sessions)
+        and visitor.user in users
+        and _may_enter(users[visitor.user], visitor)
+    }
+
+
+def _alive(keys: Collection[str]) -> set[str]:
+    store = _store()
+    if not hasattr(store, "get_model_class"):  # cache, file or cookie: no query to save
+        return {key for key in keys if store(key).load()}
+    model = store.get_model_class()
+    primary = model.objects.using(router.db_for_write(model))
+    sessions = primary.filter(expire_date__gt=timezone.now())
+    alive: set[str] = set()
+    for batch in batches(list(keys)):
+        alive.update(sessions.filter(session_key__in=batch).values_list("session_key", flat=True))
+    return alive
+
+
+def _may_enter(user: Any, visitor: Visitor) -> bool:
+    backend = load_backend(visitor.backend) if visitor.backend else None
+    may = getattr(backend, "user_can_authenticate", lambda user: getattr(user, "is_active", True))
+    return may(user) and (not visitor.proof or _proves(user, visitor.proof))
+
+
+def _proves(user: Any, proof: str) -> bool:
+    """Whether the session was made with the user's present password, under any key still valid."""
+    if not hasattr(user, "get_session_auth_hash"):
+        return True
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return bool(proof) and any(constant_time_compare(proof, known) for known in hashes)
+
+
+def _store() -> type[SessionBase]:
+    """The project's session store, reading only: some replace a session that they cannot load."""
+
+    def nothing(self: SessionBase, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    # By the same name, which is the salt of the session's signature.
+    return type(store.__name__, (store,), {"create": nothing, "delete": nothing, "save": nothing})
+
+
+def fingerprint(session_key: str) -> str:
+    """What may travel over a channel layer in place of a session's key."""
+    return hashlib.sha256(f"notify {session_key}".encode()).hexdigest()
+
+
+def on_logout(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
+    """End the connections of a session that is being left (receiver of ``user_logged_out``)."""
+    key = getattr(getattr(request, "session", None), "session_key", None)
+    if user is not None and key:
+        doorbell.kick(user.pk, fingerprint(key))

@@ -1,0 +1,47 @@
+"""What a client may ask for: one executor, for the socket and for POST."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import Error
+
+from notify import marks, protocol
+from notify.exceptions import ProtocolError
+from notify.protocol import MarkCommand
+
+logger = logging.getLogger("notify")
+
+
+def execute(recipient: Any, command: MarkCommand) -> dict[str, Any]:
+    """Do what a signed-in client asks of its own notifications; returns the answer."""
+    try:
+        cursor = marks.mark(recipient, command.mark, command.pairs, upto=command.upto)
+    except Error:
+        logger.exception("notify could not execute a command.")
+        return unavailable(command.ref)
+    return protocol.ack(command.ref, cursor)
+
+
+def unavailable(ref: int | None) -> dict[str, Any]:
+    """The answer when the database fails, on every transport."""
+    return protocol.error(ref, "unavailable", "Try again later.")
+
+
+def answer(recipient: Any, text: str | bytes) -> tuple[dict[str, Any], int]:
+    """
+    Read and execute the command of an HTTP client.
+
+    Returns the document to answer with, and the HTTP status.
+    """
+    try:
+        command = protocol.parse_command(text)
+        if not isinstance(command, MarkCommand):
+            raise ProtocolError("Over HTTP only marks are commands; read with GET changes/.")
+    except ProtocolError as problem:
+        # What was refused for its length is not parsed after all.
+        ref = protocol.reference_of(text) if len(text) <= protocol.MAX_COMMAND_BYTES else None
+        return protocol.error(ref, problem.code, str(problem)), 400
+    done = execute(recipient, command)
+    return done, 503 if done["type"] == "error" else 200

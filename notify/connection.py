@@ -1,0 +1,216 @@
+"""
+One tab's end: its queue, its cursor, and what happens when it is slow.
+
+A slow connection never delays another. Its queue is bounded; on overflow it is emptied and the
+connection is *behind*: once it takes frames again it is served from the rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from notify import protocol
+from notify.auth import Visitor
+from notify.conf import conf
+from notify.protocol import Changes, CloseCode, Cursor, Verdict, judge
+
+MAX_REPLIES = 100  # answers that wait for a client which asks and does not read
+
+
+class Connection:
+    """
+    Args:
+        visitor: who is signed in at the other end.
+        send: writes one text frame; it may suspend for as long as the client takes.
+        close: closes the transport with a code.
+        fell_behind: called when the queue is empty and frames were left out.
+    """
+
+    def __init__(
+        self,
+        visitor: Visitor,
+        send: Callable[[str], Awaitable[None]],
+        close: Callable[[int], Awaitable[None]],
+        fell_behind: Callable[[Connection], None],
+    ) -> None:
+        self.visitor = visitor
+        self.cursor: Cursor | None = None  # of the last document queued
+        self.sent: Cursor | None = None  # below it an overflow loses nothing
+        self.is_open = True
+        self.is_behind = False
+        self.catching_up: asyncio.Task[None] | None = None
+        self._send = send
+        self._close = close
+        self._fell_behind = fell_behind
+        self._held: list[tuple[Changes, str]] | None = []  # what comes before the welcome
+        self._queue: deque[tuple[str, Cursor | None]] = deque()
+        self._size = 0
+        self._replies: deque[str] = deque()
+        self._drain: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._last_sent = self._loop.time()
+        self._ping: str | None = None  # a ping that waits to be sent
+        self._pinged: float | None = None  # since when a ping is not answered
+        self._ref = 0  # of the last ping; who has not read it cannot guess it
+        self._unanswered = 0  # characters sent since the last ping that was answered
+        self._since_ping = 0
+
+    # -- What comes in ---------------------------------------------------------------------------
+
+    def welcome(self, changes: Changes) -> None:
+        """Begin: the client knows this much, and what was held follows by the rule."""
+        held, self._held = self._held or [], None
+        self.cursor = self.sent = changes.cursor
+        self._last_sent = self._loop.time()
+        # The first frame, whatever the client has asked meanwhile; and no overflow may lose it.
+        self._replies.appendleft(protocol.welcome(changes, conf.HEARTBEAT))
+        self._wake()
+        for document, text in held:
+            self.offer(document, text)
+
+    def offer(self, changes: Changes, text: str) -> None:
+        """Take a document of the room, encoded once for all its connections."""
+        if self._held is not None:
+            self._held.append((changes, text))
+            if len(self._held) > conf.QUEUE_MAX_FRAMES:
+                self._held.clear()  # the gap is seen when the next document is judged
+            return
+        verdict = judge(self.cursor, changes.since, changes.cursor, reset=changes.reset)
+        if verdict is Verdict.APPLY:
+            self.cursor = changes.cursor
+            self._enqueue(text, changes.cursor)
+        elif verdict is Verdict.READ:
+            self.read_again()
+
+    def reply(self, text: str) -> None:
+        """Answer a command. Answers are kept apart: an overflow does not lose them."""
+        if len(self._replies) >= MAX_REPLIES:
+            self.close(CloseCode.TOO_SLOW)
+            return
+        self._replies.append(text)
+        self._wake()
+
+    def answered(self, ref: int | None) -> None:
+        """The client has answered our ping, and so has taken all that was sent before it."""
+        if self._pinged is None or ref != self._ref:
+            return  # a client that reads nothing could say pong all day
+        self._pinged = None
+        self._unanswered = self._since_ping
+        self._wake()
+
+    def rewind(self, since: Cursor | None) -> None:
+        """The client says what it knows, and asks for the rest."""
+        if self._held is None:
+            self._empty()
+            self.cursor = self.sent = since
+            self.read_again()
+
+    def read_again(self) -> None:
+        """Serve it from the rows, once what is queued has been taken."""
+        self.is_behind = True
+        self._wake()
+
+    def beat(self, now: float) -> None:
+        """Ping a quiet connection; end one that has not answered for long, or takes nothing."""
+        if self._held is not None:
+            return  # the welcome comes first
+        if self._pinged is not None and now - self._pinged > conf.STALL_TIMEOUT:
+            self.close(CloseCode.TOO_SLOW)
+        elif now - self._last_sent >= conf.HEARTBEAT:
+            self._send_ping()
+
+    # -- What goes out ---------------------------------------------------------------------------
+
+    def _enqueue(self, text: str, cursor: Cursor | None) -> None:
+        full = (
+            len(self._queue) >= conf.QUEUE_MAX_FRAMES
+            or self._size + len(text) > conf.QUEUE_MAX_BYTES
+        )
+        if full and self._queue:
+            self._empty()
+            self.cursor = self.sent
+            self.read_again()
+            return
+        self._queue.append((text, cursor))
+        self._size += len(text)
+        self._wake()
+
+    def _empty(self) -> None:
+        self._queue.clear()
+        self._size = 0
+
+    def _wake(self) -> None:
+        if self._held is None and self.is_open and (self._drain is None or self._drain.done()):
+            self._drain = self._loop.create_task(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self.is_open:
+                if self._ping is not None:
+                    text, self._ping = self._ping, None
+                    await self._put(text)
+                elif self._is_held_back():
+                    return
+                elif self._replies:
+                    await self._put(self._replies.popleft())
+                elif self._queue:
+                    text, cursor = self._queue.popleft()
+                    self._size -= len(text)
+                    # Before the write: one that is cut short is a lost connection anyway.
+                    self.sent = cursor
+                    await self._put(text)
+                elif self.is_behind:
+                    self.is_behind = False
+                    self._fell_behind(self)
+                    return
+                else:
+                    return
+        except Exception:  # the transport is gone; its consumer ends and cleans up
+            self.is_open = False
+        finally:
+            self._drain = None
+
+    async def _put(self, text: str) -> None:
+        self._unanswered += len(text)
+        self._since_ping += len(text)
+        await self._send(text)
+        self._last_sent = self._loop.time()
+        if self._unanswered > conf.UNANSWERED_MAX_BYTES // 2:
+            self._send_ping()
+
+    def _is_held_back(self) -> bool:
+        """Some servers (daphne) buffer without bound, so the client says how far it has come."""
+        return self._unanswered > conf.UNANSWERED_MAX_BYTES and self._pinged is not None
+
+    def _send_ping(self) -> None:
+        if self._pinged is None:
+            self._pinged = self._loop.time()
+            self._since_ping = 0
+            self._ref = secrets.randbits(32)
+            self._ping = protocol.ping(self.sent, self._ref)
+            self._wake()
+
+    # -- The end ---------------------------------------------------------------------------------
+
+    def close(self, code: int) -> asyncio.Task[None]:
+        """Say goodbye with a close code, once; the consumer ends when the transport does."""
+        self.is_open = False
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._say_goodbye(code))
+        return self._closing
+
+    async def _say_goodbye(self, code: int) -> None:
+        with suppress(Exception):  # it is gone already
+            await self._close(code)
+
+    def end(self) -> None:
+        """The transport is gone."""
+        self.is_open = False
+        for task in (self._drain, self._closing, self.catching_up):
+            if task is not None:
+                task.cancel()

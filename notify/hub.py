@@ -1,0 +1,267 @@
+"""
+The hub: one for each event loop, between the channel layer and the connections.
+
+It owns one channel and joins the group of each mailbox that has a connection here, so that many
+tabs of a user cost one ring, and one text that is written to all. A *room* (``room.py``) is a
+mailbox's set of local connections; the *station* (``station.py``) is the end of the layer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+from notify import auth, doorbell, inbox
+from notify.conf import conf
+from notify.connection import Connection
+from notify.protocol import Changes, CloseCode, Cursor
+from notify.room import Room
+from notify.station import Station
+from notify.threads import in_executor
+
+logger = logging.getLogger("notify")
+
+MAX_GIVEN = 1000  # sends that wait for a loop that is busy; after more the rooms read
+SHORTEST_BEAT = 1.0  # seconds, whatever NOTIFY_HEARTBEAT says
+GOODBYE_TIMEOUT = 1.0  # seconds that the end of a hub waits for its clients to be told
+
+
+class Hub:
+    """Rooms by recipient, and the loops that keep them right. Made by :meth:`here`."""
+
+    _hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = weakref.WeakKeyDictionary()
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.rooms: dict[str, Room] = {}
+        self.station: Station | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._given: deque[Sequence[tuple[str, Changes]]] = deque(maxlen=MAX_GIVEN)
+        self._has_overflowed = False
+        self._is_called = False
+        self._mark_slots = asyncio.Semaphore(max(1, conf.THREADS - 1))
+
+    @classmethod
+    def here(cls) -> Hub:
+        """
+        The hub of the running event loop; made and started when first asked for.
+
+        By loop, not by process: some servers run several loops in threads of one process.
+        """
+        loop = asyncio.get_running_loop()
+        hub = cls._hubs.get(loop)
+        if hub is None:
+            cls._forget_closed_loops()
+            hub = cls._hubs[loop] = cls()
+            hub._start()
+        return hub
+
+    @classmethod
+    def _forget_closed_loops(cls) -> None:
+        """Those whose loop ended without a word. A hub holds its loop, so no collector takes them."""
+        for loop, hub in tuple(cls._hubs.items()):
+            if loop.is_closed():
+                hub._forget()
+
+    @classmethod
+    async def close_here(cls) -> None:
+        """End the hub of the running event loop, if there is one: its clients come back elsewhere."""
+        hub = cls._hubs.pop(asyncio.get_running_loop(), None)
+        if hub is not None:
+            await hub._stop()
+
+    def _start(self) -> None:
+        from notify import sweep
+
+        doorbell.hubs.add(self)
+        layer = doorbell.layer()
+        if layer is not None:
+            self.station = Station(layer, self.rooms, self.spawn, self._handle)
+            self.spawn(self.station.listen())
+            self.spawn(self.station.watch())
+        self.spawn(sweep.run(self))
+        self.spawn(self._beat())
+
+    async def _stop(self) -> None:
+        doorbell.hubs.discard(self)
+        goodbyes = [connection.close(CloseCode.GOING_AWAY) for connection in self.connections()]
+        if goodbyes:
+            await asyncio.wait(goodbyes, timeout=GOODBYE_TIMEOUT)
+        if self.station is not None:
+            await self.station.leave_all()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run in the background; the hub holds the task, for the loop itself does not."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def connections(self) -> Iterator[Connection]:
+        for room in tuple(self.rooms.values()):
+            yield from tuple(room.connections)
+
+    # -- Rings -----------------------------------------------------------------------------------
+
+    def take(self, rung: Sequence[tuple[str, Changes]]) -> None:
+        """Changes by recipient, from any thread: a publisher in this process hands them over."""
+        if len(self._given) == self._given.maxlen:
+            self._has_overflowed = True
+        self._given.append(rung)
+        if not self._is_called:  # one wake-up for a burst
+            self._is_called = True
+            self._call(self._take_given)
+
+    def _take_given(self) -> None:
+        self._is_called = False  # first: what is given from now on calls again
+        if self._has_overflowed:
+            self._has_overflowed = False
+            self._given.clear()
+            for room in tuple(self.rooms.values()):
+                room.repair()
+        while self._given:
+            self.ring(self._given.popleft())
+
+    def kick(self, recipient: str, session: str) -> None:
+        """Close what a session of this user has opened, from any thread."""
+        self._call(self.close_session, recipient, session)
+
+    def _call(self, function: Any, *args: Any) -> None:
+        try:
+            self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop is closed, and was not told to stop
+            self._forget()
+
+    def _forget(self) -> None:
+        doorbell.hubs.discard(self)
+        self._hubs.pop(self.loop, None)
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        """Take a message of some doorbell; strangers may send to the same groups."""
+        if message.get("from") == doorbell.process() and self in doorbell.hubs:
+            return  # it was given by hand
+        if message["type"] == "notify.ring":
+            self.ring([doorbell.unpack(ring) for ring in message["rings"]])
+        elif message["type"] == "notify.kick":
+            self.close_session(message["recipient"], message["session"])
+
+    def ring(self, rung: Sequence[tuple[str, Changes]]) -> None:
+        for recipient, changes in rung:
+            room = self.rooms.get(recipient)
+            if room is not None:
+                room.offer(changes)
+
+    def close_session(self, recipient: str, session: str) -> None:
+        room = self.rooms.get(recipient)
+        for connection in tuple(room.connections) if room else ():
+            if auth.fingerprint(connection.visitor.session) == session:
+                connection.close(CloseCode.NOT_SIGNED_IN)
+
+    # -- Connections -----------------------------------------------------------------------------
+
+    async def connect(self, connection: Connection, since: Cursor | None) -> None:
+        """
+        Bring a connection into its room: join first, then read, then welcome it.
+
+        What is rung in between is held, by the room or the connection, so nothing falls between.
+        """
+        recipient = connection.visitor.user
+        room = self.rooms.get(str(recipient))
+        if room is None:
+            room = self.rooms[str(recipient)] = Room(recipient, self.spawn)
+        room.connections.add(connection)
+        if self.station is not None and not room.is_joined:
+            await self.station.join_soon(room)
+        asked = room.asked
+        page = await in_executor(inbox.changes, recipient, since)
+        changes = page.changes()
+        if not room.is_made:
+            room.make(changes.cursor, asked)
+        elif changes.cursor is not None and (room.cursor is None or changes.cursor > room.cursor):
+            room.repair()
+        connection.welcome(changes)
+        if not changes.complete:
+            room.repair()
+        if room.is_above(connection.cursor):
+            connection.read_again()
+
+    async def leave(self, connection: Connection) -> None:
+        """Take a connection out; the last one closes the room. Never raises for the layer's sake."""
+        connection.end()
+        name = str(connection.visitor.user)
+        room = self.rooms.get(name)
+        if room is None:
+            return
+        room.connections.discard(connection)
+        if room.connections:
+            return
+        async with room.membership:
+            if room.connections or self.rooms.get(name) is not room:
+                return  # somebody came while another leave or join was under way
+            if self.station is None:
+                del self.rooms[name]
+            else:
+                await self.station.leave(room)
+
+    def catch_up(self, connection: Connection) -> None:
+        """Serve a connection from the rows, from its own cursor to its room's."""
+        if connection.catching_up is not None:
+            connection.is_behind = True  # the running read may have begun too early
+        elif connection.is_open:
+            connection.catching_up = self.spawn(self._catch_up(connection))
+
+    async def _catch_up(self, connection: Connection) -> None:
+        since = connection.cursor
+        try:
+            page = await in_executor(inbox.changes, connection.visitor.user, since)
+        except Exception:
+            logger.exception("notify could not read for a connection that is behind.")
+            connection.close(CloseCode.GOING_AWAY)
+            return
+        finally:
+            connection.catching_up = None
+        changes = page.changes()
+        if changes.reset and since is not None and not _is_below(since, changes.cursor):
+            # A cursor that this mailbox never gave. Only a welcome may lower it.
+            connection.close(CloseCode.GOING_AWAY)
+            return
+        connection.offer(changes, changes.encode())
+        room = self.rooms.get(str(connection.visitor.user))
+        if not changes.complete or connection.is_behind:
+            connection.read_again()
+        elif room is not None and room.is_above(connection.cursor):
+            if connection.cursor == since:
+                room.repair()  # nothing was found, so it is the room that knows too much
+            else:
+                connection.read_again()
+
+    @asynccontextmanager
+    async def marking(self, recipient: Any) -> AsyncIterator[None]:
+        """
+        One mark at a time for each user, and never in the last thread.
+
+        A mark waits for its mailbox's lock, in a thread; so the marks of a few locked mailboxes
+        would keep all others from their welcome.
+        """
+        room = self.rooms.get(str(recipient))
+        async with room.marking if room else nullcontext(), self._mark_slots:
+            yield
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(max(conf.HEARTBEAT / 5, SHORTEST_BEAT))
+            now = self.loop.time()
+            for connection in self.connections():
+                connection.beat(now)
+
+
+def _is_below(one: Cursor, other: Cursor | None) -> bool:
+    return other is not None and one < other

@@ -1,0 +1,40 @@
+"""
+The template tags as functions for Jinja.
+
+    # the function that makes your environment
+    environment.globals.update(notify=notify.jinja.notify, notify_badge=notify.jinja.notify_badge)
+
+    {{ notify_badge(request) }}
+    {{ notify(request) }}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.http import HttpRequest
+from django.template import Context, Engine
+from django.utils.safestring import SafeString
+
+ENGINE = Engine(
+    dirs=[str(Path(__file__).parent / "templates")],
+    libraries={
+        "notify": "notify.templatetags.notify",
+        "static": "django.templatetags.static",
+    },
+)
+
+
+def notify(request: HttpRequest, transports: str = "", position: str = "") -> SafeString:
+    """``{% notify %}``: the script, the style sheet and the root element."""
+    source = "{% load notify %}{% notify transports=transports position=position %}"
+    return _render(source, request=request, transports=transports, position=position)
+
+
+def notify_badge(request: HttpRequest, href: str = "") -> SafeString:
+    """``{% notify_badge %}``: the number of unseen notifications."""
+    return _render("{% load notify %}{% notify_badge href=href %}", request=request, href=href)
+
+
+def _render(source: str, **context: object) -> SafeString:
+    return ENGINE.from_string(source).render(Context(context))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError
+
+import notify
+from notify.exceptions import NotifyError
+from notify.protocol import Level
+
+
+class Command(BaseCommand):
+    help = "Notify a user: manage.py notify_send alice 'Hello' --level success --url /x/"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("user", help="the user's name, as used to sign in, or primary key")
+        parser.add_argument("message")
+        parser.add_argument("--level", default="info", choices=[level.value for level in Level])
+        parser.add_argument("--title", default="")
+        parser.add_argument("--category", default="")
+        parser.add_argument("--url", default="")
+        parser.add_argument(
+            "--key", default="", help="replaces the standing notification of this key"
+        )
+        parser.add_argument("--data", help="JSON")
+        parser.add_argument("--expires", type=float, metavar="SECONDS")
+
+    def handle(self, *args: Any, user: str, message: str, **options: Any) -> None:
+        known = {name: options[name] for name in ("level", "title", "category", "url", "key")}
+        try:
+            if options["data"]:
+                known["data"] = json.loads(options["data"])
+            if options["expires"] is not None:
+                known["expires"] = timedelta(seconds=options["expires"])
+        except (ValueError, OverflowError) as error:
+            raise CommandError(f"--data is JSON, --expires a number of seconds: {error}") from error
+        try:
+            sent = notify.send(self.find(user), message, **known)
+        except NotifyError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Notification {sent.pk} for {sent.recipient}.")
+
+    def find(self, name: str) -> Any:
+        model = get_user_model()
+        users = model._default_manager
+        for field in (model.USERNAME_FIELD, "pk"):
+            try:
+                return users.get(**{field: name})
+            except (model.DoesNotExist, ValidationError, ValueError):
+                continue
+        raise CommandError(
+            f"There is no user {name!r}. Give a {model.USERNAME_FIELD}, or a primary key."
+        )

@@ -1,0 +1,137 @@
+"""
+Where work runs that must not run where it was asked for.
+
+``submit`` hands a coroutine to one background event loop of this process, for the rings of plain
+threads (WSGI, Celery, a shell). ``in_executor`` runs blocking work of the push side in a few
+threads of our own, never in the process-wide one that Django and Channels share. Both are made
+when first needed, and again after a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+
+from notify.conf import conf
+
+MAX_PENDING = 1000  # coroutines; a layer that hangs must not fill the memory of a worker
+FLUSH_SECONDS = 2.0  # that a process which ends waits for its last rings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Background:
+    """An event loop in a daemon thread, and what was handed to it and is not done."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.pending: set[Future[Any]] = set()
+        threading.Thread(target=self.loop.run_forever, name="notify-rings", daemon=True).start()
+
+    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> bool:
+        if len(self.pending) >= MAX_PENDING:
+            coroutine.close()
+            return False
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        self.pending.add(future)
+        future.add_done_callback(self.pending.discard)
+        return True
+
+
+_lock = threading.Lock()
+_background: Background | None = None
+_executor: ThreadPoolExecutor | None = None
+
+
+def submit(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    """Run a coroutine soon, in the background. False: too many wait already, it was dropped."""
+    global _background
+    with _lock:
+        if _background is None:
+            _background = Background()
+        return _background.submit(coroutine)
+
+
+def flush(timeout: float = FLUSH_SECONDS) -> bool:
+    """Wait until what was submitted is done, at most ``timeout`` seconds. Whether it is."""
+    pending = set(_background.pending) if _background else set()
+    return not wait(pending, timeout).not_done
+
+
+async def in_executor(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """
+    Run blocking work (the database) beside the event loop.
+
+    ``NOTIFY_THREADS = 0`` runs it in Django's own thread instead, so that it sees the transaction
+    of a TestCase.
+    """
+    work = partial(function, *args, **kwargs)
+    if not conf.THREADS:
+        return await sync_to_async(work, thread_sensitive=True)()
+    return await asyncio.get_running_loop().run_in_executor(
+        _threads(), _with_fresh_connections, work
+    )
+
+
+def _threads() -> ThreadPoolExecutor:
+    global _executor
+    with _lock:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(conf.THREADS, thread_name_prefix="notify")
+        return _executor
+
+
+def _with_fresh_connections(work: Callable[[], T]) -> T:
+    close_old_connections()
+    try:
+        return work()
+    finally:
+        close_old_connections()
+
+
+def twin(call: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The same call for async code, in the thread where Django's own async twins do their work."""
+
+    @wraps(call)
+    async def awaited(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await sync_to_async(call)(*args, **kwargs)
+
+    awaited.__name__ = awaited.__qualname__ = f"a{call.__name__}"
+    awaited.__doc__ = f":func:`{call.__name__}` for async code."
+    return awaited
+
+
+def is_monkey_patched() -> bool:
+    """
+    Whether gevent or eventlet has replaced threads with greenlets.
+
+    An event loop in a "thread" would then run in the caller's own thread, and the ORM refuses to
+    work there.
+    """
+    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
+    return bool(
+        (gevent and gevent.is_module_patched("threading"))
+        or (eventlet and eventlet.is_monkey_patched("thread"))
+    )
+
+
+def _forget() -> None:
+    """A child has none of its parent's threads."""
+    global _lock, _background, _executor
+    _lock, _background, _executor = threading.Lock(), None, None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+atexit.register(flush)

@@ -1,0 +1,14 @@
+"""Include these under the prefix of your choice: ``path("notify/", include("notify.urls"))``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from notify import views
+
+app_name = "notify"
+urlpatterns = [
+    path("ws/", views.websocket, name="ws"),
+    path("changes/", views.changes, name="changes"),
+    path("commands/", views.command, name="commands"),
+]

@@ -1,0 +1,434 @@
+from __future__ import annotations
+
+import sys
+import types
+from datetime import timedelta
+from importlib import metadata
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf.urls.i18n import i18n_patterns
+from django.core.checks import CheckMessage, Error, Warning, run_checks
+from django.db import connections
+from django.http import HttpRequest, HttpResponse
+from django.urls import clear_url_caches, include, path
+
+from notify import checks
+from notify.asgi import NotifyASGI, notify_asgi
+from notify.conf import Defaults, conf, names
+
+pytestmark = pytest.mark.users
+
+CORE = "channels_redis.core.RedisChannelLayer"
+PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+IN_MEMORY = "channels.layers.InMemoryChannelLayer"
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    raise NotImplementedError
+
+
+urlpatterns = [path("page/", page)]
+
+
+def found(check: Any) -> list[tuple[str, str, str]]:
+    """The id, message and hint of what a check says."""
+    messages: list[CheckMessage] = list(check())
+    return [(str(one.id), one.msg, one.hint or "") for one in messages]
+
+
+@pytest.fixture
+def template(settings, tmp_path):
+    """Makes the one template of some project."""
+    settings.DEBUG = True
+    settings.TEMPLATES = [
+        {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
+    ]
+    return (tmp_path / "base.html").write_text
+
+
+def test_the_project_of_these_tests_is_in_order(settings, template):
+    """Each check is registered, under the tag of the app; here none has anything to say."""
+    template("{% load notify %}{% notify %}")
+    settings.DEBUG = True
+    assert run_checks(tags=["notify"]) == []
+
+
+def test_the_checks_are_registered(settings):
+    settings.DEBUG = False
+    settings.NOTIFY_RETENTON = 1
+    settings.ROOT_URLCONF = __name__
+    said = run_checks(tags=["notify"])
+    assert {one.id for one in said} == {"notify.E001", "notify.W003", "notify.W004"}
+
+
+def test_the_ids_are_used_once():
+    """And each with a hint."""
+    with open(checks.__file__) as file:
+        source = file.read()
+    ids = [f"notify.{kind}00{number}" for kind in "EW" for number in range(1, 10)]
+    used = [one for one in ids if f'"{one}"' in source]
+    errors, warnings = range(1, 5), range(1, 9)
+    assert used == [
+        *(f"notify.E00{number}" for number in errors),
+        *(f"notify.W00{number}" for number in warnings),
+    ]
+    assert all(source.count(f'"{one}"') == 1 for one in used)
+    assert source.count("hint=") == len(used)
+
+
+# -- URLs ----------------------------------------------------------------------------------------
+
+
+def test_missing_urls_are_an_error():
+    assert found(checks.check_urls) == []
+
+
+@pytest.mark.urls(__name__)
+def test_missing_urls_are_an_error_indeed():
+    (message,) = checks.check_urls()
+    assert isinstance(message, Error)
+    assert message.id == "notify.E001"
+    assert message.msg == "The URLs of notify are not included."
+    assert message.hint == 'Add path("notify/", include("notify.urls")) to ROOT_URLCONF.'
+
+
+def translated(*entries: Any) -> types.ModuleType:
+    """A URLconf module."""
+    module = types.ModuleType("some_project_urls")
+    vars(module)["urlpatterns"] = list(entries)
+    return module
+
+
+NOTIFY = path("notify/", include("notify.urls"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "warned"),
+    [
+        ([NOTIFY], False),
+        ([NOTIFY, *i18n_patterns(path("page/", page))], False),
+        (i18n_patterns(NOTIFY), True),
+        (i18n_patterns(path("page/", page), NOTIFY, prefix_default_language=False), True),
+        (i18n_patterns(path("my/", include([NOTIFY]))), True),
+    ],
+    ids=["plain", "beside", "inside", "inside, without a prefix", "deeper"],
+)
+def test_the_path_of_the_websocket_has_no_language(entries, warned, settings, monkeypatch):
+    """A page in another language would ask at an address that is not recognised."""
+    monkeypatch.setitem(sys.modules, "some_project_urls", translated(*entries))
+    settings.ROOT_URLCONF = "some_project_urls"
+    clear_url_caches()
+    said = found(checks.check_languages)
+    assert [name for name, *_ in said] == ["notify.W007"] * warned
+    assert all("i18n_patterns()" in message and "out of" in hint for _, message, hint in said)
+    settings.NOTIFY_TRANSPORTS = ["poll"]
+    assert found(checks.check_languages) == []
+
+
+# -- The template tag ----------------------------------------------------------------------------
+
+
+def test_a_project_whose_templates_lack_the_tag_is_told(template, settings):
+    """The badge alone is not enough; outside DEBUG no template is read."""
+    template("{% load notify %}{% notify_badge %}")
+    ((name, message, hint),) = [said[:3] for said in found(checks.check_template)]
+    assert name == "notify.W008"
+    assert "{% notify %}" in message
+    assert "base template" in hint
+    settings.DEBUG = False
+    assert found(checks.check_template) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{% load notify %}{%notify %}", '{% notify transports="poll" %}', "{{ notify(request) }}"],
+)
+def test_the_tag_is_found_however_it_is_written(template, text):
+    template(text)
+    assert found(checks.check_template) == []
+
+
+# -- ASGI ----------------------------------------------------------------------------------------
+
+
+async def plain(scope: Any, receive: Any, send: Any) -> None:
+    raise NotImplementedError
+
+
+class Around:
+    """Another wrapper, such as that of an error tracker."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+
+@pytest.fixture
+def asgi(settings, monkeypatch):
+    """Makes a module asgi.py of some project from the line in it."""
+    monkeypatch.setattr(NotifyASGI, "made", False)
+
+    def make(application: Any) -> None:
+        class Module(types.ModuleType):
+            @property
+            def application(self) -> Any:
+                return application()
+
+        monkeypatch.setitem(sys.modules, "some_project_asgi", Module("some_project_asgi"))
+        settings.ASGI_APPLICATION = "some_project_asgi.application"
+
+    return make
+
+
+def test_an_application_that_is_wrapped_is_in_order(asgi):
+    asgi(lambda: notify_asgi(plain))
+    assert found(checks.check_asgi) == []
+
+
+def test_one_wrapped_within_another_is_too(asgi):
+    """Also when it is checked again, by which time its module has been imported."""
+    application = Around(notify_asgi(plain))
+    asgi(lambda: application)
+    assert found(checks.check_asgi) == []
+    assert found(checks.check_asgi) == []
+
+
+def test_one_that_is_not_wrapped_polls(asgi):
+    asgi(lambda: plain)
+    ((name, message, hint),) = found(checks.check_asgi)
+    assert name == "notify.W002"
+    assert message == (
+        "ASGI_APPLICATION = 'some_project_asgi.application' does not serve notify's WebSocket,"
+        " so tabs poll."
+    )
+    assert "notify_asgi(get_asgi_application())" in hint
+    assert "NOTIFY_TRANSPORTS = ['poll']" in hint
+
+
+def test_a_router_of_the_project_is_in_order(asgi, monkeypatch):
+    """With notify.routing in it, as its module must have imported that."""
+    from channels.routing import ProtocolTypeRouter
+
+    asgi(lambda: ProtocolTypeRouter({"websocket": plain}))
+    monkeypatch.delitem(sys.modules, "notify.routing", raising=False)
+    assert [name for name, *_ in found(checks.check_asgi)] == ["notify.W002"]
+    monkeypatch.setitem(sys.modules, "notify.routing", types.ModuleType("notify.routing"))
+    assert found(checks.check_asgi) == []
+
+
+def test_an_application_that_cannot_be_imported_is_named(settings):
+    settings.ASGI_APPLICATION = "nowhere.application"
+    ((name, message, hint),) = found(checks.check_asgi)
+    assert name == "notify.W001"
+    assert message.startswith("ASGI_APPLICATION = 'nowhere.application' cannot be imported: ")
+    assert "nowhere" in message.partition(": ")[2]
+    assert "WSGI" in hint
+
+
+def test_who_polls_needs_no_asgi(settings):
+    settings.ASGI_APPLICATION = "nowhere.application"
+    settings.NOTIFY_TRANSPORTS = ["poll"]
+    assert found(checks.check_asgi) == []
+    del settings.NOTIFY_TRANSPORTS
+    settings.ASGI_APPLICATION = None
+    assert found(checks.check_asgi) == []
+
+
+# -- Settings ------------------------------------------------------------------------------------
+
+
+def test_a_misspelt_setting_is_asked_about(settings):
+    settings.NOTIFY_TRANSPORT = ["poll"]
+    ((name, message, hint),) = found(checks.check_settings)
+    assert name == "notify.W003"
+    assert message == "NOTIFY_TRANSPORT is not a setting of notify."
+    assert hint == "Did you mean NOTIFY_TRANSPORTS?"
+
+
+def test_a_setting_like_no_other_is_answered_with_all(settings):
+    settings.NOTIFY_QQQQQQ = 1
+    ((_, _, hint),) = found(checks.check_settings)
+    assert hint.startswith("The settings are NOTIFY_TRANSPORTS, ")
+
+
+def test_settings_that_exist_are_in_order(settings):
+    settings.NOTIFY_PAGE_SIZE = 50
+    settings.NOTIFICATIONS_USE_JSONFIELD = True  # of django-notifications-hq
+    assert found(checks.check_settings) == []
+
+
+@pytest.mark.parametrize("transports", [["sse"], ["websocket", "pol"], [], "poll"])
+def test_transports_are_a_list_of_known_ones(transports, settings):
+    settings.NOTIFY_TRANSPORTS = transports
+    ((name, message, hint),) = found(checks.check_settings)
+    assert name == "notify.E002"
+    assert message == f"NOTIFY_TRANSPORTS = {transports!r} is not a list of transports."
+    assert hint == 'Use "websocket" and "poll", in order of preference: ["websocket", "poll"].'
+
+
+@pytest.mark.parametrize("transports", [["poll"], ("websocket",), ["poll", "websocket"]])
+def test_known_transports_are_in_order(transports, settings):
+    settings.NOTIFY_TRANSPORTS = transports
+    assert found(checks.check_settings) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "kind"),
+    [
+        ("HEARTBEAT", 0, "a number above 0"),
+        ("HEARTBEAT", float("inf"), "a number above 0"),
+        ("SWEEP_INTERVAL", "5s", "a number above 0"),
+        ("SWEEP_INTERVAL", 0, "a number above 0"),
+        ("SWEEP_INTERVAL", timedelta(seconds=5), "a number above 0"),
+        ("POLL_INTERVAL", None, "a number above 0"),
+        ("RECHECK_INTERVAL", True, "a number above 0"),
+        ("STALL_TIMEOUT", -1.0, "a number above 0"),
+        ("COALESCE", -0.1, "a number of 0 or more"),
+        ("PUBLISH_BATCH_SIZE", 0, "a whole number above 0"),
+        ("PAGE_SIZE", 1.5, "a whole number above 0"),
+        ("THREADS", -1, "a whole number of 0 or more"),
+        ("RING_MAX_BYTES", "16K", "a whole number of 0 or more"),
+    ],
+)
+def test_numbers_are_in_range(setting, value, kind, settings):
+    """A heartbeat of nothing would be a loop that never rests."""
+    setattr(settings, f"NOTIFY_{setting}", value)
+    ((name, message, hint),) = found(checks.check_numbers)
+    assert name == "notify.E003"
+    assert message == f"NOTIFY_{setting} = {value!r} is not {kind}."
+    assert hint == f"The default is {getattr(Defaults, setting)!r}."
+
+
+def test_numbers_in_range_are_in_order(settings):
+    """Zero where it means something; whole seconds; no interval, which chooses one."""
+    for setting in ("COALESCE", "THREADS", "RING_MAX_BYTES", "COMMON_RING_FROM"):
+        setattr(settings, f"NOTIFY_{setting}", 0)
+    settings.NOTIFY_HEARTBEAT = 10
+    settings.NOTIFY_SWEEP_INTERVAL = 0.5
+    assert found(checks.check_numbers) == []
+    settings.NOTIFY_SWEEP_INTERVAL = None
+    assert found(checks.check_numbers) == []
+
+
+def test_each_setting_that_is_a_number_is_checked(settings):
+    strange = {name for name in names() if not isinstance(getattr(conf, name[7:]), (str, tuple))}
+    for name in strange:
+        setattr(settings, name, "many")
+    said = {message.partition(" ")[0] for _, message, _ in found(checks.check_numbers)}
+    assert said == strange - {"NOTIFY_LANGUAGE"}
+
+
+# -- The database --------------------------------------------------------------------------------
+
+
+def test_a_database_that_never_commits_cannot_work(monkeypatch):
+    """The connections of the sweep, of readers and of publishing rely on autocommit."""
+    assert found(checks.check_autocommit) == []
+    monkeypatch.setitem(connections["other"].settings_dict, "AUTOCOMMIT", False)
+    assert found(checks.check_autocommit) == []
+    monkeypatch.setitem(connections["default"].settings_dict, "AUTOCOMMIT", False)
+    ((name, message, hint),) = found(checks.check_autocommit)
+    assert name == "notify.E004"
+    assert message.startswith("DATABASES['default']['AUTOCOMMIT'] is False: ")
+    assert "atomic()" in hint
+
+
+# -- The channel layer ---------------------------------------------------------------------------
+
+
+def layer(backend: str, *hosts: Any) -> dict[str, Any]:
+    return {"default": {"BACKEND": backend, "CONFIG": {"hosts": list(hosts)} if hosts else {}}}
+
+
+def test_a_layer_in_memory_is_for_development(settings):
+    settings.CHANNEL_LAYERS = layer(IN_MEMORY)
+    settings.DEBUG = False
+    (message,) = checks.check_layer()
+    assert isinstance(message, Warning)
+    assert message.id == "notify.W004"
+    assert "in memory" in message.msg
+    assert PUBSUB in (message.hint or "")
+    settings.DEBUG = True
+    assert found(checks.check_layer) == []
+
+
+def redis_py(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    def lookup(name: str) -> str:
+        assert name == "redis"
+        if version is None:
+            raise metadata.PackageNotFoundError
+        return version
+
+    monkeypatch.setattr(checks.metadata, "version", lookup)
+
+
+WHOLE = {"address": "redis://cache:6379", "socket_timeout": None, "max_connections": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "missing", "where"),
+    [
+        ([], "socket_timeout and max_connections", "'a host'"),
+        (["redis://:secret@cache:6379/0"], "socket_timeout and max_connections", "redis://cache"),
+        ([("localhost", 6379)], "socket_timeout and max_connections", "('localhost', 6379)"),
+        ([{**WHOLE, "address": "redis://x:secret@cache"}], "", ""),
+        (
+            [{"address": "redis://x:secret@cache", "socket_timeout": None}],
+            "max_connections",
+            "cache",
+        ),
+        ([{"host": "cache", "max_connections": 99}], "socket_timeout", "'cache'"),
+        ([WHOLE, "redis://other"], "socket_timeout and max_connections", "redis://other"),
+    ],
+)
+def test_the_core_layer_with_redis_py_8_needs_two_options(
+    hosts, missing, where, settings, monkeypatch
+):
+    """Each host is looked at; passwords stay secret."""
+    redis_py(monkeypatch, "8.1.0")
+    settings.CHANNEL_LAYERS = layer(CORE, *hosts)
+    said = found(checks.check_layer)
+    assert len(said) == bool(missing)
+    for name, message, hint in said:
+        assert name == "notify.W005"
+        assert f"needs {missing} for" in message
+        assert where in message
+        assert "secret" not in message
+        assert PUBSUB in hint
+        assert "socket_timeout" in hint
+
+
+@pytest.mark.parametrize("version", ["7.0.0", "5.2", None, "unknown"])
+def test_the_core_layer_with_an_older_redis_py_is_in_order(version, settings, monkeypatch):
+    redis_py(monkeypatch, version)
+    settings.CHANNEL_LAYERS = layer(CORE, "redis://cache")
+    assert found(checks.check_layer) == []
+
+
+def test_other_layers_are_in_order(settings, monkeypatch):
+    """None at all, pubsub, and one under an alias that notify does not use."""
+    redis_py(monkeypatch, "8.1.0")
+    settings.CHANNEL_LAYERS = {}
+    assert found(checks.check_layer) == []
+    settings.CHANNEL_LAYERS = layer(PUBSUB, "redis://cache")
+    assert found(checks.check_layer) == []
+    settings.CHANNEL_LAYERS = {**layer(CORE), "toasts": {"BACKEND": PUBSUB}}
+    settings.NOTIFY_CHANNEL_LAYER = "toasts"
+    assert found(checks.check_layer) == []
+    settings.NOTIFY_CHANNEL_LAYER = "default"
+    assert [name for name, *_ in found(checks.check_layer)] == ["notify.W005"]
+
+
+# -- django-nyt ----------------------------------------------------------------------------------
+
+
+def test_django_nyt_must_not_use_channels(settings, monkeypatch):
+    assert found(checks.check_nyt) == []
+    monkeypatch.setattr(apps, "is_installed", lambda name: name == "django_nyt")
+    ((name, message, hint),) = found(checks.check_nyt)
+    assert name == "notify.W006"
+    assert "django-nyt" in message
+    assert hint == "Set NYT_ENABLE_CHANNELS = False."
+    settings.NYT_ENABLE_CHANNELS = False
+    assert found(checks.check_nyt) == []

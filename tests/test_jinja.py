@@ -1,0 +1,45 @@
+"""The tags as functions for Jinja."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.template import Context, Template
+from django.test import RequestFactory
+from django.utils.safestring import SafeString
+
+import notify
+from notify import jinja
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def request_of(rf: RequestFactory):
+    def request_of(user):
+        request = rf.get("/")
+        request.user = user
+        return request
+
+    return request_of
+
+
+def test_both_functions_say_what_the_tags_say(request_of, user):
+    """As safe strings, which Jinja does not escape."""
+    notify.send(user, "Hello")
+    request = request_of(user)
+    tags = Template(
+        "{% load notify %}{% notify transports='poll' position='block-start' %}{% notify_badge '/inbox/' %}"
+    )
+    root = jinja.notify(request, transports="poll", position="block-start")
+    badge = jinja.notify_badge(request, "/inbox/")
+    assert root + badge == tags.render(Context({"request": request}))
+    assert isinstance(root, SafeString)
+    assert isinstance(badge, SafeString)
+    assert "<notify-root" in root
+    assert "<notify-badge" in badge
+
+
+def test_a_visitor_who_is_not_signed_in_gets_nothing(request_of):
+    assert jinja.notify(request_of(AnonymousUser())).strip() == ""
+    assert jinja.notify_badge(request_of(AnonymousUser())).strip() == ""

@@ -1,0 +1,181 @@
+"""The background loop of plain threads, and the push side's executor; both anew after a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import types
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from notify import threads
+from notify.threads import in_executor
+from tests.fakes import PATIENCE, in_thread
+
+
+def exit_code_of_child(check) -> int:
+    """Fork; the child ends with 0 if the check holds there."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if check() else 2
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+def where() -> tuple[int, int]:
+    """The thread and the event loop in which a submitted coroutine runs."""
+    found = []
+
+    async def look() -> None:
+        found.append((threading.get_ident(), id(asyncio.get_running_loop())))
+
+    assert threads.submit(look())
+    assert threads.flush(PATIENCE)
+    return found[0]
+
+
+# -- The background loop -------------------------------------------------------------------------
+
+
+def test_all_threads_share_one_background_loop():
+    """Neither a loop for each thread nor one for each call."""
+    here = where()
+    assert {in_thread(where) for _ in range(5)} == {here}
+    assert here[0] != threading.get_ident()
+
+
+@forks
+def test_a_child_has_a_background_loop_of_its_own():
+    """Its parent's thread does not exist there."""
+    where()
+
+    def works_in_the_child() -> bool:
+        return threads._background is None and where() is not None
+
+    assert exit_code_of_child(works_in_the_child) == 0
+    assert where()
+
+
+@forks
+def test_a_child_forked_while_the_lock_is_held_can_submit():
+    with threads._lock:
+        assert exit_code_of_child(lambda: where() is not None) == 0
+
+
+def test_a_coroutine_that_fails_ends_nothing():
+    async def fail() -> None:
+        raise RuntimeError
+
+    assert threads.submit(fail())
+    assert where()
+
+
+def test_what_waits_is_bounded(monkeypatch):
+    """A layer that hangs must not fill the memory of a worker: what is too much is dropped."""
+    monkeypatch.setattr(threads, "MAX_PENDING", 3)
+    gate = threading.Event()
+
+    async def wait() -> None:
+        while not gate.is_set():
+            await asyncio.sleep(0.001)
+
+    assert [threads.submit(wait()) for _ in range(5)] == [True, True, True, False, False]
+    assert not threads.flush(0.01)
+    gate.set()
+    assert threads.flush(PATIENCE)
+    assert where()
+
+
+def test_flush_has_nothing_to_wait_for_where_nothing_was_submitted(monkeypatch):
+    monkeypatch.setattr(threads, "_background", None)
+    assert threads.flush()
+
+
+# -- The executor --------------------------------------------------------------------------------
+
+
+async def test_the_executor_is_not_the_shared_thread():
+    """A slow synchronous call elsewhere in the process delays no delivery."""
+    gate = threading.Event()
+    blocked = asyncio.ensure_future(asyncio.to_thread(async_to_sync(asyncio.sleep), 0))
+    from asgiref.sync import sync_to_async
+
+    stuck = asyncio.ensure_future(sync_to_async(gate.wait)(PATIENCE))
+    name = await asyncio.wait_for(in_executor(lambda: threading.current_thread().name), PATIENCE)
+    assert name.startswith("notify")
+    gate.set()
+    await asyncio.gather(stuck, blocked)
+
+
+async def test_arguments_results_and_errors_pass_through():
+    assert await in_executor(divmod, 7, 2) == (3, 1)
+    assert await in_executor(int, "ff", base=16) == 255
+    with pytest.raises(ZeroDivisionError):
+        await in_executor(divmod, 1, 0)
+
+
+async def test_several_run_at_once(settings):
+    """NOTIFY_THREADS of them: a barrier of two is passed."""
+    barrier = threading.Barrier(2)
+    await asyncio.gather(*(in_executor(barrier.wait, PATIENCE) for _ in range(2)))
+
+
+async def test_without_threads_of_its_own_it_uses_djangos(settings):
+    """NOTIFY_THREADS = 0, for a TestCase, whose transaction no other thread sees."""
+    from asgiref.sync import sync_to_async
+
+    settings.NOTIFY_THREADS = 0
+    assert await in_executor(threading.get_ident) == await sync_to_async(threading.get_ident)()
+
+
+@forks
+def test_a_child_has_an_executor_of_its_own():
+    async def work() -> int:
+        return await asyncio.wait_for(in_executor(os.getpid), PATIENCE)
+
+    assert asyncio.run(work()) == os.getpid()
+    assert exit_code_of_child(lambda: asyncio.run(work()) == os.getpid()) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_no_database_connection_stays_open(user):
+    """Each call ends with what CONN_MAX_AGE says: nothing is kept for an idle hub."""
+    from django.db import connection
+
+    from notify import inbox
+
+    def look() -> object:
+        inbox.counts(user)
+        return connection._connections  # of this thread
+
+    held = await in_executor(look)
+    del held
+    assert await in_executor(lambda: connection.connection) is None
+
+
+# -- gevent and eventlet -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "asked"),
+    [
+        ("gevent.monkey", "is_module_patched", "threading"),
+        ("eventlet.patcher", "is_monkey_patched", "thread"),
+    ],
+)
+@pytest.mark.parametrize("patched", [True, False])
+def test_greenlets_are_noticed(monkeypatch, module, function, asked, patched):
+    """Only where threads are patched; that gevent is imported says nothing."""
+    fake = types.ModuleType(module)
+    setattr(fake, function, lambda name: name == asked and patched)
+    monkeypatch.setitem(sys.modules, module, fake)
+    assert threads.is_monkey_patched() is patched

@@ -1,0 +1,1 @@
+"""Custom user models that projects really have; NOTIFY_TEST_USER chooses one."""
