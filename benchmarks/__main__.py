@@ -100,7 +100,7 @@ def arguments() -> argparse.Namespace:
 
 
 def machine() -> str:
-    packages = ["Django", "channels", "channels_redis", "uvicorn", "uvloop", "daphne"]
+    packages = ["Django", "channels", "channels_redis", "uvicorn", "uvloop", "daphne", "orjson"]
     versions = [f"{name} {version_of(name)}" for name in packages]
     place = f"{platform.system()}, {os.cpu_count()} CPUs"
     return f"Python {platform.python_version()}, {', '.join(versions)}; {place}"

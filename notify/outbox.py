@@ -43,6 +43,8 @@ def send(letters: Sequence[tuple[Notification, Sequence[Any]]]) -> dict[Any, Not
     at_once = not in_callers_transaction(connection) and not commits_by_hand(connection)
     try:
         for letter, recipients in letters:
+            if len(recipients) == 1:
+                letter.recipient_id = recipients[0]  # no copy is needed
             for batch in batches(recipients):
                 ready = _record_published(letter, batch, using) if at_once else None
                 if ready is None:
@@ -66,7 +68,7 @@ def send(letters: Sequence[tuple[Notification, Sequence[Any]]]) -> dict[Any, Not
 def _record(letter: Notification, recipients: Sequence[Any], using: str) -> dict[Any, Notification]:
     """Put a copy for each recipient into the outbox; the only statements that may fail the caller."""
     if len(recipients) == 1 or not sql.can_return_rows(using):
-        rows = {pk: _copy(letter, pk) for pk in recipients}
+        rows = {pk: _addressed(letter, pk) for pk in recipients}
         for row in rows.values():
             row.save(using=using, force_insert=True)
         return rows
@@ -87,7 +89,7 @@ def _record_published(
         return None
     try:
         if len(recipients) == 1:
-            return [_send_one(_copy(letter, recipients[0]), using)]
+            return [_send_one(_addressed(letter, recipients[0]), using)]
         return try_again(partial(_send_batch, letter, recipients, using))
     except DatabaseError as error:
         if not sql.is_contention(error):
@@ -123,6 +125,10 @@ def _send_batch(letter: Notification, recipients: Sequence[Any], using: str) -> 
         )
         for recipient, pk, position in rows
     ]
+
+
+def _addressed(letter: Notification, recipient: Any) -> Notification:
+    return letter if letter.recipient_id == recipient else _copy(letter, recipient)
 
 
 def _copy(

@@ -13,11 +13,17 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from notify.exceptions import ProtocolError
+
+try:
+    import orjson
+except ImportError:  # django-notify-live[speed] brings it (ADR 0013)
+    orjson = None  # type: ignore[assignment]
 
 VERSION = 1
 MAX_COMMAND_BYTES = 64 * 1024
@@ -155,9 +161,15 @@ def judge(
 # -- Documents -----------------------------------------------------------------------------------
 
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def dumps(document: Any) -> str:
-    """Encode as the compact JSON of the wire."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    """Encode as the compact JSON of the wire; by orjson where it is installed."""
+    if orjson is not None:
+        with suppress(TypeError):  # an integer of more than 64 bits
+            return orjson.dumps(document).decode()
+    return ENCODER.encode(document)
 
 
 class Counts(NamedTuple):
@@ -167,8 +179,7 @@ class Counts(NamedTuple):
     unread: int
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """
     What changed in one mailbox between two cursors, its rows encoded once.
 

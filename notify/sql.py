@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, OperationalError, connections, models, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notify.models import Mailbox, Notification
 from notify.protocol import Counts, Cursor
@@ -50,10 +51,11 @@ def send_one(notification: Notification, using: str) -> tuple[Cursor, Counts] | 
     Returns the mailbox's cursor and counts afterwards; or nothing, and then nothing was stored,
     as the recipient has no mailbox yet.
     """
-    if connections[using].vendor == "postgresql":
-        row = _send_in_one_statement(notification, using)
+    connection = connections[using]
+    if connection.vendor == "postgresql":
+        row = _send_in_one_statement(notification, connection)
     else:
-        row = _send_in_one_transaction(notification, using)
+        row = _send_in_one_transaction(notification, connection)
     if row is None:
         return None
     notification.pk, epoch, head, unseen, unread = row
@@ -62,47 +64,55 @@ def send_one(notification: Notification, using: str) -> tuple[Cursor, Counts] | 
     return Cursor(epoch, head), Counts(unseen, unread)
 
 
-def _send_in_one_statement(notification: Notification, using: str) -> Any:
-    update, parameters = _advance_mailbox(notification, using)
+def _send_in_one_statement(notification: Notification, connection: BaseDatabaseWrapper) -> Any:
+    update, parameters = _advance_mailbox(notification, connection)
     statement = (
         f"WITH box AS ({update} RETURNING user_id, epoch, head, unseen, unread),"
-        f" sent AS ({_insert(using, 'user_id', 'head')} FROM box RETURNING id)"
+        f" sent AS ({_insert(connection.alias, 'user_id', 'head')} FROM box RETURNING id)"
         f" SELECT id, epoch, head, unseen, unread FROM sent, box"
     )
-    with connections[using].cursor() as cursor:
-        cursor.execute(statement, [*parameters, *_content(notification, using)])
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*parameters, *_content(notification, connection)])
         return cursor.fetchone()
 
 
-def _send_in_one_transaction(notification: Notification, using: str) -> Any:
-    update, parameters = _advance_mailbox(notification, using)
-    recipient = notification.recipient_id
+def _send_in_one_transaction(notification: Notification, connection: BaseDatabaseWrapper) -> Any:
+    update, parameters = _advance_mailbox(notification, connection)
+    key = parameters[-1:]
     mailbox = "epoch, head, unseen, unread"
-    with transaction.atomic(using=using, durable=True), connections[using].cursor() as cursor:
-        if connections[using].vendor == "sqlite":
+    with (
+        transaction.atomic(using=connection.alias, durable=True),
+        connection.cursor() as cursor,
+    ):
+        if connection.vendor == "sqlite":
             cursor.execute(f"{update} RETURNING {mailbox}", parameters)
         else:  # MariaDB returns rows of an INSERT only
             cursor.execute(update, parameters)
             if not cursor.rowcount:  # a mailbox that is made just now would be found, not advanced
                 return None
-            key = [_to_database(recipient, using)]
             cursor.execute(
                 f"SELECT {mailbox} FROM {Mailbox._meta.db_table} WHERE user_id = %s", key
             )
         row = cursor.fetchone()
         if row is None:
             return None
-        ((_, pk, _head),) = insert_published(notification, [recipient], using)
-    return (pk, *row)
+        cursor.execute(
+            f"{_insert(connection.alias, 'user_id', 'head')} FROM {Mailbox._meta.db_table}"
+            " WHERE user_id = %s RETURNING id",
+            [*_content(notification, connection), *key],
+        )
+        return (*cursor.fetchone(), *row)
 
 
-def _advance_mailbox(notification: Notification, using: str) -> tuple[str, list[Any]]:
-    expires = connections[using].ops.adapt_datetimefield_value(notification.expires_at)
+def _advance_mailbox(
+    notification: Notification, connection: BaseDatabaseWrapper
+) -> tuple[str, list[Any]]:
+    expires = connection.ops.adapt_datetimefield_value(notification.expires_at)
     due = ", due = CASE WHEN due < %s THEN due ELSE %s END" if expires else ""
     return (
         f"UPDATE {Mailbox._meta.db_table}"
         f" SET head = head + 1, unseen = unseen + 1, unread = unread + 1{due} WHERE user_id = %s",
-        [*([expires] * 2 if expires else []), _to_database(notification.recipient_id, using)],
+        [*([expires] * 2 if expires else []), _to_database(notification.recipient_id, connection)],
     )
 
 
@@ -131,15 +141,16 @@ def _insert_from(
     recipients: Collection[Any],
     using: str,
 ) -> list[tuple[Any, int, Any]]:
-    quote = connections[using].ops.quote_name
+    connection = connections[using]
+    quote = connection.ops.quote_name
     statement = (
         f"{_insert(using, quote(key), position)} FROM {quote(table)}"
         f" WHERE {quote(key)} IN ({', '.join(['%s'] * len(recipients))})"
         " RETURNING recipient_id, id, position"
     )
-    parameters = [*_content(notification, using), *(_to_database(pk, using) for pk in recipients)]
-    with connections[using].cursor() as cursor:
-        cursor.execute(statement, parameters)
+    keys = [_to_database(pk, connection) for pk in recipients]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*_content(notification, connection), *keys])
         return [(_recipient().to_python(pk), *rest) for pk, *rest in cursor.fetchall()]
 
 
@@ -161,8 +172,7 @@ def _content_fields() -> tuple[models.Field[Any, Any], ...]:
     return tuple(f for f in Notification._meta.concrete_fields if f.name not in given_by_statement)
 
 
-def _content(notification: Notification, using: str) -> list[Any]:
-    connection = connections[using]
+def _content(notification: Notification, connection: BaseDatabaseWrapper) -> list[Any]:
     values = ((field, getattr(notification, field.attname)) for field in _content_fields())
     return [
         # Text and NULL need no adapting, and they are most of it. (A text in JSON needs quotes.)
@@ -178,5 +188,5 @@ def _recipient() -> models.Field[Any, Any]:
     return Notification._meta.get_field("recipient").target_field
 
 
-def _to_database(recipient: Any, using: str) -> Any:
-    return _recipient().get_db_prep_value(recipient, connections[using])
+def _to_database(recipient: Any, connection: BaseDatabaseWrapper) -> Any:
+    return _recipient().get_db_prep_value(recipient, connection)

@@ -9,7 +9,6 @@ import json
 import sys
 import threading
 import types
-from dataclasses import replace
 
 import pytest
 from channels.layers import get_channel_layer
@@ -227,7 +226,7 @@ def test_rings_that_continue_each_other_are_joined(settings):
     ]
     assert whole[0][1].rows.index("message 2") < whole[0][1].rows.index("message 3")
     assert len(join([("1", document(1, 2)), ("1", document(3, 4))])) == 2
-    assert len(join([("1", document(1, 2)), ("1", replace(document(2, 3), rows=None))])) == 2
+    assert len(join([("1", document(1, 2)), ("1", document(2, 3)._replace(rows=None))])) == 2
     settings.NOTIFY_RING_MAX_BYTES = 1000
     assert len(join([("1", document(1, 2, size=600)), ("1", document(2, 3, size=600))])) == 2
 

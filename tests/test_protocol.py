@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -238,12 +239,17 @@ def test_a_reset_swallows_what_came_before_it():
     )
 )
 def test_json_of_the_wire_is_compact_and_exact(value):
-    text = protocol.dumps(value)
-    assert json.loads(text) == value
-    assert text.encode() == json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """The same text by orjson, which takes no integer of more than 64 bits, and without it."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert protocol.orjson is not None
+    assert protocol.dumps(value) == text
+    with mock.patch.object(protocol, "orjson", None):
+        assert protocol.dumps(value) == text
 
 
-def test_not_a_number_is_no_json():
+def test_not_a_number_is_never_written(monkeypatch):
+    assert protocol.dumps(float("nan")) == "null"
+    monkeypatch.setattr(protocol, "orjson", None)
     with pytest.raises(ValueError, match="JSON"):
         protocol.dumps(float("nan"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -46,7 +45,7 @@ class Rows:
             raise ConnectionError("The database is down.")
         start = since.position if since else None
         end = self.head if since is None else min(self.head, since.position + self.page)
-        return Page(replace(document(start, end), head=self.head))
+        return Page(document(start, end)._replace(head=self.head))
 
 
 class Page:
@@ -135,7 +134,7 @@ async def test_a_ring_after_a_gap_makes_a_read_from_the_rooms_cursor(made, liste
 async def test_a_ring_without_a_document_makes_a_read(made, listener, rows):
     """Invariant 10: the ring wakes; its document is only a shortcut."""
     rows.head = 6
-    made.offer(replace(document(5, 6), rows=None))
+    made.offer(document(5, 6)._replace(rows=None))
     await until(lambda: listener.frames)
     assert rows.reads == [at(5)]
     assert '"message 6"' in listener.texts[0]
