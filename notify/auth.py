@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import (
@@ -22,8 +22,11 @@ from django.contrib.auth import (
     load_backend,
 )
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.cached_db import SessionStore as CachedStore
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.core.exceptions import ValidationError
 from django.db import router
+from django.db.models import QuerySet
 from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -74,7 +77,7 @@ def look_up(session_key: str) -> Visitor | None:
     """The user signed in to a session, as ``django.contrib.auth.get_user`` finds it."""
     if not session_key:
         return None
-    session = _store()(session_key)
+    session = _session(session_key)
     try:
         key = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
         path = session[BACKEND_SESSION_KEY]
@@ -82,11 +85,23 @@ def look_up(session_key: str) -> Visitor | None:
         return None
     if path not in settings.AUTHENTICATION_BACKENDS:
         return None
-    user = load_backend(path).get_user(key)
     proof = session.get(HASH_SESSION_KEY, "")
-    if user is None or not _proves(user, proof):
-        return None
-    return Visitor(user.pk, session_key, path, proof)
+    user = load_backend(path).get_user(key)
+    if user is not None and _proves(user, proof):
+        return Visitor(user.pk, session_key, path, proof)
+    # A replica may lag behind a sign-up or a new password, and a refusal is final.
+    visitor = Visitor(key, session_key, path, proof)
+    user = get_user_model()._base_manager.using(database()).filter(pk=key).first()
+    return visitor if user and _proves(user, proof) and _may_enter(user, visitor) else None
+
+
+def _session(key: str) -> Mapping[str, Any]:
+    """What is in a session; where it is kept in the database alone, from the primary."""
+    store = _store()
+    if not issubclass(store, DatabaseStore) or issubclass(store, CachedStore):
+        return cast("Mapping[str, Any]", store(key))
+    found = _sessions(store).filter(session_key=key).first()
+    return store().decode(found.session_data) if found else {}
 
 
 def still_signed_in(visitors: Collection[Visitor]) -> set[Visitor]:
@@ -111,15 +126,20 @@ def still_signed_in(visitors: Collection[Visitor]) -> set[Visitor]:
 
 def _alive(keys: Collection[str]) -> set[str]:
     store = _store()
-    if not hasattr(store, "get_model_class"):  # cache, file or cookie: no query to save
+    if not issubclass(store, DatabaseStore):  # cache, file or cookie: no query to save
         return {key for key in keys if store(key).load()}
-    model = store.get_model_class()
-    primary = model.objects.using(router.db_for_write(model))
-    sessions = primary.filter(expire_date__gt=timezone.now())
     alive: set[str] = set()
     for batch in batches(list(keys)):
-        alive.update(sessions.filter(session_key__in=batch).values_list("session_key", flat=True))
+        found = _sessions(store).filter(session_key__in=batch)
+        alive.update(found.values_list("session_key", flat=True))
     return alive
+
+
+def _sessions(store: type[DatabaseStore]) -> QuerySet[Any]:
+    """The sessions that have not expired; on the primary, as a replica may lag behind a login."""
+    model = store.get_model_class()
+    primary = model._base_manager.using(router.db_for_write(model))
+    return primary.filter(expire_date__gt=timezone.now())
 
 
 def _may_enter(user: Any, visitor: Visitor) -> bool:

@@ -242,6 +242,28 @@ def test_the_sessions_are_looked_up_on_the_primary(user, browser, settings):
     assert still_signed_in([visitor]) == {visitor}
 
 
+@pytest.mark.django_db(databases=["default", "other"])
+def test_a_replica_that_lags_refuses_nobody(user, browser, settings):
+    """Neither who has just signed up, nor who has just changed the password."""
+    settings.DATABASE_ROUTERS = ["tests.test_auth.LaggingReplica"]
+    visitor = look_up(cookie_of(browser))
+    assert visitor is not None
+    assert visitor.user == user.pk
+    user.is_active = False
+    user.save()
+    assert look_up(cookie_of(browser)) is None
+
+
+class LaggingReplica:
+    """Reads go to a database that knows nothing yet."""
+
+    def db_for_read(self, model, **hints):
+        return "other"
+
+    def db_for_write(self, model, **hints):
+        return "default"
+
+
 class Replica:
     """Reads go to a database that is not there."""
 
