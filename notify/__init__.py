@@ -5,6 +5,7 @@ Notify users in every tab they have open.
     notify.send_many(team.members.all(), "Deploy finished")
     notify.success(request, "Saved")
     await notify.asend(user, "Ping")
+    notify.disconnect(user)
 
 Reading and marking: notify.inbox. Settings: notify.conf. In tests: notify.testing.
 """
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from notify import inbox
     from notify.api import (
         adebug,
+        adisconnect,
         aerror,
         ainfo,
         asend,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         asuccess,
         awarning,
         debug,
+        disconnect,
         error,
         info,
         send,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Action",
     "adebug",
+    "adisconnect",
     "aerror",
     "ainfo",
     "asend",
@@ -46,6 +50,7 @@ __all__ = [
     "asuccess",
     "awarning",
     "debug",
+    "disconnect",
     "error",
     "inbox",
     "info",

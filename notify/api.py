@@ -6,14 +6,17 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
 
-from notify import letters, outbox, recipients
+from django.db import connections, transaction
+
+from notify import doorbell, letters, outbox, recipients
 from notify.exceptions import AsyncContext
 from notify.letters import Action, Letter
-from notify.models import Notification
+from notify.models import Notification, database
 from notify.threads import twin
+from notify.transactions import in_callers_transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,13 +46,17 @@ def front_door(call: Callable[P, T]) -> Callable[P, T]:
                 f" notify.{name}(user, 'Your export is ready'). recipient= and verb= belong to"
                 " django-notifications-hq, whose first argument is the actor."
             )
-        if _in_event_loop():
-            raise AsyncContext(
-                f"notify.{name}() would block this event loop. Use: await notify.a{name}(…)"
-            )
+        _refuse_event_loop(name)
         return call(*args, **kwargs)
 
     return checked
+
+
+def _refuse_event_loop(name: str) -> None:
+    if _in_event_loop():
+        raise AsyncContext(
+            f"notify.{name}() would block this event loop. Use: await notify.a{name}(…)"
+        )
 
 
 def _in_event_loop() -> bool:
@@ -154,6 +161,40 @@ def send_many(
     return [stored[pk] for pk in keys if pk in stored]
 
 
+def disconnect(to: Any) -> None:
+    """
+    End every push connection of a user, in every process.
+
+    Each tab stops for good, and says so (close code 4504, ``kicked``). Inside ``atomic()`` it
+    happens after the commit, and not at all after a rollback.
+
+        user.is_active = False
+        user.save()
+        notify.disconnect(user)
+
+    It ends connections, and bars nobody: after the next page load a tab connects again, and is
+    welcome if its user is still active and signed in. So deactivate the user, or end his sessions,
+    first. A tab that polls is refused by its next poll. What no ring reaches, as there is no
+    channel layer or it is down, is found by each process within ``NOTIFY_RECHECK_INTERVAL``, if
+    the user was deactivated or deleted, or his sessions were.
+
+    Args:
+        to: a user, the primary key of a user (he may be deleted already), or a request (its user).
+
+    Raises:
+        TypeError: ``to`` is several users, or no user at all.
+        InvalidRecipient: anonymous, unsaved, or no primary key.
+        AsyncContext: called where an event loop runs; use :func:`adisconnect`.
+    """
+    _refuse_event_loop("disconnect")
+    kick = partial(doorbell.kick, recipients.one_or_gone(to))
+    using = database()
+    if in_callers_transaction(connections[using]):
+        transaction.on_commit(kick, using=using, robust=True)
+    else:
+        kick()
+
+
 # The verbs of django.contrib.messages: its extra_tags are stored as the category.
 
 
@@ -198,6 +239,7 @@ def _say(level: str, to: Any, message: Any, extra_tags: str, options: Options) -
 
 asend = twin(send)
 asend_many = twin(send_many)
+adisconnect = twin(disconnect)
 adebug = twin(debug)
 ainfo = twin(info)
 asuccess = twin(success)

@@ -24,6 +24,7 @@ class NotifyConfig(AppConfig):
             checks.check_languages,
             checks.check_settings,
             checks.check_numbers,
+            checks.check_retention,
             checks.check_autocommit,
             checks.check_layer,
             checks.check_nyt,

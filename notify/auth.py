@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, cast
 
@@ -111,10 +111,7 @@ def still_signed_in(visitors: Collection[Visitor]) -> set[Visitor]:
     Two queries for all of them, where sessions are kept in the database.
     """
     sessions = _alive({visitor.session for visitor in visitors if visitor.session})
-    users: dict[Any, Any] = {}
-    for batch in batches(list({visitor.user for visitor in visitors})):
-        chosen = get_user_model()._base_manager.using(database()).filter(pk__in=batch)
-        users.update((user.pk, user) for user in chosen)
+    users = _users(visitors)
     return {
         visitor
         for visitor in visitors
@@ -122,6 +119,25 @@ def still_signed_in(visitors: Collection[Visitor]) -> set[Visitor]:
         and visitor.user in users
         and _may_enter(users[visitor.user], visitor)
     }
+
+
+def barred(visitors: Collection[Visitor]) -> set[Visitor]:
+    """Those whose user is deleted or deactivated, so that no session lets them in. One query."""
+    users = _users(visitors)
+    return {
+        visitor
+        for visitor in visitors
+        if visitor.user not in users
+        or not _may_enter(users[visitor.user], replace(visitor, proof=""))
+    }
+
+
+def _users(visitors: Collection[Visitor]) -> dict[Any, Any]:
+    users: dict[Any, Any] = {}
+    for batch in batches(list({visitor.user for visitor in visitors})):
+        chosen = get_user_model()._base_manager.using(database()).filter(pk__in=batch)
+        users.update((user.pk, user) for user in chosen)
+    return users
 
 
 def _alive(keys: Collection[str]) -> set[str]:

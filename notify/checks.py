@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +29,7 @@ TAG = re.compile(r"\{%-?\s*notify\s|\bnotify\(request")  # for Django, for Jinja
 TEMPLATE_SUFFIXES = frozenset({".html", ".jinja", ".jinja2", ".j2"})
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
-MAY_BE_ZERO = {"RING_MAX_BYTES", "COMMON_RING_FROM", "COALESCE", "THREADS"}
+MAY_BE_ZERO = {"RING_MAX_BYTES", "COMMON_RING_FROM", "COALESCE", "THREADS", "DRAIN_SECONDS"}
 
 
 def check_urls(**kwargs: Any) -> Iterator[CheckMessage]:
@@ -163,6 +164,21 @@ def _is_number(value: Any, is_whole: bool, may_be_zero: bool) -> bool:
         and math.isfinite(value)
         and (value > 0 or (may_be_zero and value == 0))
     )
+
+
+def check_retention(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Else notify_prune refuses, some night."""
+    for name in names():
+        if not name.startswith(f"{PREFIX}RETENTION_"):
+            continue
+        value = getattr(conf, name.removeprefix(PREFIX))
+        if value is None or (isinstance(value, timedelta) and value >= timedelta()):
+            continue
+        yield Error(
+            f"{name} = {value!r} is not a timedelta of 0 or more.",
+            hint="Write timedelta(days=30), with from datetime import timedelta; or None for ever.",
+            id="notify.E005",
+        )
 
 
 def check_autocommit(**kwargs: Any) -> Iterator[CheckMessage]:

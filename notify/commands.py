@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from django.db import Error
 
-from notify import marks, protocol
+from notify import marks, protocol, signals
 from notify.exceptions import ProtocolError
 from notify.protocol import MarkCommand
-
-logger = logging.getLogger("notify")
 
 
 def execute(recipient: Any, command: MarkCommand) -> dict[str, Any]:
     """Do what a signed-in client asks of its own notifications; returns the answer."""
     try:
-        cursor = marks.mark(recipient, command.mark, command.pairs, upto=command.upto)
-    except Error:
-        logger.exception("notify could not execute a command.")
-        return unavailable(command.ref)
+        cursor = marks.mark(
+            recipient, command.mark, command.pairs, upto=command.upto, epoch=command.epoch
+        )
+    except Error as error:
+        return failed(recipient, command, error)
     return protocol.ack(command.ref, cursor)
+
+
+def failed(recipient: Any, command: MarkCommand, error: Exception) -> dict[str, Any]:
+    """Tell of a command that could not be executed; returns the answer to the client."""
+    signals.command_failed.send_robust(MarkCommand, recipient=recipient, error=error)
+    return unavailable(command.ref)
 
 
 def unavailable(ref: int | None) -> dict[str, Any]:

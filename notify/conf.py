@@ -9,6 +9,7 @@ They are read when used, so ``override_settings`` works:
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -24,7 +25,7 @@ class Defaults:
     POLL_INTERVAL: float = 5.0  # seconds between two polls of a visible tab
     HEARTBEAT: float = 25.0  # seconds between two pings on a push connection
     SWEEP_INTERVAL: float | None = None  # seconds; None: 5 with a cross-process layer, 1 without
-    RECHECK_INTERVAL: float = 60.0  # seconds between two checks of the sessions behind connections
+    RECHECK_INTERVAL: float = 5.0  # seconds between two checks of the sessions behind connections
     CHANNEL_LAYER: str = "default"  # alias of the channel layer that carries the rings
     RING_MAX_BYTES: int = 16 * 1024  # a larger document is not sent along, only its cursor
     COALESCE: float = 0.02  # seconds that a room waits after a frame before it sends the next
@@ -37,9 +38,18 @@ class Defaults:
         512 * 1024
     )  # characters sent to a connection that has not answered a ping
     STALL_TIMEOUT: float = 60.0  # seconds after which a connection that takes nothing is closed
+    MAX_CONNECTIONS: int = 10_000  # WebSockets of one process
+    MAX_CONNECTIONS_PER_USER: int = 100  # WebSockets of one user in one process
+    COMMAND_RATE: float = 20.0  # commands of one connection a second, in the long run
+    COMMAND_BURST: int = 200  # commands of one connection at once
+    DRAIN_SECONDS: float = 3.0  # over which a process that is told to end closes its connections
     THREADS: int = 4  # threads (and database connections) of the push side, for each process
     LANGUAGE: str | None = None  # dotted path of a callable: user -> language code
     ALLOWED_ORIGINS: tuple[str, ...] = ()  # more origins that may open a WebSocket
+    # What manage.py notify_prune goes by; None is for ever.
+    RETENTION_ARCHIVED: timedelta | None = timedelta(days=30)  # then deleted; a day at least
+    RETENTION_READ: timedelta | None = timedelta(days=90)  # then archived
+    RETENTION_UNREAD: timedelta | None = None  # then archived, if nothing has changed since
 
 
 class Conf:

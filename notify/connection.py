@@ -16,9 +16,11 @@ from contextlib import suppress
 from notify import protocol
 from notify.auth import Visitor
 from notify.conf import conf
+from notify.limits import Bucket
 from notify.protocol import Changes, CloseCode, Cursor, Verdict, judge
 
 MAX_REPLIES = 100  # answers that wait for a client which asks and does not read
+REFUSED_BURSTS = 10  # of NOTIFY_COMMAND_BURST refusals each, after which it is closed
 
 
 class Connection:
@@ -59,6 +61,7 @@ class Connection:
         self._ref = 0  # of the last ping; who has not read it cannot guess it
         self._unanswered = 0  # characters sent since the last ping that was answered
         self._since_ping = 0
+        self._asked = Bucket(conf.COMMAND_RATE, conf.COMMAND_BURST, self._last_sent)
 
     # -- What comes in ---------------------------------------------------------------------------
 
@@ -95,13 +98,22 @@ class Connection:
         self._replies.append(text)
         self._wake()
 
-    def answered(self, ref: int | None) -> None:
+    def answered(self, ref: int | None) -> bool:
         """The client has answered our ping, and so has taken all that was sent before it."""
         if self._pinged is None or ref != self._ref:
-            return  # a client that reads nothing could say pong all day
+            return False  # a client that reads nothing could say pong all day
         self._pinged = None
         self._unanswered = self._since_ping
         self._wake()
+        return True
+
+    def may_ask(self) -> bool:
+        """Whether the client may ask one thing more now. One that never stops asking is closed."""
+        if self._asked.take(self._loop.time()):
+            return True
+        if self._asked.refused >= conf.COMMAND_BURST * REFUSED_BURSTS:
+            self.close(CloseCode.PROTOCOL)  # to come back would be to go on
+        return False
 
     def rewind(self, since: Cursor | None) -> None:
         """The client says what it knows, and asks for the rest."""

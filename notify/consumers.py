@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -11,15 +10,14 @@ from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
-from notify import auth, commands, origin, protocol
+from notify import auth, commands, limits, origin, protocol, signals
 from notify.auth import Visitor
+from notify.conf import conf
 from notify.connection import Connection
 from notify.exceptions import ProtocolError
 from notify.hub import Hub
 from notify.protocol import ChangesCommand, CloseCode, Cursor, Heartbeat, MarkCommand
 from notify.threads import in_executor
-
-logger = logging.getLogger("notify")
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -27,6 +25,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 LEAVE_TIMEOUT = 5.0  # seconds; daphne kills a consumer that takes 10
 CLOSE_TIMEOUT = 5.0  # seconds; a client that reads nothing does not take the close frame either
+TOO_MANY = "This connection has sent too many commands. Try again later."
 
 
 class NotifyConsumer(AsyncConsumer):
@@ -45,18 +44,38 @@ class NotifyConsumer(AsyncConsumer):
         # Accepted in any case: a browser cannot tell a refused handshake from a broken network.
         await send({"type": "websocket.accept"})
         if not origin.is_allowed(scope):
-            await send({"type": "websocket.close", "code": int(CloseCode.FOREIGN_ORIGIN)})
+            await _refuse(send, CloseCode.FOREIGN_ORIGIN)
             return
+        if Hub.is_draining_here():
+            await _refuse(send, CloseCode.GOING_AWAY)
+            return
+        # Counted before anything is asked of the database: handshakes under way cost the most.
+        with limits.connections.one_more(limits.EVERYBODY, conf.MAX_CONNECTIONS) as is_free:
+            if is_free:
+                await self._admit(scope, receive, send)
+            else:
+                await self._turn_away(send, "NOTIFY_MAX_CONNECTIONS")
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             visitor = await in_executor(auth.sign_in, scope)
-        except Exception:
-            logger.exception("notify could not look up who opened a WebSocket.")
-            await send({"type": "websocket.close", "code": int(CloseCode.GOING_AWAY)})
+        except Exception as error:
+            signals.connect_failed.send_robust(type(self), recipient=None, error=error)
+            await _refuse(send, CloseCode.GOING_AWAY)
             return
         if visitor is None:
-            await send({"type": "websocket.close", "code": int(CloseCode.NOT_SIGNED_IN)})
+            await _refuse(send, CloseCode.NOT_SIGNED_IN)
             return
-        await self._serve(scope, receive, send, visitor)
+        user = visitor.user
+        with limits.connections.one_more(user, conf.MAX_CONNECTIONS_PER_USER) as is_free:
+            if is_free:
+                await self._serve(scope, receive, send, visitor)
+            else:
+                await self._turn_away(send, "NOTIFY_MAX_CONNECTIONS_PER_USER", user)
+
+    async def _turn_away(self, send: Send, setting: str, recipient: Any = None) -> None:
+        signals.connection_refused.send_robust(type(self), setting=setting, recipient=recipient)
+        await _refuse(send, CloseCode.TOO_MANY)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, visitor: Visitor) -> None:
         async def write(text: str) -> None:
@@ -74,6 +93,8 @@ class NotifyConsumer(AsyncConsumer):
                 async with asyncio.timeout(None) as patience:
                     while (event := await receive())["type"] == "websocket.receive":
                         await self._receive(hub, connection, event.get("text"))
+                        # After a flood the loop belongs to others, and to what it has to answer.
+                        await asyncio.sleep(0)
         finally:
             # Here, not in a disconnect handler: after an error some servers never send that event.
             arriving.cancel()
@@ -82,8 +103,9 @@ class NotifyConsumer(AsyncConsumer):
     async def _arrive(self, hub: Hub, connection: Connection, since: Cursor | None) -> None:
         try:
             await hub.connect(connection, since)
-        except Exception:
-            logger.exception("notify could not read the mailbox of %s.", connection.visitor.user)
+        except Exception as error:
+            user = connection.visitor.user
+            signals.connect_failed.send_robust(type(self), recipient=user, error=error)
             connection.close(CloseCode.GOING_AWAY)
 
     async def _receive(self, hub: Hub, connection: Connection, text: str | None) -> None:
@@ -95,14 +117,19 @@ class NotifyConsumer(AsyncConsumer):
         try:
             command = protocol.parse_command(text)
         except ProtocolError as problem:
+            connection.may_ask()  # it counts as one, and is answered in any case
             error = protocol.error(protocol.reference_of(text), problem.code, str(problem))
             connection.reply(protocol.dumps(error))
+            return
+        is_pong = isinstance(command, Heartbeat) and not command.is_ping
+        if is_pong and connection.answered(command.ref):
+            return  # we have asked for it, so it does not count
+        if not connection.may_ask():
+            connection.reply(protocol.dumps(protocol.error(command.ref, "too_many", TOO_MANY)))
             return
         match command:
             case Heartbeat(is_ping=True):
                 connection.reply(protocol.pong(connection.sent, command.ref))
-            case Heartbeat():
-                connection.answered(command.ref)
             case ChangesCommand(since):
                 connection.rewind(since)
             case MarkCommand():
@@ -112,9 +139,12 @@ class NotifyConsumer(AsyncConsumer):
         try:
             async with hub.marking(recipient):
                 return protocol.dumps(await in_executor(commands.execute, recipient, command))
-        except Exception:
-            logger.exception("notify could not execute a command.")
-            return protocol.dumps(commands.unavailable(command.ref))
+        except Exception as error:
+            return protocol.dumps(commands.failed(recipient, command, error))
+
+
+async def _refuse(send: Send, code: CloseCode) -> None:
+    await send({"type": "websocket.close", "code": int(code)})
 
 
 def since_of(scope: Scope) -> Cursor | None:

@@ -64,8 +64,8 @@ class Hub(Protocol):
     def take(self, rung: Sequence[tuple[str, Changes]]) -> None:
         """Changes by recipient."""
 
-    def kick(self, recipient: str, session: str) -> None:
-        """End the connections that a session of this user has opened."""
+    def kick(self, recipient: str, session: str | None) -> None:
+        """End the connections that a session of this user has opened; without one, all of them."""
 
 
 hubs: set[Hub] = set()  # the hubs of this process; each adds and removes itself
@@ -114,12 +114,13 @@ def ring(rings: Sequence[Ring]) -> None:
         signals.ring_failed.send_robust(Ring, error=error)
 
 
-def kick(recipient: Any, session: str) -> None:
+def kick(recipient: Any, session: str | None = None) -> None:
     """
-    End a user's connections that were opened with a session, in every process; never raises.
+    End a user's connections, in every process; never raises.
 
     Args:
-        session: its fingerprint (:func:`notify.auth.fingerprint`), not the key itself.
+        session: only those that were opened with it: its fingerprint
+            (:func:`notify.auth.fingerprint`), not the key itself.
     """
     name = str(recipient)
     try:
@@ -128,7 +129,8 @@ def kick(recipient: Any, session: str) -> None:
         across = None if threads.is_monkey_patched() else layer()
         if across is not None:
             kicked = {"type": "notify.kick", "recipient": name, "session": session}
-            threads.submit(_send(across, [(group_of(name), kicked)]))
+            if not threads.submit(_send(across, [(group_of(name), kicked)])):
+                raise RuntimeError("so much waits for the channel layer that a kick was dropped")
     except Exception as error:
         signals.ring_failed.send_robust(Ring, error=error)
 

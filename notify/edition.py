@@ -77,8 +77,9 @@ class Edition:
         identity = (row.recipient_id, row.collapse_key)
         stands = self.by_key.get(identity) if row.collapse_key else None
         if stands is None:
-            box.unseen += 1
-            box.unread += 1
+            # A row that was put into the outbox by hand, as by an import, may have its marks already.
+            box.unseen += row.seen_at is None and row.archived_at is None
+            box.unread += row.read_at is None and row.archived_at is None
             self.new[row.pk] = self.by_key[identity] = stands = row
         else:
             box.unseen += stands.seen_at is not None

@@ -9,22 +9,19 @@ mailbox's set of local connections; the *station* (``station.py``) is the end of
 from __future__ import annotations
 
 import asyncio
-import logging
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
-from notify import auth, doorbell, inbox
+from notify import auth, doorbell, drain, inbox, signals
 from notify.conf import conf
 from notify.connection import Connection
 from notify.protocol import Changes, CloseCode, Cursor
 from notify.room import Room
 from notify.station import Station
 from notify.threads import in_executor
-
-logger = logging.getLogger("notify")
 
 MAX_GIVEN = 1000  # sends that wait for a loop that is busy; after more the rooms read
 SHORTEST_BEAT = 1.0  # seconds, whatever NOTIFY_HEARTBEAT says
@@ -40,6 +37,8 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.rooms: dict[str, Room] = {}
         self.station: Station | None = None
+        self.is_draining = False  # the process ends; who comes is sent elsewhere
+        self._drain: drain.Drain | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._given: deque[Sequence[tuple[str, Changes]]] = deque(maxlen=MAX_GIVEN)
         self._has_overflowed = False
@@ -69,6 +68,12 @@ class Hub:
                 hub._forget()
 
     @classmethod
+    def is_draining_here(cls) -> bool:
+        """Whether the hub of the running event loop sends its clients elsewhere."""
+        hub = cls._hubs.get(asyncio.get_running_loop())
+        return hub is not None and hub.is_draining
+
+    @classmethod
     async def close_here(cls) -> None:
         """End the hub of the running event loop, if there is one: its clients come back elsewhere."""
         hub = cls._hubs.pop(asyncio.get_running_loop(), None)
@@ -79,6 +84,7 @@ class Hub:
         from notify import sweep
 
         doorbell.hubs.add(self)
+        self._drain = drain.watch(self)
         layer = doorbell.layer()
         if layer is not None:
             self.station = Station(layer, self.rooms, self.spawn, self._handle)
@@ -97,6 +103,7 @@ class Hub:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        drain.unwatch(self._drain)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run in the background; the hub holds the task, for the loop itself does not."""
@@ -130,9 +137,9 @@ class Hub:
         while self._given:
             self.ring(self._given.popleft())
 
-    def kick(self, recipient: str, session: str) -> None:
-        """Close what a session of this user has opened, from any thread."""
-        self._call(self.close_session, recipient, session)
+    def kick(self, recipient: str, session: str | None = None) -> None:
+        """Close what a session of this user has opened, or all that is his, from any thread."""
+        self._call(self.send_away, recipient, session)
 
     def _call(self, function: Any, *args: Any) -> None:
         try:
@@ -143,6 +150,7 @@ class Hub:
     def _forget(self) -> None:
         doorbell.hubs.discard(self)
         self._hubs.pop(self.loop, None)
+        drain.unwatch(self._drain)
 
     def _handle(self, message: dict[str, Any]) -> None:
         """Take a message of some doorbell; strangers may send to the same groups."""
@@ -151,7 +159,7 @@ class Hub:
         if message["type"] == "notify.ring":
             self.ring([doorbell.unpack(ring) for ring in message["rings"]])
         elif message["type"] == "notify.kick":
-            self.close_session(message["recipient"], message["session"])
+            self.send_away(message["recipient"], message["session"])
 
     def ring(self, rung: Sequence[tuple[str, Changes]]) -> None:
         for recipient, changes in rung:
@@ -159,10 +167,12 @@ class Hub:
             if room is not None:
                 room.offer(changes)
 
-    def close_session(self, recipient: str, session: str) -> None:
+    def send_away(self, recipient: str, session: str | None) -> None:
         room = self.rooms.get(recipient)
         for connection in tuple(room.connections) if room else ():
-            if auth.fingerprint(connection.visitor.session) == session:
+            if session is None:
+                connection.close(CloseCode.KICKED)
+            elif auth.fingerprint(connection.visitor.session) == session:
                 connection.close(CloseCode.NOT_SIGNED_IN)
 
     # -- Connections -----------------------------------------------------------------------------
@@ -180,14 +190,20 @@ class Hub:
         room.connections.add(connection)
         if self.station is not None and not room.is_joined:
             await self.station.join_soon(room)
-        asked = room.asked
-        page = await in_executor(inbox.changes, recipient, since)
+
+        def read() -> tuple[int, inbox.Page]:
+            # Asked when a thread is free, seconds later in a storm: joins that ended by then are
+            # served by this read, and need no other.
+            return room.asked, inbox.changes(recipient, since)
+
+        asked, page = await in_executor(read)
         changes = page.changes()
         if not room.is_made:
             room.make(changes.cursor, asked)
         elif changes.cursor is not None and (room.cursor is None or changes.cursor > room.cursor):
             room.repair()
         connection.welcome(changes)
+        self._tell_delivered(connection, changes)
         if not changes.complete:
             room.repair()
         if room.is_above(connection.cursor):
@@ -222,8 +238,10 @@ class Hub:
         since = connection.cursor
         try:
             page = await in_executor(inbox.changes, connection.visitor.user, since)
-        except Exception:
-            logger.exception("notify could not read for a connection that is behind.")
+        except Exception as error:
+            signals.read_failed.send_robust(
+                type(self), recipient=connection.visitor.user, error=error
+            )
             connection.close(CloseCode.GOING_AWAY)
             return
         finally:
@@ -234,6 +252,7 @@ class Hub:
             connection.close(CloseCode.GOING_AWAY)
             return
         connection.offer(changes, changes.encode())
+        self._tell_delivered(connection, changes)
         room = self.rooms.get(str(connection.visitor.user))
         if not changes.complete or connection.is_behind:
             connection.read_again()
@@ -242,6 +261,11 @@ class Hub:
                 room.repair()  # nothing was found, so it is the room that knows too much
             else:
                 connection.read_again()
+
+    def _tell_delivered(self, connection: Connection, changes: Changes) -> None:
+        signals.delivered.send_robust(
+            type(self), recipient=connection.visitor.user, cursor=changes.cursor, connections=1
+        )
 
     @asynccontextmanager
     async def marking(self, recipient: Any) -> AsyncIterator[None]:

@@ -7,20 +7,21 @@ cursor. What came meanwhile, or was merged into a row after it was shown, stays 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections, transaction
-from django.db.models import F, Min
+from django.db.models import F, Min, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from notify import doorbell
 from notify.doorbell import MAX_ROWS, Ring
+from notify.exceptions import ProtocolError
 from notify.models import Mailbox, Notification, NotificationQuerySet, database
 from notify.outbox import announce
-from notify.protocol import Cursor, Mark, Pair, new_epoch
+from notify.protocol import Cursor, Mark, Pair, is_plausible, new_epoch
 from notify.transactions import batches, commits_by_hand, in_callers_transaction, try_again
 
 # The moments that a mark sets where they are not set yet: reading implies seeing.
@@ -35,8 +36,20 @@ SETS: Mapping[Mark, tuple[str, ...]] = {
 Choice = Callable[[Mailbox, NotificationQuerySet], list[Notification]]
 
 
+class Marked(NamedTuple):
+    """The mailbox's cursor afterwards, ``None`` where there is none; and how many rows took the mark."""
+
+    cursor: Cursor | None
+    rows: int
+
+
 def mark(
-    recipient: Any, mark: Mark, pairs: Iterable[Pair] = (), *, upto: Cursor | None = None
+    recipient: Any,
+    mark: Mark,
+    pairs: Iterable[Pair] = (),
+    *,
+    upto: Cursor | None = None,
+    epoch: str | None = None,
 ) -> Cursor | None:
     """
     Mark notifications of one recipient, in a transaction of its own.
@@ -47,6 +60,8 @@ def mark(
         recipient: primary key of the user; rows of others are never touched.
         pairs: ``(id, arrived)`` as they were shown.
         upto: mark, too, all that had arrived at this cursor. One of another epoch marks nothing.
+        epoch: in which the pairs were shown; in another one they mark nothing. ``None``: they are
+            known to be of this one.
 
     Returns the cursor at which the mark shows; ``None`` without a mailbox, or before the commit.
     """
@@ -54,7 +69,7 @@ def mark(
 
     def choose(box: Mailbox, rows: NotificationQuerySet) -> list[Notification]:
         chosen: dict[int, Notification] = {}
-        for ids in batches(list(shown)):
+        for ids in batches(list(shown) if epoch in (None, box.epoch) else []):
             named = rows.filter(pk__in=ids)
             chosen.update((row.pk, row) for row in named if _arrived(row) <= shown[row.pk])
         if upto is not None and upto.epoch == box.epoch:
@@ -64,7 +79,7 @@ def mark(
     using = database()
 
     def work() -> Cursor | None:
-        return try_again(partial(_mark, recipient, mark, choose, using))
+        return try_again(partial(_mark, recipient, mark, choose, using)).cursor
 
     if in_callers_transaction(connections[using]):
         transaction.on_commit(work, using=using, robust=True)
@@ -74,12 +89,28 @@ def mark(
 
 def expire(recipient: Any) -> None:
     """Archive what has expired, in a transaction of its own."""
-    now = timezone.now()
+    archive(recipient, Q(expires_at__lte=timezone.now()))
+
+
+def archive(recipient: Any, which: Q, at_most: int | None = None) -> int:
+    """
+    Archive notifications of one recipient that nobody has named, in a transaction of its own.
+
+    Args:
+        which: a condition on the rows; it is asked under the mailbox's lock.
+        at_most: rows; those that have not changed for the longest time come first.
+
+    Returns how many were archived.
+    """
 
     def choose(box: Mailbox, rows: NotificationQuerySet) -> list[Notification]:
-        return list(rows.filter(expires_at__lte=now))
+        return list(rows.filter(which).order_by("position")[:at_most])
 
-    try_again(partial(_mark, recipient, Mark.ARCHIVED, choose, database(), reckon_due=True))
+    work = partial(_mark, recipient, Mark.ARCHIVED, choose, database(), reckon_due=True)
+    return try_again(work).rows
+
+
+# -- Starting over -------------------------------------------------------------------------------
 
 
 def start_over(recipient: Any, beyond: Cursor) -> None:
@@ -89,30 +120,59 @@ def start_over(recipient: Any, beyond: Cursor) -> None:
     That proves a restored database, in which positions are being given a second time. Whoever has a
     tab of this user open is rung, without rows, and reads.
     """
-    doorbell.ring(try_again(partial(_start_over, recipient, beyond, database())))
+    doorbell.ring(try_again(partial(_start_over, [recipient], beyond, database())))
 
 
-def _start_over(recipient: Any, beyond: Cursor, using: str) -> list[Ring]:
+def start_all_over(recipients: Collection[Any]) -> int:
+    """Give these mailboxes new epochs, in one transaction, and ring. Returns how many there are."""
+    rings = try_again(partial(_start_over, recipients, None, database()))
+    doorbell.ring(rings)
+    return len(rings)
+
+
+def _start_over(recipients: Collection[Any], beyond: Cursor | None, using: str) -> list[Ring]:
+    boxes = Mailbox.objects.using(using)
     with transaction.atomic(using=using, durable=True):
-        box = next(iter(Mailbox.objects.using(using).lock([recipient])), None)
-        if box is None or beyond <= box.cursor:
-            return []
-        before = box.cursor
-        box.epoch = new_epoch(after=max(box.epoch, beyond.epoch))
-        box.save(using=using, update_fields=["epoch"])
-    return [Ring(recipient, before, box.cursor, box.counts, None)]
+        old = [box for box in boxes.lock(recipients) if beyond is None or beyond > box.cursor]
+        rings = [begin_epoch(box, beyond) for box in old]
+        boxes.bulk_update(old, ["epoch"])
+    return rings
+
+
+def begin_epoch(box: Mailbox, beyond: Cursor | None = None) -> Ring:
+    """
+    Give a locked mailbox a new epoch, above the one that it has. The caller saves it.
+
+    Returns the ring that is due after the commit.
+    """
+    before = box.cursor
+    latest = max(box.epoch, beyond.epoch if beyond else "")
+    box.epoch = new_epoch(after=latest if is_epoch(latest) else "")
+    since = before if is_epoch(before.epoch) else box.cursor  # a ring that nobody can read is none
+    return Ring(box.pk, since, box.cursor, box.counts, None)
+
+
+def is_epoch(text: str) -> bool:
+    """Whether a clock can have made it. One that somebody typed might never be topped."""
+    try:
+        return is_plausible(Cursor.parse(f"{text}:0").epoch)
+    except ProtocolError:
+        return False
+
+
+# -- The one way of all marks --------------------------------------------------------------------
 
 
 def _mark(
     recipient: Any, mark: Mark, choose: Choice, using: str, *, reckon_due: bool = False
-) -> Cursor | None:
+) -> Marked:
     rows = Notification.objects.using(using).filter(recipient=recipient)
     standing = rows.published().unarchived()
     fields = SETS[mark]
     with transaction.atomic(using=using, durable=True):
         box = next(iter(Mailbox.objects.using(using).lock([recipient])), None)
         if box is None:
-            return None
+            return Marked(None, 0)
         before = box.cursor
         candidates = standing.filter(**{fields[-1]: None}).only(
             "pk", "arrived", "seen_at", "read_at"
@@ -139,7 +199,7 @@ def _mark(
         )
     if chosen and not commits_by_hand(connections[using]):
         announce([ring], using)
-    return box.cursor
+    return Marked(box.cursor, len(chosen))
 
 
 def _arrived(row: Notification) -> int:

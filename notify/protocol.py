@@ -61,6 +61,7 @@ class CloseCode(IntEnum):
 
     GOING_AWAY = 4000
     TOO_SLOW = 4001
+    TOO_MANY = 4002
     PROTOCOL = 4500
     NOT_SIGNED_IN = 4501
     FOREIGN_ORIGIN = 4503
@@ -86,8 +87,10 @@ class Cursor(NamedTuple):
         """Read ``epoch:position``; anything else is a :class:`ProtocolError`."""
         match = CURSOR.fullmatch(text) if isinstance(text, str) else None
         if match is None or int(match[2]) > MAX_POSITION:
+            # What is no text may be nested too deep to be shown.
+            shown = repr(text[:80]) if isinstance(text, str) else f"A {type(text).__name__}"
             raise ProtocolError(
-                f"{str(text)[:80]!r} is not a cursor. Send back one that the server gave, or none.",
+                f"{shown} is not a cursor. Send back one that the server gave, or none.",
                 code="bad_cursor",
             )
         return cls(match[1], int(match[2]))
@@ -265,12 +268,18 @@ Pair = tuple[int, int]  # (id, arrived), as the client showed it
 
 @dataclass(frozen=True, slots=True)
 class MarkCommand:
-    """Mark by ``(id, arrived)`` pairs, and, with ``upto``, all that had arrived at that cursor."""
+    """
+    Mark by ``(id, arrived)`` pairs, and, with ``upto``, all that had arrived at that cursor.
+
+    Attributes:
+        epoch: of the pairs; in another one an ``arrived`` may be given to another content.
+    """
 
     mark: Mark
     pairs: tuple[Pair, ...]
     upto: Cursor | None
     ref: int | None
+    epoch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,14 +323,18 @@ def parse_command(text: str | bytes) -> Command:
     if kind == "changes":
         since = document.get("since")
         return ChangesCommand(None if since is None else Cursor.parse(since), ref)
-    name = str(kind)
-    everything = name.endswith("_all")
+    if not isinstance(kind, str):
+        raise ProtocolError("type is the name of a command.")
+    everything = kind.endswith("_all")
     try:
-        mark = Mark(name.removesuffix("_all"))
+        mark = Mark(kind.removesuffix("_all"))
     except ValueError:
-        raise ProtocolError(f"{name[:40]!r} is not a command.") from None
+        raise ProtocolError(f"{kind[:40]!r} is not a command.") from None
     upto = Cursor.parse(document.get("cursor", "")) if everything else None
-    return MarkCommand(mark, _pairs(document.get("ids", ())), upto, ref)
+    epoch = document.get("epoch")
+    if epoch is not None:
+        Cursor.parse(f"{epoch}:0")
+    return MarkCommand(mark, _pairs(document.get("ids", ())), upto, ref, epoch)
 
 
 def reference(document: Mapping[str, Any]) -> int | None:

@@ -23,16 +23,26 @@ MAX_INTEGER = 2**63 - 1
 
 def one(to: Any) -> Any:
     """The primary key of one recipient: a user, a request, or a primary key."""
-    # Django REST framework wraps the request.
-    if isinstance(to, HttpRequest) or isinstance(getattr(to, "_request", None), HttpRequest):
-        to = _user_of(to)
+    to = _unwrapped(to)
     if _is_user(to):
         return saved_key(to)
-    if _is_group(to) or (isinstance(to, Iterable) and not isinstance(to, (str, bytes))):
+    if _is_several(to):
         raise TypeError(
             f"notify.send() takes one recipient, not {_described(to)}. Use notify.send_many()."
         )
     return _existing([_as_key(to)])[0]
+
+
+def one_or_gone(to: Any) -> Any:
+    """As :func:`one`, but a primary key is not looked up: its user may have been deleted."""
+    to = _unwrapped(to)
+    if _is_user(to):
+        return saved_key(to)
+    if _is_several(to):
+        raise TypeError(
+            f"notify.disconnect() takes one user, not {_described(to)}. Call it for each."
+        )
+    return _as_key(to)
 
 
 def many(to: Any) -> list[Any]:
@@ -73,6 +83,18 @@ def saved_key(user: Any) -> Any:
             " calling notify.send()."
         )
     return user.pk
+
+
+def _unwrapped(to: Any) -> Any:
+    """The user of a request; anything else as it is."""
+    # Django REST framework wraps the request.
+    if isinstance(to, HttpRequest) or isinstance(getattr(to, "_request", None), HttpRequest):
+        return _user_of(to)
+    return to
+
+
+def _is_several(to: Any) -> bool:
+    return _is_group(to) or (isinstance(to, Iterable) and not isinstance(to, (str, bytes)))
 
 
 def _is_user(to: Any) -> bool:

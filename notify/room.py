@@ -14,7 +14,7 @@ from typing import Any
 from notify import doorbell, inbox, signals
 from notify.conf import conf
 from notify.connection import Connection
-from notify.protocol import Changes, Cursor, Verdict, judge, merge
+from notify.protocol import Changes, CloseCode, Cursor, Verdict, judge, merge
 from notify.threads import in_executor
 
 FRAME_CHARACTERS = 128 * 1024  # a burst is sent when it has grown to this
@@ -98,6 +98,11 @@ class Room:
                 verdict = judge(self.cursor, changes.since, changes.cursor, reset=changes.reset)
                 if verdict is Verdict.APPLY:
                     self._accept(changes)
+                elif changes.reset and changes.cursor is not None and self.is_above(changes.cursor):
+                    # This mailbox never gave the room's cursor. Only a welcome may lower one.
+                    self.cursor = changes.cursor
+                    for connection in tuple(self.connections):
+                        connection.close(CloseCode.GOING_AWAY)
                 more = self._read_again or not changes.complete
         except Exception as error:
             self._waiting.clear()  # else each starts a read of its own; the sweep finds what they told
@@ -134,3 +139,9 @@ class Room:
             text = frame.encode()
             for connection in self.connections:
                 connection.offer(frame, text)
+            signals.delivered.send_robust(
+                type(self),
+                recipient=self.recipient,
+                cursor=frame.cursor,
+                connections=len(self.connections),
+            )

@@ -8,7 +8,6 @@ sends itself a canary; after one that was missed, it joins everything again.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable
@@ -16,10 +15,8 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
-from notify import doorbell
+from notify import doorbell, signals
 from notify.room import Room, Spawn
-
-logger = logging.getLogger("notify")
 
 LAYER_TIMEOUT = 2.0  # seconds that one call of the channel layer may take
 LAYER_PATIENCE = 0.5  # seconds that a handshake waits for its join
@@ -58,7 +55,6 @@ class Station:
         self._rejoining = asyncio.Lock()
         self._canary = 0
         self._echo = asyncio.Event()
-        self._has_complained = False
 
     # -- Memberships -----------------------------------------------------------------------------
 
@@ -75,8 +71,8 @@ class Station:
                 return
             try:
                 await self._group_add(room.group)
-            except Exception:
-                self._stumbled("join a group")
+            except Exception as error:
+                self._stumbled("join a group", error)
             else:
                 room.is_joined = True
                 room.repair()  # what came between the read and a late join was not rung here
@@ -91,8 +87,8 @@ class Station:
         if not self.is_dirty:
             try:
                 await self._group_discard(room.group)
-            except Exception:
-                self._stumbled("leave a group")
+            except Exception as error:
+                self._stumbled("leave a group", error)
         if room.connections:
             return  # somebody came meanwhile
         if self.is_dirty:
@@ -129,16 +125,16 @@ class Station:
         while True:
             try:
                 message = await self.layer.receive(await self._open_channel())
-            except Exception:
-                self._stumbled("receive")
+            except Exception as error:
+                self._stumbled("receive", error)
                 pause = min(max(0.1, pause * 2), 5.0)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))
                 continue
             pause = 0.0
             try:
                 self._take(message)
-            except Exception:
-                self._complain()
+            except Exception as error:  # whoever sends such a message mostly sends many
+                signals.ring_ignored.send_robust(type(self), error=error)
                 await asyncio.sleep(0)  # the loop belongs to others too, if a layer never waits
 
     async def _open_channel(self) -> str:
@@ -158,12 +154,6 @@ class Station:
             self._handle(message)
         elif message["number"] == self._canary:
             self._echo.set()
-
-    def _complain(self) -> None:
-        """Once: whoever sends such a message mostly sends many."""
-        if not self._has_complained:
-            self._has_complained = True
-            logger.exception("notify ignores messages of the channel layer that it cannot read.")
 
     # -- Watching --------------------------------------------------------------------------------
 
@@ -192,8 +182,8 @@ class Station:
             canary = {"type": "notify.canary", "number": self._canary}
             await self._bounded(self.layer.group_send(self.private_group, canary))
             await self._bounded(self._echo.wait())
-        except Exception:
-            self._stumbled("send itself a message")
+        except Exception as error:
+            self._stumbled("send itself a message", error)
             return False
         return True
 
@@ -212,8 +202,8 @@ class Station:
                 for room in tuple(self.rooms.values()):
                     async with room.membership:
                         await self._join_again(room, was_dirty)
-            except Exception:
-                self._stumbled("join its groups")
+            except Exception as error:
+                self._stumbled("join its groups", error)
 
     async def _join_again(self, room: Room, was_dirty: bool) -> None:
         if self.rooms.get(str(room.recipient)) is not room or not room.connections:
@@ -223,11 +213,6 @@ class Station:
         if was_dirty or late:
             room.repair()
 
-    def _stumbled(self, doing: str) -> None:
-        if not self.is_dirty:
-            logger.warning(
-                "notify's hub could not %s; the sweep delivers until the channel layer is back.",
-                doing,
-                exc_info=True,
-            )
+    def _stumbled(self, doing: str, error: Exception) -> None:
         self.is_dirty = True
+        signals.layer_failed.send_robust(type(self), doing=doing, error=error)

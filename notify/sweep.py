@@ -88,8 +88,9 @@ async def recheck(hub: Hub) -> int:
     """
     End the connections of those who are no longer signed in as they were. Returns how many.
 
-    They are told to come back, and the handshake refuses whom it must: a new password gives the
-    browser that set it a new session, which only a new handshake can tell.
+    A user who is deleted or deactivated is refused for good. Others are told to come back, and the
+    handshake refuses whom it must: a new password, or a second login, gives the browser a new
+    session in place of the old one, which only a new handshake can tell.
     """
     connections = list(hub.connections())
     if not connections:
@@ -97,6 +98,9 @@ async def recheck(hub: Hub) -> int:
     visitors = {connection.visitor for connection in connections}
     known = await in_executor(auth.still_signed_in, visitors)
     gone = [connection for connection in connections if connection.visitor not in known]
-    for connection in gone:
-        connection.close(CloseCode.GOING_AWAY)
+    if gone:
+        barred = await in_executor(auth.barred, {connection.visitor for connection in gone})
+        for connection in gone:
+            is_final = connection.visitor in barred
+            connection.close(CloseCode.NOT_SIGNED_IN if is_final else CloseCode.GOING_AWAY)
     return len(gone)

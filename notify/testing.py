@@ -7,14 +7,28 @@ For the tests of a project that uses notify; works in a plain ``TestCase``, with
         with self.captureOnCommitCallbacks(execute=True):
             self.client.post("/exports/")
         assert_notified(self.user, "export is ready", level="success")
+
+What goes wrong in production can be made to go wrong in a test: :func:`lose_rings`,
+:func:`close_connections`; and :func:`sweep` repairs without a wait.
 """
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections.abc import Coroutine, Sequence
 from typing import Any
+from unittest.mock import patch
 
-from notify import inbox
+from django.test.utils import TestContextDecorator
+
+from notify import doorbell, inbox
+from notify.hub import Hub
 from notify.models import Notification, database
+from notify.protocol import CloseCode
+from notify.sweep import sweep as sweep_hub
+
+HUB_TIMEOUT = 10.0  # seconds that a hub in another thread may take
 
 
 def sent(to: Any = None) -> list[Notification]:
@@ -59,6 +73,115 @@ def assert_not_notified(to: Any, message: str = "", **fields: Any) -> None:
     except AssertionError:
         return
     raise AssertionError(f"{to} was sent {found.level}: {found.message!r} (url={found.url!r}).")
+
+
+def lose_rings(share: float = 1.0, *, seed: int | None = None) -> TestContextDecorator:
+    """
+    Lose rings, as a channel layer may: a context manager, or a decorator of a test or a TestCase.
+
+        with lose_rings():
+            notify.send(user, "Hello")  # stored and published, and no tab is told
+
+    What this process rings is lost, to its own tabs too; a sweep, a poll or a new connection finds
+    the notification. :func:`sweep` makes the repair happen now.
+
+    Args:
+        share: of the rings, from 0 to 1. There is a ring for each recipient of a transaction.
+        seed: of the dice; with the same seed the same rings are lost.
+    """
+    return _LosingRings(share, random.Random(seed))
+
+
+class _LosingRings(TestContextDecorator):
+    def __init__(self, share: float, dice: random.Random) -> None:
+        super().__init__()
+        self._share = share
+        self._dice = dice
+        self._patches: list[Any] = []
+
+    def enable(self) -> None:
+        ring = doorbell.ring
+
+        def ring_some(rings: Sequence[doorbell.Ring]) -> None:
+            ring([one for one in rings if self._dice.random() >= self._share])
+
+        self._patches.append(patch.object(doorbell, "ring", ring_some))
+        self._patches[-1].start()
+
+    def disable(self) -> None:
+        self._patches.pop().stop()
+
+
+def close_connections(to: Any = None) -> int:
+    """
+    Close the WebSockets of this process with the code 4000, as a server that goes away does.
+
+    Their clients come back by themselves, and read what they have missed. (A cable that is cut
+    cannot be had from the server's side: its client would notice nothing before the next ping.)
+
+    Args:
+        to: only those of this user (or primary key).
+
+    Returns:
+        How many they were.
+    """
+    recipient = None if to is None else str(inbox.key(to))
+    return sum(
+        _close(hub, recipient) if _is_here(hub) else _there(hub, _aclose(hub, recipient))
+        for hub in _hubs()
+    )
+
+
+def sweep() -> int:
+    """
+    Look for missed notifications now, instead of every ``NOTIFY_SWEEP_INTERVAL``.
+
+    For a server in another thread, such as a live server's. In an async test whose tabs are served
+    by the test's own event loop, ``await asweep()``.
+
+    Returns:
+        How many users' tabs were behind; these read the rows now.
+
+    Raises:
+        RuntimeError: it was called on the event loop of such a hub, which it would stop.
+    """
+    hubs = _hubs()
+    if any(_is_here(hub) for hub in hubs):
+        raise RuntimeError("The tabs are served by this event loop: await notify.testing.asweep().")
+    return sum(_there(hub, sweep_hub(hub)) for hub in hubs)
+
+
+async def asweep() -> int:
+    """:func:`sweep` for the tabs that the test's own event loop serves."""
+    return sum([await sweep_hub(hub) for hub in _hubs() if _is_here(hub)])
+
+
+def _hubs() -> list[Hub]:
+    """Those of this process whose event loop runs; earlier tests have left theirs behind."""
+    return [hub for hub in tuple(Hub._hubs.values()) if hub.loop.is_running()]
+
+
+def _is_here(hub: Hub) -> bool:
+    try:
+        return asyncio.get_running_loop() is hub.loop
+    except RuntimeError:
+        return False
+
+
+def _there(hub: Hub, work: Coroutine[Any, Any, int]) -> int:
+    """Do it on the hub's own event loop, in another thread."""
+    return asyncio.run_coroutine_threadsafe(work, hub.loop).result(HUB_TIMEOUT)
+
+
+def _close(hub: Hub, recipient: str | None) -> int:
+    mine = [one for one in hub.connections() if recipient in (None, str(one.visitor.user))]
+    for connection in mine:
+        connection.close(CloseCode.GOING_AWAY)
+    return len(mine)
+
+
+async def _aclose(hub: Hub, recipient: str | None) -> int:
+    return _close(hub, recipient)
 
 
 def _has(notification: Notification, fields: dict[str, Any]) -> bool:

@@ -14,13 +14,15 @@ import atexit
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 from notify.conf import conf
 
@@ -51,7 +53,7 @@ class Background:
 
 _lock = threading.Lock()
 _background: Background | None = None
-_executor: ThreadPoolExecutor | None = None
+_executor: Workers | None = None
 
 
 def submit(coroutine: Coroutine[Any, Any, Any]) -> bool:
@@ -79,25 +81,79 @@ async def in_executor(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     work = partial(function, *args, **kwargs)
     if not conf.THREADS:
         return await sync_to_async(work, thread_sensitive=True)()
-    return await asyncio.get_running_loop().run_in_executor(
-        _threads(), _with_fresh_connections, work
-    )
+    return await asyncio.wrap_future(_workers().submit(work))
 
 
-def _threads() -> ThreadPoolExecutor:
+class Workers:
+    """
+    A few threads, and the work that waits for them.
+
+    Each drops its database connections as ``CONN_MAX_AGE`` says, but not while other work waits:
+    opening one takes longer than most of this work, so when thousands of tabs come back at once it
+    would be most of what is done.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._busy = 0
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="notify")
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        with self._lock:
+            self.waiting.append((future, work))
+            if self._busy < self.count:
+                self._busy += 1
+                self._pool.submit(self._run)
+        return future
+
+    def _run(self) -> None:
+        """Work until nothing waits."""
+        begin: Callable[[], None] | None = close_old_connections
+        while job := self._next():
+            future, work = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if begin is not None:
+                    begin()
+                    begin = None
+                try:
+                    result = work()
+                finally:
+                    self._tidy()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+        with suppress(Exception):
+            close_old_connections()  # what waited may have been taken by others, or cancelled
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
+        with self._lock:
+            if not self.waiting:
+                self._busy -= 1
+                return None
+            return self.waiting.popleft()
+
+    def _tidy(self) -> None:
+        """Before the result is told, so that who has it finds no connection open."""
+        if self.waiting:
+            for connection in connections.all(initialized_only=True):
+                if connection.errors_occurred:
+                    connection.close_if_unusable_or_obsolete()
+        else:
+            close_old_connections()
+
+
+def _workers() -> Workers:
     global _executor
     with _lock:
         if _executor is None:
-            _executor = ThreadPoolExecutor(conf.THREADS, thread_name_prefix="notify")
+            _executor = Workers(conf.THREADS)
         return _executor
-
-
-def _with_fresh_connections(work: Callable[[], T]) -> T:
-    close_old_connections()
-    try:
-        return work()
-    finally:
-        close_old_connections()
 
 
 def twin(call: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -18,11 +17,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_POST
 
-from notify import commands, inbox, protocol
+from notify import commands, inbox, protocol, signals
 from notify.exceptions import ProtocolError
 from notify.protocol import Cursor
-
-logger = logging.getLogger("notify")
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -47,12 +44,23 @@ def endpoint(view: View) -> View:
             if user is None or not user.is_authenticated or not user.is_active:
                 problem = protocol.error(None, "not_signed_in", "Sign in to be notified.")
                 return JsonResponse(problem, status=401)
-            return view(request)
-        except Error:
-            logger.exception("notify could not answer %s.", request.path)
-            return JsonResponse(commands.unavailable(None), status=503)
+            return quietly(view(request))
+        except Error as error:
+            signals.request_failed.send_robust(HttpRequest, path=request.path, error=error)
+            return quietly(JsonResponse(commands.unavailable(None), status=503))
 
     return never_cache(open_to_all(guarded))
+
+
+def quietly(response: HttpResponse) -> HttpResponse:
+    """
+    Keep Django from logging each 5xx, and mailing it to ADMINS: every tab asks every few seconds.
+
+    What failed is told by a signal, and is one line a minute in the log.
+    """
+    if response.status_code >= 500:
+        response._has_been_logged = True  # type: ignore[attr-defined]
+    return response
 
 
 def open_to_all(view: View) -> View:

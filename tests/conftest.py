@@ -60,6 +60,15 @@ def rings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return rung
 
 
+@pytest.fixture(autouse=True)
+def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line of the log is left out because an earlier test has had the same."""
+    from notify import log
+
+    monkeypatch.setattr(log, "_last", {})
+    monkeypatch.setattr(log, "_left_out", {})
+
+
 @pytest.fixture
 def failures() -> Iterator[list[Exception]]:
     """The errors with which publishing was left to the sweep."""

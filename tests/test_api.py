@@ -375,6 +375,83 @@ def test_a_channel_layer_that_fails_is_no_error(user, settings):
     assert notify.send(user, "Hello").position == 2
 
 
+# -- Disconnecting -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kicked(monkeypatch) -> list[Any]:
+    """Whom the doorbell was told to send away."""
+    users: list[Any] = []
+    monkeypatch.setattr("notify.doorbell.kick", users.append)
+    return users
+
+
+def test_a_user_is_disconnected_whoever_he_is_given_as(user, rf, kicked):
+    request = rf.get("/")
+    request.user = user
+    for to in (user, user.pk, str(user.pk), request):
+        notify.disconnect(to)
+    assert kicked == [user.pk] * 4
+
+
+def test_a_user_who_was_deleted_is_disconnected_by_his_key(user, kicked):
+    key = user.pk
+    user.delete()
+    notify.disconnect(key)
+    assert kicked == [key]
+    with pytest.raises(InvalidRecipient):
+        notify.disconnect(user)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_ban_that_is_rolled_back_disconnects_nobody(user, other_user, kicked):
+    """And one that is committed does so after the commit: before it he would be let in again."""
+    with transaction.atomic():
+        notify.disconnect(user)
+        transaction.set_rollback(True)
+    assert kicked == []
+    with transaction.atomic():
+        notify.disconnect(other_user)
+        assert kicked == []
+    assert kicked == [other_user.pk]
+
+
+def test_one_user_is_disconnected_at_a_time(user, kicked):
+    for several in ([user], get_user_model().objects.all(), None):
+        with pytest.raises(TypeError):
+            notify.disconnect(several)
+    with pytest.raises(TypeError, match=r"notify\.disconnect\(\) takes one user"):
+        notify.disconnect([user])
+    with pytest.raises(InvalidRecipient):
+        notify.disconnect(AnonymousUser())
+    assert kicked == []
+
+
+async def test_disconnecting_in_an_event_loop_names_its_twin():
+    with pytest.raises(AsyncContext, match=r"await notify\.adisconnect\("):
+        notify.disconnect(None)
+
+
+def test_disconnecting_has_a_twin(user, kicked):
+    assert inspect.signature(notify.adisconnect) == inspect.signature(notify.disconnect)
+    async_to_sync(notify.adisconnect)(user)
+    assert kicked == [user.pk]
+
+
+def test_disconnecting_raises_nothing_for_the_layers_sake(user, settings):
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "nowhere.Layer"}}
+    notify.disconnect(user)
+    settings.CHANNEL_LAYERS = {}
+    notify.disconnect(user)
+
+
+def test_disconnecting_asks_nothing_of_the_database(user, kicked, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        notify.disconnect(user)
+        notify.disconnect(user.pk)
+    assert kicked == [user.pk] * 2
+
+
 # -- Languages -----------------------------------------------------------------------------------
 
 

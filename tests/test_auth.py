@@ -16,7 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from notify import auth, doorbell
-from notify.auth import fingerprint, look_up, sign_in, still_signed_in
+from notify.auth import barred, fingerprint, look_up, sign_in, still_signed_in
 from tests.fakes import scope_of
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +168,24 @@ def test_only_those_who_ended_are_missing(user, other_user):
     with CaptureQueriesContext(connection) as queries:
         assert still_signed_in(visitors) == set(visitors[1:])
     assert len(queries) == 2
+
+
+@pytest.mark.only_if(settings.USER != "char")  # a model that knows no inactive users
+def test_who_is_gone_for_good_is_told_from_whose_session_ended(make_user):
+    """A deleted or deactivated user; not one with another password, or without his session."""
+    users = [make_user(f"user{n}") for n in range(4)]
+    browsers = [browser_of(user) for user in users]
+    visitors = [look_up(cookie_of(browser)) for browser in browsers]
+    users[0].delete()
+    users[1].is_active = False
+    users[1].save()
+    users[2].set_password("another")
+    users[2].save()
+    browsers[3].logout()
+    assert still_signed_in(visitors) == set()
+    with CaptureQueriesContext(connection) as queries:
+        assert barred(visitors) == set(visitors[:2])
+    assert len(queries) == 1
 
 
 # -- SECRET_KEY ----------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_the_ids_are_used_once():
         source = file.read()
     ids = [f"notify.{kind}00{number}" for kind in "EW" for number in range(1, 10)]
     used = [one for one in ids if f'"{one}"' in source]
-    errors, warnings = range(1, 5), range(1, 9)
+    errors, warnings = range(1, 6), range(1, 9)
     assert used == [
         *(f"notify.E00{number}" for number in errors),
         *(f"notify.W00{number}" for number in warnings),
@@ -302,7 +302,7 @@ def test_numbers_are_in_range(setting, value, kind, settings):
 
 def test_numbers_in_range_are_in_order(settings):
     """Zero where it means something; whole seconds; no interval, which chooses one."""
-    for setting in ("COALESCE", "THREADS", "RING_MAX_BYTES", "COMMON_RING_FROM"):
+    for setting in ("COALESCE", "THREADS", "RING_MAX_BYTES", "COMMON_RING_FROM", "DRAIN_SECONDS"):
         setattr(settings, f"NOTIFY_{setting}", 0)
     settings.NOTIFY_HEARTBEAT = 10
     settings.NOTIFY_SWEEP_INTERVAL = 0.5
@@ -316,7 +316,26 @@ def test_each_setting_that_is_a_number_is_checked(settings):
     for name in strange:
         setattr(settings, name, "many")
     said = {message.partition(" ")[0] for _, message, _ in found(checks.check_numbers)}
-    assert said == strange - {"NOTIFY_LANGUAGE"}
+    others = {name for name in strange if name.startswith("NOTIFY_RETENTION_")}
+    assert said == strange - others - {"NOTIFY_LANGUAGE"}
+
+
+@pytest.mark.parametrize("setting", ["ARCHIVED", "READ", "UNREAD"])
+@pytest.mark.parametrize("value", [30, "30 days", timedelta(days=-1)])
+def test_a_retention_is_a_timedelta(settings, setting, value):
+    """A number would be days to one and seconds to another."""
+    setattr(settings, f"NOTIFY_RETENTION_{setting}", value)
+    ((name, message, hint),) = found(checks.check_retention)
+    assert name == "notify.E005"
+    assert message == f"NOTIFY_RETENTION_{setting} = {value!r} is not a timedelta of 0 or more."
+    assert "timedelta(days=30)" in hint
+
+
+@pytest.mark.parametrize("value", [None, timedelta(), timedelta(days=400)])
+def test_a_retention_may_be_none(settings, value):
+    for setting in ("ARCHIVED", "READ", "UNREAD"):
+        setattr(settings, f"NOTIFY_RETENTION_{setting}", value)
+    assert found(checks.check_retention) == []
 
 
 # -- The database --------------------------------------------------------------------------------

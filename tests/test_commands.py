@@ -10,6 +10,7 @@ import notify
 from notify import commands, protocol
 from notify.models import Mailbox, Notification
 from notify.protocol import Mark, MarkCommand
+from tests.mailboxes import mailbox_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
 
@@ -57,6 +58,15 @@ def test_a_cursor_of_another_epoch_marks_nothing(user):
     )
     assert (answer["type"], status) == ("ack", 200)
     assert notify.inbox.counts(user) == (1, 1)
+
+
+def test_a_tab_of_before_a_restored_backup_marks_nothing(user):
+    row = notify.send(user, "mine")
+    command = {"type": "read", "ids": [[row.pk, row.arrived]], "epoch": "0" * 17, "ref": 1}
+    say(user, command)
+    assert notify.inbox.counts(user) == (1, 1)
+    say(user, {**command, "epoch": mailbox_of(user).epoch})
+    assert notify.inbox.counts(user) == (0, 0)
 
 
 def test_the_rows_of_others_are_not_touched(user, other_user):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from notify import protocol
+from notify.conf import Defaults
 from notify.connection import MAX_REPLIES, Connection
 from notify.protocol import CloseCode
 from tests.fakes import Wire, at, document, settle, until
+from tests.servers import PROJECT
 
 
 class End:
@@ -325,6 +329,74 @@ async def test_a_client_that_answers_is_never_held_back(window, welcomed):
             welcomed.connection.answered(welcomed.connection._ref)
     await settle()
     assert welcomed.cursors == list(range(5, 200))
+
+
+# -- How much it may ask -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch, welcomed):
+    """The time by which commands are counted; it stands until it is moved."""
+
+    class Loop:
+        now = 1000.0
+
+        def time(self):
+            return self.now
+
+        def __getattr__(self, name):
+            return getattr(loop, name)
+
+    loop = welcomed.connection._loop
+    monkeypatch.setattr(welcomed.connection, "_loop", Loop())
+    monkeypatch.setattr(welcomed.connection._asked, "_at", 1000.0)
+    return welcomed.connection._loop
+
+
+async def test_it_may_ask_in_bursts_and_at_a_rate(welcomed, clock):
+    assert all(welcomed.connection.may_ask() for _ in range(200))
+    assert not welcomed.connection.may_ask()
+    clock.now += 1
+    assert [welcomed.connection.may_ask() for _ in range(21)] == [True] * 20 + [False]
+    assert welcomed.connection.is_open
+
+
+async def test_what_our_own_client_says_again_after_a_pause_is_less_than_a_burst():
+    """It keeps a hundred commands that nobody answered, and sends them all at once."""
+    source = (PROJECT / "client/src/commands.js").read_text()
+    kept = re.search(r"const KEPT = (\d+);", source)
+    assert kept
+    assert int(kept[1]) * 2 <= Defaults.COMMAND_BURST
+
+
+async def test_one_that_goes_on_asking_is_closed_for_good(welcomed, clock, settings):
+    """Told to come back it would go on."""
+    settings.NOTIFY_COMMAND_BURST = 3
+    for _ in range(200 + 29):
+        welcomed.connection.may_ask()
+    assert welcomed.connection.is_open
+    welcomed.connection.may_ask()
+    await until(lambda: welcomed.wire.code)
+    assert welcomed.wire.code == CloseCode.PROTOCOL
+
+
+async def test_one_that_rests_begins_anew(welcomed, clock, settings):
+    settings.NOTIFY_COMMAND_BURST = 3
+    for _ in range(10):
+        for _ in range(200 + 29):
+            welcomed.connection.may_ask()
+        clock.now += 11  # from empty to full
+    await settle()
+    assert welcomed.connection.is_open
+
+
+async def test_an_answer_to_our_ping_is_told_from_other_pongs(welcomed):
+    welcomed.connection._send_ping()
+    ref = welcomed.connection._ref
+    assert not welcomed.connection.answered(None)
+    assert not welcomed.connection.answered(ref + 1)
+    assert welcomed.connection.answered(ref)
+    assert not welcomed.connection.answered(ref)
 
 
 # -- The heartbeat -------------------------------------------------------------------------------

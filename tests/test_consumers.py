@@ -12,7 +12,7 @@ from channels.consumer import AsyncConsumer
 from django.test import Client
 
 import notify
-from notify import auth, commands, consumers, inbox
+from notify import auth, commands, consumers, inbox, limits, signals
 from notify.consumers import NotifyConsumer, since_of
 from notify.hub import Hub
 from notify.models import Notification
@@ -104,6 +104,104 @@ async def test_a_read_that_fails_lets_the_client_come_back(session, monkeypatch,
     assert await socket.ended() == CloseCode.GOING_AWAY
     assert "could not read the mailbox" in caplog.text
     assert Hub.here().rooms == {}
+
+
+# -- How many may enter --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refused():
+    """What the signal connection_refused has told."""
+    notes = []
+
+    def note(setting, recipient, **kwargs):
+        notes.append((setting, recipient))
+
+    signals.connection_refused.connect(note)
+    yield notes
+    signals.connection_refused.disconnect(note)
+
+
+async def test_a_full_process_sends_on_to_the_poll(session, settings, refused, monkeypatch):
+    """By a code to come back, and before anything is asked of the database."""
+    settings.NOTIFY_MAX_CONNECTIONS = 2
+    async with open_socket(session) as one, open_socket(session) as two:
+        await one.welcome()
+        await two.welcome()
+        with monkeypatch.context() as asked:
+            asked.setattr(auth, "sign_in", lambda scope: 1 / 0)
+            third = open_socket(session)
+            assert await third.ended() == CloseCode.TOO_MANY
+        assert third.accepted
+        assert third.frames == []
+        assert refused == [("NOTIFY_MAX_CONNECTIONS", None)]
+    async with open_socket(session) as again:  # there is room once somebody has left
+        await again.welcome()
+    assert limits.connections[limits.EVERYBODY] == 0
+
+
+async def test_handshakes_under_way_count(session, settings, monkeypatch):
+    """Those that wait for the database, too: they are what a restart brings by the thousand."""
+    settings.NOTIFY_MAX_CONNECTIONS = 2
+    gate, sign_in = threading.Event(), auth.sign_in
+    monkeypatch.setattr(auth, "sign_in", lambda scope: gate.wait(PATIENCE) and sign_in(scope))
+    waiting = [open_socket(session), open_socket("no-such-session")]
+    await until(lambda: all(socket.accepted for socket in waiting))
+    assert await open_socket(session).ended() == CloseCode.TOO_MANY
+    gate.set()
+    assert await waiting[1].ended() == CloseCode.NOT_SIGNED_IN
+    async with waiting[0] as socket, open_socket(session) as next_one:
+        await socket.welcome()
+        await next_one.welcome()
+
+
+async def test_a_user_with_very_many_tabs_leaves_room_for_others(
+    session, user, other_user, settings, refused
+):
+    settings.NOTIFY_MAX_CONNECTIONS_PER_USER = 2
+    async with (
+        open_socket(session) as one,
+        open_socket(session) as two,
+        open_socket(await sync_to_async(sign_in)(other_user)) as other,
+    ):
+        for socket in (one, two, other):
+            await socket.welcome()
+        assert await open_socket(session).ended() == CloseCode.TOO_MANY
+        assert refused == [("NOTIFY_MAX_CONNECTIONS_PER_USER", user.pk)]
+        one.disconnect()
+        await one.ended()
+        async with open_socket(session) as again:
+            await again.welcome()
+    assert limits.connections[user.pk] == limits.connections[other_user.pk] == 0
+
+
+async def test_forty_tabs_are_not_many(session):
+    sockets = [open_socket(session) for _ in range(40)]
+    for socket in sockets:
+        await socket.welcome()
+    for socket in sockets:
+        socket.disconnect()
+        await socket.ended()
+
+
+@pytest.mark.parametrize("when", ["look-up", "refusal", "foreign page", "cancelled"])
+async def test_however_a_handshake_ends_it_counts_no_more(session, monkeypatch, when):
+    options = {}
+    if when == "look-up":
+        monkeypatch.setattr(auth, "sign_in", lambda scope: 1 / 0)
+    elif when == "refusal":
+        session = ""
+    elif when == "foreign page":
+        options = {"headers": {"origin": "http://evil.com"}}
+    socket = open_socket(session, **options)
+    if when == "cancelled":
+        await socket.welcome()
+        socket.app.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await socket.app
+    else:
+        await socket.ended()
+    assert limits.connections._counts == {}
 
 
 # -- What it is told -----------------------------------------------------------------------------
@@ -284,6 +382,88 @@ async def test_what_is_too_large_or_binary_closes_for_good(session):
         assert await socket.ended() == CloseCode.PROTOCOL
 
 
+async def test_too_many_commands_are_answered_and_not_done(session, user, settings, monkeypatch):
+    """Without a look at the database. In a while it may ask again."""
+    settings.NOTIFY_COMMAND_BURST = 3
+    settings.NOTIFY_COMMAND_RATE = 0.001
+    sent = await notify.asend(user, "Hello")
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        for ref in range(3):
+            socket.send(type="seen", ids=[], ref=ref)
+        await until(lambda: socket.answer_to(2))
+        monkeypatch.setattr(commands, "execute", lambda *args: 1 / 0)
+        socket.send(type="read", ids=[[sent.pk, sent.arrived]], ref=7)
+        socket.send(type="changes", since=None, ref=8)
+        socket.send(type="ping", ref=9)
+        await until(lambda: socket.answer_to(9))
+        for ref in (7, 8, 9):
+            answer = socket.answer_to(ref)
+            assert (answer["type"], answer["code"]) == ("error", "too_many")
+        assert next(iter(Hub.here().connections())).is_open
+    assert (await rows())[0].read_at is None
+
+
+async def test_what_is_no_command_counts_too(session, settings):
+    settings.NOTIFY_COMMAND_BURST = 2
+    settings.NOTIFY_COMMAND_RATE = 0.001
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        for text in ("x", "{"):
+            socket.send_text(text)
+        socket.send(type="ping", ref=1)
+        await until(lambda: socket.answer_to(1))
+        assert [frame.get("code") for frame in socket.frames[1:]] == [
+            "bad_command",
+            "bad_command",
+            "too_many",
+        ]
+
+
+async def test_the_answer_to_our_own_ping_does_not_count(session, settings):
+    settings.NOTIFY_COMMAND_BURST = 1
+    settings.NOTIFY_COMMAND_RATE = 0.001
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        connection = next(iter(Hub.here().connections()))
+        for _ in range(5):
+            connection._send_ping()
+            await until(lambda: socket.frames[-1]["type"] == "ping")
+            socket.send(type="pong", ref=socket.frames[-1]["ref"])
+            await until(lambda: connection._pinged is None)
+            socket.frames.append({"type": "answered"})
+        socket.send(type="ping", ref=1)
+        assert (await until(lambda: socket.answer_to(1)))["type"] == "pong"
+        socket.send(type="pong", ref=2)  # to no ping of ours
+        assert (await until(lambda: socket.answer_to(2)))["code"] == "too_many"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"type":"ping"}', '{"type":"seen","ids":[]}', '{"type":"changes"}', "x", "[" * 9999]
+)
+async def test_a_flood_is_closed_for_good_and_disturbs_nobody(
+    session, user, other_user, settings, text
+):
+    """What it asks is answered until then; the tabs beside it, of whomever, are served as ever."""
+    settings.NOTIFY_COMMAND_BURST = 20
+    flood = open_socket(session)
+    async with (
+        open_socket(session) as beside,
+        open_socket(await sync_to_async(sign_in)(other_user)) as other,
+    ):
+        for socket in (flood, beside, other):
+            await socket.welcome()
+        for _ in range(1000):
+            flood.send_text(text)
+        await notify.asend(user, "Hello")
+        await notify.asend(other_user, "Hello")
+        assert await flood.ended() == CloseCode.PROTOCOL
+        await until(lambda: beside.shown == other.shown == ["Hello"])
+        for socket in (beside, other):
+            socket.send(type="ping", ref=1)
+            await until(lambda socket=socket: socket.answer_to(1))
+
+
 async def test_after_the_close_no_command_is_done(session, user):
     """What is still on its way from a browser that was signed out counts no more."""
     sent = await notify.asend(user, "Hello")
@@ -310,6 +490,16 @@ async def test_invariant_13_a_logout_closes_the_tabs_of_that_browser(session, us
     assert stays.code is None
     stays.disconnect()
     await stays.ended()
+
+
+async def test_a_user_who_is_disconnected_stops_for_good(session, user):
+    """Who is active and signed in may come again, after the next load of a page."""
+    socket = open_socket(session)
+    await socket.welcome()
+    await notify.adisconnect(user)
+    assert await socket.ended() == CloseCode.KICKED
+    async with open_socket(session) as again:
+        await again.welcome()
 
 
 # -- Invariant 5: it cleans up, whatever ends it -------------------------------------------------

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,16 @@ def test_every_setting_has_a_heading_and_its_default():
     text = reference("settings")
     documented = dict(re.findall(r"^### (NOTIFY_\w+)\n\nDefault: `(.*?)`$", text, re.MULTILINE))
     defaults = {name: getattr(conf.Defaults, name.removeprefix("NOTIFY_")) for name in conf.names()}
-    assert {name: ast.literal_eval(value) for name, value in documented.items()} == defaults
+    known = {"__builtins__": {}, "timedelta": timedelta}
+    assert {name: eval(value, known) for name, value in documented.items()} == defaults
+
+
+def test_every_bound_has_a_row():
+    """What a setting bounds, the page on limits says what happens there."""
+    bounds = {name for name in conf.names() if re.search("MAX|COMMAND|THREADS|STALL|PAGE", name)}
+    assert len(bounds) >= 11
+    rows = re.findall(r"^\| .*", (DOCS / "topics" / "limits.md").read_text(), re.MULTILINE)
+    assert bounds <= set(re.findall(r"\bNOTIFY_[A-Z_]+\b", "\n".join(rows)))
 
 
 def test_every_check_has_a_heading():
@@ -107,7 +117,8 @@ def test_every_check_has_a_heading():
 def test_every_signal_has_a_heading():
     names = {name for name, member in vars(signals).items() if isinstance(member, signals.Signal)}
     assert names
-    assert headings(reference("signals")) == {"Signals and logging", *names, "Logging"}
+    more = {"Signals and logging", "Receivers on the event loop", "Logging"}
+    assert headings(reference("signals")) == names | more
 
 
 def test_every_close_code_has_a_row():
@@ -150,9 +161,12 @@ def test_every_command_has_a_heading():
     assert headings(reference("commands")) == {"Management commands", *ours}
 
 
-def test_every_option_of_notify_send_has_an_entry():
-    source = (PROJECT / "notify/management/commands/notify_send.py").read_text()
-    assert set(re.findall(r'"(--\w+)"', source)) == entries(reference("commands"))
+def test_every_option_of_a_command_has_an_entry():
+    """Under the heading of the command."""
+    parts = re.split(r"^## (\w+)$", reference("commands"), flags=re.MULTILINE)[1:]
+    for name, text in zip(parts[::2], parts[1::2], strict=True):
+        source = (PROJECT / f"notify/management/commands/{name}.py").read_text()
+        assert set(re.findall(r'"(--[\w-]+)"', source)) == entries(text), name
 
 
 def test_every_template_tag_has_a_heading():
@@ -382,12 +396,12 @@ def test_the_examples_of_tests_run(tmp_path: Path):
     project = Project(tmp_path)
     for title in ("A project", "Install notify", "A toast from a view"):
         project.follow(parts[title])
-    case, method, socket = (
+    case, method, *sockets = (
         code for language, code in blocks(DOCS / "howto" / "testing.md") if language == "python"
     )
-    tests = [case, textwrap.indent(method, "    "), socket]
+    tests = [case, textwrap.indent(method, "    "), *sockets]
     (tmp_path / "exports" / "tests.py").write_text("\n".join(tests))
-    assert "Ran 3 tests" in project.run("python manage.py test")
+    assert "Ran 5 tests" in project.run("python manage.py test")
 
 
 def test_the_readme_installs_what_the_tutorial_does():

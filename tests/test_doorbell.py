@@ -272,9 +272,20 @@ def test_sending_to_many_from_a_worker_is_one_hop(make_user, layer, hops):
 
 
 def test_kick_tells_every_process(hub, layer):
+    """Of one session, or of a user whatever his session."""
     doorbell.kick(7, "fingerprint")
-    assert hub.kicked == [("7", "fingerprint")]
-    assert sent_by(layer) == ["notify.user.7"]
+    doorbell.kick(7)
+    assert hub.kicked == [("7", "fingerprint"), ("7", None)]
+    assert sent_by(layer) == ["notify.user.7"] * 2
+
+
+def test_a_kick_that_was_dropped_is_told(hub, layer, failures, monkeypatch):
+    """The recheck of the other processes finds those who were deactivated."""
+    monkeypatch.setattr(threads, "MAX_PENDING", 0)
+    doorbell.kick(7)
+    assert hub.kicked == [("7", None)]
+    assert "a kick was dropped" in str(failures[0])
+    gc.collect()  # and no coroutine is left that was never awaited
 
 
 # -- Nothing raises ------------------------------------------------------------------------------

@@ -42,6 +42,18 @@ def test_the_same_key_collapses_into_the_standing_row(user):
     assert_sound(user)
 
 
+def test_rows_with_marks_of_their_own_are_counted_as_they_are(user):
+    """As an import by the ORM may put them into the outbox."""
+    now = timezone.now()
+    leave_waiting(user, "new")
+    leave_waiting(user, "seen", seen_at=now)
+    leave_waiting(user, "read", seen_at=now, read_at=now)
+    leave_waiting(user, "archived", archived_at=now)
+    outbox.publish([user.pk])
+    assert notify.inbox.counts(user) == (1, 2)
+    assert_sound(user)
+
+
 @pytest.mark.parametrize("mark", [Mark.SEEN, Mark.READ, Mark.DISMISSED])
 def test_a_collapse_makes_a_marked_row_new_again(user, mark):
     """What was seen, read or dismissed was the old content."""

@@ -14,7 +14,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 import notify
-from notify import auth, doorbell, inbox, station, threads
+from notify import auth, doorbell, inbox, integrity, station, sweep, threads
 from notify import hub as hub_module
 from notify.hub import Hub
 from notify.models import Mailbox, Notification
@@ -172,6 +172,21 @@ async def test_a_restored_database_starts_the_tabs_over(open_tab, hub, user):
     assert again.cursor > tab.cursor
     await notify.asend(user, "three")
     await until(lambda: again.shown == ["one", "three"])
+
+
+async def test_a_room_above_its_mailboxs_epoch_does_not_stay_deaf(open_tab, hub, user):
+    """An epoch that no clock can have made was repaired: the tabs come back, and are welcomed anew."""
+    await notify.asend(user, "one")
+    await in_database(lambda: Mailbox.objects.update(epoch="v" * 17))
+    tab = await open_tab(user)
+    await in_database(lambda: list(integrity.check(fix=True)))
+    await sweep.sweep(hub)
+    await until(lambda: not tab.connection.is_open)
+    assert tab.wire.code == CloseCode.GOING_AWAY
+    await hub.leave(tab.connection)
+    again = await open_tab(user, since=tab.cursor)
+    await notify.asend(user, "two")
+    await until(lambda: again.shown == ["one", "two"])
 
 
 # -- Invariant 1: one hub for each running loop --------------------------------------------------
@@ -374,6 +389,40 @@ async def test_a_tab_welcomed_below_its_room_is_served_the_rest(open_tab, hub, u
     monkeypatch.setattr(inbox, "changes", lambda *args: pages.pop() if pages else read(*args))
     late = await open_tab(user)
     await until(lambda: late.shown == ["one", "two"])
+
+
+async def test_invariant_3_a_join_that_ends_before_the_read_begins_needs_no_other(
+    far_hub, layer, user, monkeypatch, settings
+):
+    """In a storm the threads are busy for longer than a handshake waits for its join."""
+    settings.NOTIFY_THREADS = 1
+    monkeypatch.setattr(threads, "_executor", None)
+    monkeypatch.setattr(station, "LAYER_PATIENCE", 0.01)
+    await notify.asend(user, "earlier")
+    joinable, free = asyncio.Event(), threading.Event()
+    add = layer.group_add
+
+    async def slow_add(group, channel):
+        if group == doorbell.group_of(str(user.pk)):
+            await joinable.wait()
+        await add(group, channel)
+
+    layer.group_add = slow_add
+    reads = []
+    read = inbox.changes
+    monkeypatch.setattr(inbox, "changes", lambda *args: reads.append(1) or read(*args))
+    busy = asyncio.ensure_future(threads.in_executor(free.wait, PATIENCE))
+    tab = Tab(far_hub, user)
+    arriving = asyncio.ensure_future(far_hub.connect(tab.connection, None))
+    await until(lambda: layer.count("group_add", "notify") and far_hub.rooms)
+    await asyncio.sleep(0.05)  # the handshake waits no longer for the join, but for a thread
+    joinable.set()
+    await until(lambda: far_hub.rooms[str(user.pk)].is_joined)
+    free.set()
+    await asyncio.gather(busy, arriving)
+    await until(lambda: tab.shown == ["earlier"])
+    await settle()
+    assert len(reads) == 1
 
 
 async def test_invariant_3_a_join_that_ends_after_the_read_began_reads_again(
@@ -766,6 +815,25 @@ async def test_invariant_13_a_logout_elsewhere_comes_through_the_layer(far_hub, 
     doorbell.kick(user.pk, auth.fingerprint("one"))
     await until(lambda: tab.wire.code)
     assert tab.wire.code == CloseCode.NOT_SIGNED_IN
+
+
+async def test_a_kick_ends_all_that_a_user_has_open(open_tab, user, other_user):
+    """Whatever the session, and for good; other users notice nothing."""
+    gone = [await open_tab(user, session=session) for session in ("one", "two", "")]
+    stranger = await open_tab(other_user, session="one")
+    doorbell.kick(user.pk)
+    await until(lambda: all(tab.wire.code for tab in gone))
+    await settle()
+    assert {tab.wire.code for tab in gone} == {CloseCode.KICKED}
+    assert stranger.wire.code is None
+
+
+async def test_a_kick_elsewhere_comes_through_the_layer(far_hub, open_tab, user, other_user):
+    tab, stranger = await open_tab(user, session="one"), await open_tab(other_user)
+    doorbell.kick(user.pk)
+    await until(lambda: tab.wire.code)
+    assert tab.wire.code == CloseCode.KICKED
+    assert stranger.wire.code is None
 
 
 # -- The end -------------------------------------------------------------------------------------

@@ -41,7 +41,8 @@ def test_every_call_of_the_api_is_at_the_door():
     calls = {
         name
         for name in vars(api)
-        if name.lstrip("a") in ("send", "send_many", "debug", "info", "success", "warning", "error")
+        if name in ("send", "send_many", "disconnect")
+        or name in ("debug", "info", "success", "warning", "error")
     }
     calls |= {name for name in vars(api) if name.startswith("a") and name[1:] in calls}
     assert {*notify.__all__} == calls | {"Action", "inbox"}
@@ -72,5 +73,5 @@ def test_importing_the_package_imports_nothing_else():
 def test_the_docstring_shows_the_calls():
     """Each call in it exists."""
     shown = notify.__doc__ or ""
-    for name in ("send", "send_many", "success", "asend"):
+    for name in ("send", "send_many", "success", "asend", "disconnect"):
         assert f"notify.{name}(" in shown

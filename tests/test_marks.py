@@ -193,6 +193,17 @@ def test_a_mark_of_all_takes_pairs_beyond_its_cursor_too(user):
     assert_sound(user)
 
 
+def test_pairs_of_another_epoch_mark_nothing(user):
+    """After a restored backup the same id and arrived may be those of another content."""
+    one = notify.send(user, "one")
+    before = mailbox_of(user).cursor
+    for epoch in (new_epoch(), "0" * 17):
+        assert marks.mark(user.pk, Mark.READ, shown(one), epoch=epoch) == before
+    assert marked(user)["read"] == []
+    marks.mark(user.pk, Mark.READ, shown(one), epoch=before.epoch)
+    assert marked(user)["read"] == ["one"]
+
+
 def test_a_mark_of_all_with_a_foreign_epoch_marks_nothing(user):
     """Its position belongs to another life of the mailbox."""
     notify.send(user, "one")

@@ -262,7 +262,7 @@ def test_a_heartbeat_of_a_whole_number_stays_whole():
 @pytest.mark.parametrize("code", CloseCode)
 def test_close_codes_tell_whether_to_come_back(code):
     """4000–4499 yes, 4500–4999 no."""
-    comes_back = code in (CloseCode.GOING_AWAY, CloseCode.TOO_SLOW)
+    comes_back = code in (CloseCode.GOING_AWAY, CloseCode.TOO_SLOW, CloseCode.TOO_MANY)
     assert (4000 <= code <= 4499) == comes_back
     assert (4500 <= code <= 4999) != comes_back
 
@@ -354,6 +354,18 @@ def test_what_is_no_command_is_refused_in_a_sentence(text):
         parse_command(text)
     assert caught.value.code in ("bad_command", "bad_cursor")
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("member", ["type", "since", "cursor", "ids", "ref"])
+def test_what_is_nested_as_deep_as_json_allows_is_refused(member):
+    """It can be read just so, and may be too deep to be shown in an error."""
+    kind = {"since": "changes", "cursor": "read_all"}.get(member, "read")
+    for depth in (50, *range(900, 1010), 5000, 20_000):
+        text = f'{{"type":"{kind}","{member}":{"[" * depth}{"]" * depth}}}'
+        with pytest.raises(ProtocolError) as caught:
+            parse_command(text)
+        assert len(str(caught.value)) < 250
+        assert protocol.reference_of(text) is None
 
 
 def test_a_command_has_a_size():

@@ -33,6 +33,21 @@ def test_a_primary_key_is_a_recipient(user):
     assert recipients.one(user.pk) == user.pk
 
 
+def test_one_who_may_be_gone_is_not_looked_up(user, rf, django_assert_num_queries):
+    """To be disconnected: he may have been deleted, and his primary key is all that is left."""
+    request = rf.get("/")
+    request.user = user
+    gone = uuid.uuid4() if settings.USER == "uuid" else 987654
+    with django_assert_num_queries(0):
+        for to, key in [(user, user.pk), (str(user.pk), user.pk), (request, user.pk), (gone, gone)]:
+            assert str(recipients.one_or_gone(to)) == str(key)
+    for wrong in ([user], None, 1.5):
+        with pytest.raises(TypeError):
+            recipients.one_or_gone(wrong)
+    with pytest.raises(InvalidRecipient):
+        recipients.one_or_gone(AnonymousUser())
+
+
 def test_a_primary_key_may_be_text(user):
     """As it comes from a URL or a form."""
     assert recipients.one(str(user.pk)) == user.pk

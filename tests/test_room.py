@@ -105,6 +105,19 @@ def failures():
     signals.read_failed.disconnect(note)
 
 
+@pytest.fixture
+def delivered():
+    """What was said to be delivered."""
+    told = []
+
+    def note(recipient, cursor, connections, **kwargs):
+        told.append((recipient, cursor.position, connections))
+
+    signals.delivered.connect(note)
+    yield told
+    signals.delivered.disconnect(note)
+
+
 # -- The rule ------------------------------------------------------------------------------------
 
 
@@ -324,3 +337,22 @@ async def test_a_frame_is_encoded_once_for_all_tabs(made, listener, monkeypatch)
     made.offer(document(5, 6))
     assert len(encoded) == 1
     assert all(other.texts[0] is listener.texts[0] for other in others)
+
+
+# -- What it tells -------------------------------------------------------------------------------
+
+
+async def test_a_frame_is_told_once_with_the_number_of_its_connections(made, delivered):
+    made.connections.add(Listener())
+    made.offer(document(5, 6))
+    assert delivered == [(1, 6, 2)]
+
+
+async def test_a_burst_is_told_as_the_frames_that_it_became(made, listener, delivered):
+    for position in range(5, 15):
+        made.offer(document(position, position + 1))
+    made.flush()
+    assert [cursor for _, cursor, _ in delivered] == [6, 15]
+    assert len(listener.frames) == 2
+    made.flush()
+    assert len(delivered) == 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ from django.db import DatabaseError, transaction
 from django.dispatch import Signal
 
 import notify
-from notify import signals
+from notify import commands, signals
+from notify.consumers import NotifyConsumer
+from notify.hub import Hub
 from notify.models import Notification
+from notify.room import Room
+from tests.fakes import Socket, Tab, close_connections, scope_of, settle, until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
 
@@ -95,6 +100,153 @@ def test_ring_failed_tells_why(user, heard, settings):
     assert "nowhere" in str(note["error"])
 
 
+# -- What runs on the event loop -----------------------------------------------------------------
+
+
+@pytest.fixture
+async def hub(settings, transactional_db):
+    settings.CHANNEL_LAYERS = {}
+    settings.NOTIFY_SWEEP_INTERVAL = 3600
+    yield Hub.here()
+    await Hub.close_here()
+    await close_connections()
+
+
+@pytest.fixture
+def open_tab(hub):
+    async def open_tab(user):
+        tab = Tab(hub, user)
+        await hub.connect(tab.connection, None)
+        await until(lambda: tab.wire.frames)
+        return tab
+
+    return open_tab
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_delivered_tells_of_each_document_and_its_connections(
+    open_tab, user, other_user, heard
+):
+    """Once for a document of the room, however many tabs there are; once for each welcome."""
+    notes = heard(signals.delivered)
+    tabs = [await open_tab(user), await open_tab(user)]
+    await open_tab(other_user)
+    assert notes == [
+        {"sender": Hub, "recipient": one.pk, "cursor": None, "connections": 1}
+        for one in (user, user, other_user)
+    ]
+    await notify.asend(user, "Hello")
+    await until(lambda: all(tab.shown == ["Hello"] for tab in tabs))
+    cursor = tabs[0].cursor
+    assert notes[3:] == [{"sender": Room, "recipient": user.pk, "cursor": cursor, "connections": 2}]
+    assert cursor.position == 1
+    await open_tab(user)
+    assert notes[4]["cursor"] == cursor
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_delivered_tells_what_a_slow_tab_reads_by_itself(open_tab, user, heard, settings):
+    tab = await open_tab(user)
+    settings.NOTIFY_QUEUE_MAX_FRAMES = 1
+    settings.NOTIFY_COALESCE = 0
+    tab.wire.hold()
+    for number in range(5):
+        await notify.asend(user, str(number))
+        await settle()
+    notes = heard(signals.delivered)
+    tab.wire.flow()
+    await until(lambda: tab.shown == ["0", "1", "2", "3", "4"])
+    assert notes[-1] == {
+        "sender": Hub,
+        "recipient": user.pk,
+        "cursor": tab.cursor,
+        "connections": 1,
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_receiver_of_delivered_that_fails_keeps_nobody_from_it(open_tab, user, heard):
+    def fail(**arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    signals.delivered.connect(fail)
+    try:
+        tabs = [await open_tab(user), await open_tab(user)]
+        await notify.asend(user, "Hello")
+        await until(lambda: all(tab.shown == ["Hello"] for tab in tabs))
+    finally:
+        signals.delivered.disconnect(fail)
+
+
+ON_LOOP = [name for name in EVERY if isinstance(getattr(signals, name), signals.LoopSignal)]
+
+
+@pytest.mark.parametrize("name", ON_LOOP)
+def test_a_signal_of_the_event_loop_takes_no_coroutine(name):
+    """Django would wait for it, and the loop cannot: the hub itself would get the error."""
+
+    async def receive(**arguments: Any) -> None:
+        """Never called."""
+
+    with pytest.raises(TypeError, match="is sent on the event loop"):
+        getattr(signals, name).connect(receive)
+
+
+def test_those_of_the_event_loop_say_so():
+    text = Path(signals.__file__).read_text()
+    for name in EVERY:
+        before, _ = re.split(rf"\n{name} = \w*Signal\(\)", text)
+        comment = before.rpartition("\n\n")[2].replace("\n#:", "")
+        assert ("event loop" in comment) == (name in ON_LOOP), name
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [("connect_failed", "notify.auth.sign_in"), ("connect_failed", "notify.inbox.changes")],
+)
+@pytest.mark.django_db(transaction=True)
+async def test_connect_failed_tells_for_whom_if_it_is_known(
+    name, broken, hub, user, heard, monkeypatch
+):
+    from notify.auth import Visitor
+
+    def refuse(*arguments: Any) -> Any:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr("notify.auth.sign_in", lambda scope: Visitor(user.pk, ""))
+    monkeypatch.setattr(broken, refuse)
+    notes = heard(getattr(signals, name))
+    assert await Socket(NotifyConsumer(), scope_of()).ended() == 4000
+    (note,) = notes
+    assert note["sender"] is NotifyConsumer
+    assert note["recipient"] == (user.pk if "inbox" in broken else None)
+    assert str(note["error"]) == "gone"
+
+
+def test_command_failed_tells_whose(user, heard, monkeypatch):
+    def refuse(*arguments: Any, **options: Any) -> Any:
+        raise DatabaseError("locked")
+
+    monkeypatch.setattr("notify.marks.mark", refuse)
+    notes = heard(signals.command_failed)
+    answer, status = commands.answer(user.pk, b'{"type": "read", "ids": [[1, 1]], "ref": 7}')
+    assert (answer["code"], status) == ("unavailable", 503)
+    (note,) = notes
+    assert (note["recipient"], str(note["error"])) == (user.pk, "locked")
+
+
+def test_request_failed_tells_which(client, user, heard, monkeypatch):
+    def refuse(*arguments: Any) -> Any:
+        raise DatabaseError("locked")
+
+    client.force_login(user)
+    monkeypatch.setattr("notify.inbox.changes", refuse)
+    notes = heard(signals.request_failed)
+    assert client.get("/notify/changes/").status_code == 503
+    (note,) = notes
+    assert (note["path"], str(note["error"])) == ("/notify/changes/", "locked")
+
+
 @pytest.mark.parametrize("name", ["sent", "published"])
 def test_a_receiver_that_fails_disturbs_nobody(name, user, heard, caplog):
     """Django logs it; the caller, the other receivers and the row do not notice."""
@@ -139,7 +291,7 @@ def test_every_signal_is_sent_and_robustly():
 def test_a_signal_is_sent_with_what_its_comment_says(name):
     """The same arguments at each place."""
     text = Path(signals.__file__).read_text()
-    lines = text.partition(f"\n{name} = Signal()")[0].splitlines()
+    lines = re.split(rf"\n{name} = \w*Signal\(\)", text)[0].splitlines()
     comment = []
     while lines and lines[-1].startswith("#:"):
         comment.append(lines.pop())

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from notify import doorbell, station
+from notify import doorbell, signals, station
 from notify.room import Room
 from notify.station import Station
 from tests.fakes import Layer, at, settle, until
@@ -124,6 +124,41 @@ async def test_strange_messages_are_logged_once(end, caplog):
         end.layer.inject({"no": "type"})
     await end.hears("after it")
     assert caplog.text.count("cannot read") == 1
+
+
+@pytest.fixture
+def faults():
+    """What the station has told by its signals."""
+    told = []
+
+    def note_failed(doing, error, **kwargs):
+        told.append((doing, str(error)))
+
+    def note_ignored(error, **kwargs):
+        told.append(("ignored", repr(error)))
+
+    signals.layer_failed.connect(note_failed)
+    signals.ring_ignored.connect(note_ignored)
+    yield told
+    signals.layer_failed.disconnect(note_failed)
+    signals.ring_ignored.disconnect(note_ignored)
+
+
+async def test_each_strange_message_and_each_error_is_told(end, faults, monkeypatch):
+    monkeypatch.setattr(station.random, "uniform", lambda low, high: 0.0)
+    end.layer.inject({"no": "type"})
+    end.layer.inject(ConnectionError("cut"))
+    await end.hears("after it")
+    end.layer.fault = "raise"
+    end.station.is_dirty = False
+    await end.station.join_soon(Room(7, end.spawn))
+    room = end.room("alice")
+    await end.station.join_soon(room)
+    assert faults == [
+        ("ignored", "KeyError('type')"),
+        ("receive", "cut"),
+        ("join a group", "The layer is down."),
+    ]
 
 
 async def test_invariant_2_errors_are_backed_off_from(end, caplog, monkeypatch):

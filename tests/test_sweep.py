@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth import get_user_model, update_session_auth_hash
 from django.db import connection
+from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -290,37 +292,73 @@ def delete_user(user, key):
 
 
 @pytest.mark.parametrize(
-    "end",
+    ("end", "code"),
     [
-        pytest.param(make_inactive, marks=pytest.mark.only_if(settings.USER != "char")),
-        change_password,
-        end_session,
-        let_expire,
-        delete_user,
+        pytest.param(
+            make_inactive,
+            CloseCode.NOT_SIGNED_IN,
+            marks=pytest.mark.only_if(settings.USER != "char"),
+        ),
+        (delete_user, CloseCode.NOT_SIGNED_IN),
+        (change_password, CloseCode.GOING_AWAY),
+        (end_session, CloseCode.GOING_AWAY),
+        (let_expire, CloseCode.GOING_AWAY),
     ],
 )
 async def test_invariant_13_who_is_no_longer_signed_in_is_sent_away(
-    end, open_tab, deaf_hub, user, other_user, signed_in
+    end, code, open_tab, deaf_hub, user, other_user, signed_in
 ):
-    """To come back, so that the handshake refuses those it must; the others stay."""
+    """
+    For good, where no session can let him in; else to come back, so that the handshake refuses those
+    it must. The others stay.
+    """
     tab, stays = await open_tab(user), await open_tab(other_user)
     tab.connection.visitor = await sync_to_async(auth.look_up)(signed_in)
     assert await sweep.recheck(deaf_hub) == 0
     await sync_to_async(end)(user, signed_in)
     assert await sweep.recheck(deaf_hub) == 1
     await until(lambda: tab.wire.code)
-    assert tab.wire.code == CloseCode.GOING_AWAY
+    assert tab.wire.code == code
     assert stays.wire.code is None
     assert await sync_to_async(auth.look_up)(signed_in) is None
 
 
+async def test_a_browser_that_has_a_new_session_is_let_in_again(
+    open_tab, deaf_hub, user, client, signed_in
+):
+    """A new password, set in one tab, gives the browser a new session. Its other tabs come back."""
+    tab = await open_tab(user)
+    tab.connection.visitor = await sync_to_async(auth.look_up)(signed_in)
+
+    def set_password():
+        request = HttpRequest()
+        request.session, request.user = client.session, user
+        user.set_password("another")
+        user.save()
+        update_session_auth_hash(request, user)
+        request.session.save()
+        return request.session.session_key
+
+    renewed = await sync_to_async(set_password)()
+    assert renewed != signed_in
+    await sweep.recheck(deaf_hub)
+    await until(lambda: tab.wire.code)
+    assert tab.wire.code == CloseCode.GOING_AWAY
+    assert (await sync_to_async(auth.look_up)(renewed)).user == user.pk
+
+
 async def test_invariant_13_all_sessions_are_two_queries(open_tab, deaf_hub, make_user, settings):
+    """And, only where some have ended, a third."""
     settings.NOTIFY_THREADS = 0
     for n in range(5):
-        await open_tab(await sync_to_async(make_user)(f"user{n}"), session=f"session{n}")
+        await open_tab(await sync_to_async(make_user)(f"user{n}"))
     queries = await captured()
+    assert await sweep.recheck(deaf_hub) == 0
+    assert await sync_to_async(len)(queries) == 1  # they have no session
+    for tab in deaf_hub.connections():
+        tab.visitor = replace(tab.visitor, session=f"session{tab.visitor.user}")
     assert await sweep.recheck(deaf_hub) == 5
-    assert await sync_to_async(len)(queries) == 2
+    assert await sync_to_async(len)(queries) == 1 + 2 + 1
     await sync_to_async(queries.__exit__)(None, None, None)
 
 

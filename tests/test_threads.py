@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 
 from notify import threads
 from notify.threads import in_executor
-from tests.fakes import PATIENCE, in_thread
+from tests.fakes import PATIENCE, in_thread, until
 
 
 def exit_code_of_child(check) -> int:
@@ -160,6 +160,95 @@ async def test_no_database_connection_stays_open(user):
     held = await in_executor(look)
     del held
     assert await in_executor(lambda: connection.connection) is None
+
+
+@pytest.fixture
+def one_thread(settings, monkeypatch):
+    """One thread, which is held by the first work until the gate is opened."""
+    settings.NOTIFY_THREADS = 1
+    monkeypatch.setattr(threads, "_executor", None)
+    return threading.Event()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_is_kept_while_other_work_waits(user, one_thread):
+    """In a storm of tabs most of the time would go into opening connections."""
+    from django.db import connection
+
+    from notify import inbox
+
+    def look() -> object:
+        one_thread.wait(PATIENCE)
+        inbox.counts(user)
+        return connection.connection
+
+    looking = [asyncio.ensure_future(in_executor(look)) for _ in range(4)]
+    await asyncio.sleep(0)
+    one_thread.set()
+    first, *others = await asyncio.gather(*looking)
+    assert all(other is first for other in others)
+    assert await in_executor(lambda: connection.connection) is None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_connection_that_failed_is_not_kept(user, one_thread, monkeypatch):
+    """The next work is not to inherit it."""
+    from django.db import connection
+
+    from notify import inbox
+
+    def fail() -> None:
+        one_thread.wait(PATIENCE)
+        inbox.counts(user)
+        connection.errors_occurred = True
+
+    failing = asyncio.ensure_future(in_executor(fail))
+    await asyncio.sleep(0)
+    looking = asyncio.ensure_future(in_executor(lambda: connection.connection))
+    await asyncio.sleep(0)
+    one_thread.set()
+    await failing
+    assert await looking is None
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_work_that_is_cancelled_while_it_waits_is_not_done(user, one_thread):
+    """A tab that is gone needs no welcome; and nothing stays open on its behalf."""
+    from django.db import connection
+
+    from notify import inbox
+
+    done = []
+
+    def look() -> None:
+        one_thread.wait(PATIENCE)
+        inbox.counts(user)
+
+    looking = asyncio.ensure_future(in_executor(look))
+    cancelled = [asyncio.ensure_future(in_executor(done.append, 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    for each in cancelled:
+        each.cancel()
+    one_thread.set()
+    await looking
+    await until(lambda: not threads._executor._busy)
+    assert threads._executor._pool.submit(lambda: connection.connection).result(PATIENCE) is None
+    assert done == []
+
+
+async def test_a_connection_that_cannot_be_closed_ends_no_thread(one_thread, monkeypatch):
+    """Whose work it was is told; the next is done."""
+    one_thread.set()
+
+    def fail() -> None:
+        raise OSError("It cannot be closed.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "close_old_connections", fail)
+        for _ in range(3):
+            with pytest.raises(OSError, match="closed"):
+                await asyncio.wait_for(in_executor(int), PATIENCE)
+    assert await asyncio.wait_for(in_executor(int), PATIENCE) == 0
 
 
 # -- gevent and eventlet -------------------------------------------------------------------------

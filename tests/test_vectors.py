@@ -142,6 +142,7 @@ def test_the_server_understands(name):
     assert f"{command.mark}{'_all' if command.upto else ''}" == document["type"]
     assert [list(pair) for pair in command.pairs] == document["ids"]
     assert command.upto == cursor(document.get("cursor"))
+    assert command.epoch == document["epoch"]
 
 
 @pytest.mark.parametrize("text", DOCUMENTS["wrong"]["commands"])

@@ -24,6 +24,11 @@ export class Backoff {
     return this.least + this.random() * (ceiling - this.least);
   }
 
+  /** The other side is full: from now on the ceiling is the highest. */
+  giveWay() {
+    this.#tries = Infinity;
+  }
+
   /** Call when things went well for a while. */
   reset() {
     this.#tries = 0;

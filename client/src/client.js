@@ -96,7 +96,7 @@ export class Client extends EventTarget {
     const ids = notifications.map(pair);
     const ref = this.commands.nextRef();
     this.store.mark(mark, ids, ref);
-    this.commands.issue({ type: mark, ids, ref }, { leaving });
+    this.commands.issue({ type: mark, ids, epoch: this.#epoch(), ref }, { leaving });
   }
 
   /**
@@ -105,13 +105,20 @@ export class Client extends EventTarget {
    * @param {Mark} mark
    */
   markAll(mark) {
-    const { complete, cursor } = this.store;
+    const { complete } = this.store;
     const all = this.store.all();
     if (complete === null) return this.mark(mark, all);
-    const above = all.filter((row) => compare(`${cursor?.split(":")[0]}:${row.arrived}`, complete) > 0);
+    const epoch = this.#epoch();
+    const above = all.filter((row) => compare(`${epoch}:${row.arrived}`, complete) > 0);
     const ref = this.commands.nextRef();
     this.store.mark(mark, all.map(pair), ref);
-    this.commands.issue({ type: /** @type {Command["type"]} */ (`${mark}_all`), cursor: complete, ids: above.map(pair), ref });
+    const type = /** @type {Command["type"]} */ (`${mark}_all`);
+    this.commands.issue({ type, cursor: complete, ids: above.map(pair), epoch, ref });
+  }
+
+  /** In which the rows of the store arrived. */
+  #epoch() {
+    return this.store.cursor?.split(":")[0];
   }
 
   #listen() {

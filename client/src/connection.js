@@ -175,6 +175,7 @@ export class Connection extends EventTarget {
    */
   #lose(attempt, { code, retryAfter }) {
     if (attempt !== this.#active && attempt !== this.#trial) return;
+    if (code === CLOSE.TOO_MANY) [this.backoff, this.probing].forEach((waits) => waits.giveWay());
     if (isTerminal(code)) {
       this.close();
       this.dispatchEvent(new CustomEvent("end", { detail: { code } }));

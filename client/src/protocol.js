@@ -52,6 +52,7 @@
  * @property {Mark | "seen_all" | "read_all" | "archived_all" | "dismissed_all" | "changes"} type
  * @property {number} ref
  * @property {Shown[]} [ids]
+ * @property {string} [epoch]  in which the ids were shown
  * @property {Cursor} [cursor]
  * @property {Cursor} [since]
  *
@@ -64,6 +65,7 @@ export const VERSION = 1;
 /** Close codes are the server's word on whether to come back. */
 export const CLOSE = Object.freeze({
   LOST: 1006, // what a browser reports for a connection that just ended
+  TOO_MANY: 4002, // the process has no room, or too many tabs of this user
   PROTOCOL: 4500,
   NOT_SIGNED_IN: 4501,
   FOREIGN_ORIGIN: 4503,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Backoff } from "../src/backoff.js";
 import { Client } from "../src/client.js";
-import { at, changes, FakeFetch, FakePage, FakeWebSocket, heard, row, settled, snapshot, welcome } from "./helpers.js";
+import { at, changes, EPOCH, FakeFetch, FakePage, FakeWebSocket, heard, row, settled, snapshot, welcome } from "./helpers.js";
 
 beforeEach(() => {
   FakeWebSocket.all = [];
@@ -150,7 +150,7 @@ test("names of transports that this release does not have are passed over", (t) 
 test("a mark goes over the open socket and shows at once", (t) => {
   const it = connected(t);
   it.subject.mark("dismissed", it.subject.store.all());
-  assert.deepEqual(it.server.sent, [{ type: "dismissed", ids: [[1, 41]], ref: 1 }]);
+  assert.deepEqual(it.server.sent, [{ type: "dismissed", ids: [[1, 41]], epoch: EPOCH, ref: 1 }]);
   assert.ok(it.subject.store.get(1)?.dismissed_at);
   it.server.say({ type: "ack", ref: 1, cursor: at(42) });
   it.server.say(changes(41, 42, [row(1, 42, { arrived: 41, dismissed_at: "server" })]));
@@ -166,11 +166,19 @@ test("a mark that the server refuses is taken back and told", (t) => {
   assert.deepEqual(it.errors, [{ code: "bad_command", message: "No." }]);
 });
 
+test("a mark too many is taken back, and told", (t) => {
+  const it = connected(t);
+  it.subject.mark("read", it.subject.store.all());
+  it.server.say({ type: "error", ref: 1, code: "too_many", message: "Later." });
+  assert.equal(it.subject.store.get(1)?.read_at, null);
+  assert.deepEqual([it.errors, it.subject.state], [[{ code: "too_many", message: "Later." }], "open"]);
+});
+
 test("mark-all vouches for the complete cursor and names what lies above", (t) => {
   const it = connected(t);
   it.server.say(changes(41, 42, [row(2, 42)], { head: 50 }));
   it.subject.markAll("read");
-  assert.deepEqual(it.server.sent, [{ type: "read_all", cursor: at(41), ids: [[2, 42]], ref: 1 }]);
+  assert.deepEqual(it.server.sent, [{ type: "read_all", cursor: at(41), ids: [[2, 42]], epoch: EPOCH, ref: 1 }]);
   assert.ok(it.subject.store.get(1)?.read_at && it.subject.store.get(2)?.read_at);
 });
 
@@ -181,7 +189,7 @@ test("what nobody answered is said again when the connection is back", (t) => {
   it.clock.tick(500);
   it.server.accept();
   it.server.say(welcome(changes(41, 41)));
-  assert.deepEqual(it.server.sent, [{ type: "seen", ids: [[1, 41]], ref: 1 }]);
+  assert.deepEqual(it.server.sent, [{ type: "seen", ids: [[1, 41]], epoch: EPOCH, ref: 1 }]);
   it.server.say({ type: "ack", ref: 1, cursor: at(42) });
   it.server.end(1006);
   it.clock.tick(500);
@@ -200,7 +208,7 @@ test("without a socket a mark is posted with the token of the moment, and the po
   assert.deepEqual(options, {
     ...{ method: "POST", credentials: "same-origin", keepalive: true },
     headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": "newer" },
-    body: JSON.stringify({ type: "read", ids: [[1, 41]], ref: 1 }),
+    body: JSON.stringify({ type: "read", ids: [[1, 41]], epoch: EPOCH, ref: 1 }),
   });
   await answer(200, { type: "ack", ref: 1, cursor: at(42) });
   assert.equal(it.web.last.url.searchParams.get("since"), at(41));
@@ -258,12 +266,14 @@ test("a POST that the network loses is tried again, one that is refused is not",
   assert.equal(it.subject.store.get(1)?.seen_at, null);
 });
 
-test("a terminal close is told with its reason", (t) => {
-  const it = connected(t);
-  const ends = heard(it.subject, "end");
-  it.server.end(4501);
-  assert.deepEqual([it.errors[0].code, ends.length, it.subject.state], ["not_signed_in", 1, "closed"]);
-});
+for (const [code, reason] of /** @type {[number, string][]} */ ([[4500, "protocol"], [4501, "not_signed_in"], [4503, "foreign_origin"], [4504, "kicked"]])) {
+  test(`a terminal close is told with its reason: ${reason}`, (t) => {
+    const it = connected(t);
+    const ends = heard(it.subject, "end");
+    it.server.end(code);
+    assert.deepEqual([it.errors[0].code, ends.length, it.subject.state], [reason, 1, "closed"]);
+  });
+}
 
 test("another network: the socket is asked for a sign of life", (t) => {
   const it = connected(t);

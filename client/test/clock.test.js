@@ -26,6 +26,14 @@ test("after a reset the ceiling is low again", () => {
   assert.equal(backoff.next(), 2_000);
 });
 
+test("who gives way draws from the highest ceiling, until a reset", () => {
+  const backoff = new Backoff({ random: () => 1 });
+  backoff.giveWay();
+  assert.deepEqual([backoff.next(), backoff.next()], [20_000, 20_000]);
+  backoff.reset();
+  assert.equal(backoff.next(), 2_000);
+});
+
 /** @param {import("node:test").TestContext} t */
 function liveness(t) {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });

@@ -252,6 +252,80 @@ test("a terminal code ends it for good, in use, on trial and as a probe", (t) =>
   }
 });
 
+test("a server that is full is left for the poll at once, and asked again within two minutes", (t) => {
+  const it = connection(t);
+  it.last.answer();
+  it.last.end(4002);
+  assert.deepEqual(it.names, ["websocket", "poll"]);
+  it.last.answer();
+  assert.deepEqual([it.subject.state, it.subject.transport, it.ends], ["open", "poll", []]);
+  for (const count of [3, 4]) {
+    it.clock.tick(119_999);
+    assert.equal(it.made.length, count - 1);
+    it.clock.tick(1);
+    assert.deepEqual([it.last.name, it.made.length], ["websocket", count]);
+    if (count === 3) it.last.end(4002);
+  }
+  it.last.say(HELLO);
+  assert.equal(it.subject.transport, "websocket");
+  it.clock.tick(10_000);
+  it.last.end(1006);
+  it.clock.tick(2_000);
+  assert.equal(it.made.length, 5, "a connection that lasted has made the waits short again");
+});
+
+test("where there is no poll, a full server is asked again at the slowest pace", (t) => {
+  const it = connection(t, ["websocket"]);
+  it.last.end(4002);
+  assert.equal(it.subject.state, "waiting");
+  it.clock.tick(19_999);
+  assert.equal(it.made.length, 1);
+  it.clock.tick(1);
+  assert.equal(it.made.length, 2);
+});
+
+test("a thousand tabs that a full server refuses do not storm it, nor when it has room again", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  let [seed, isFull, asked] = [1, true, 0];
+  const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
+  class Socket extends FakeTransport {
+    open() {
+      asked += 1;
+      if (isFull) this.end(4002);
+      else this.say(welcome(changes(41, 42), 1_000));
+    }
+  }
+  class Poll extends FakeTransport {
+    open() {
+      this.answer();
+    }
+  }
+  const page = () => ({ window: new FakePage(), document: new FakePage() });
+  const tabs = Array.from({ length: 1_000 }, () => {
+    const backoff = new Backoff({ random });
+    const probing = new Backoff({ most: 120_000, random });
+    const tab = new Connection({ ladder: [() => new Socket("websocket"), () => new Poll("poll")], ...page(), backoff, probing });
+    tab.open();
+    return tab;
+  });
+  const busiest = (/** @type {number} */ seconds) => {
+    let most = 0;
+    for (let second = 0; second < seconds; second += 1) {
+      asked = 0;
+      t.mock.timers.tick(1_000);
+      most = Math.max(most, asked);
+    }
+    return most;
+  };
+  assert.ok(tabs.every((tab) => tab.transport === "poll"));
+  const storm = busiest(300);
+  assert.ok(storm > 0 && storm < 50, `${storm} handshakes in one second`);
+  isFull = false;
+  const rush = busiest(120);
+  assert.ok(rush > 0 && rush < 50, `${rush} handshakes in one second`);
+  assert.ok(tabs.every((tab) => tab.transport === "websocket"));
+});
+
 test("silence kills a socket, and it comes back", (t) => {
   const it = connection(t);
   it.last.say(HELLO);

@@ -5,12 +5,11 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 
 import notify
 from notify.exceptions import NotifyError
+from notify.management.users import find
 from notify.protocol import Level
 
 
@@ -40,19 +39,7 @@ class Command(BaseCommand):
         except (ValueError, OverflowError) as error:
             raise CommandError(f"--data is JSON, --expires a number of seconds: {error}") from error
         try:
-            sent = notify.send(self.find(user), message, **known)
+            sent = notify.send(find(user), message, **known)
         except NotifyError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Notification {sent.pk} for {sent.recipient}.")
-
-    def find(self, name: str) -> Any:
-        model = get_user_model()
-        users = model._default_manager
-        for field in (model.USERNAME_FIELD, "pk"):
-            try:
-                return users.get(**{field: name})
-            except (model.DoesNotExist, ValidationError, ValueError):
-                continue
-        raise CommandError(
-            f"There is no user {name!r}. Give a {model.USERNAME_FIELD}, or a primary key."
-        )
