@@ -179,7 +179,8 @@ def disconnect(to: Any) -> None:
     the user was deactivated or deleted, or his sessions were.
 
     Args:
-        to: a user, the primary key of a user (he may be deleted already), or a request (its user).
+        to: a user, the primary key of a user, or a request (its user). Of one who is being deleted
+            give the primary key: ``delete()`` takes it from the instance.
 
     Raises:
         TypeError: ``to`` is several users, or no user at all.

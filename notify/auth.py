@@ -22,8 +22,10 @@ from django.contrib.auth import (
     load_backend,
 )
 from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.cache import SessionStore as CacheStore
 from django.contrib.sessions.backends.cached_db import SessionStore as CachedStore
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.core.cache import InvalidCacheKey
 from django.core.exceptions import ValidationError
 from django.db import router
 from django.db.models import QuerySet
@@ -178,9 +180,18 @@ def _store() -> type[SessionBase]:
     def nothing(self: SessionBase, *args: Any, **kwargs: Any) -> None:
         pass
 
+    def load(self: CacheStore) -> dict[str, Any]:
+        try:
+            return self._cache.get(self.cache_key) or {}  # type: ignore[attr-defined]
+        except InvalidCacheKey:
+            return {}
+
     store = import_module(settings.SESSION_ENGINE).SessionStore
+    own: dict[str, Any] = {"create": nothing, "delete": nothing, "save": nothing}
+    if getattr(store, "load", None) is CacheStore.load:
+        own["load"] = load  # Django's takes a cache that is down for a session that is gone
     # By the same name, which is the salt of the session's signature.
-    return type(store.__name__, (store,), {"create": nothing, "delete": nothing, "save": nothing})
+    return type(store.__name__, (store,), own)
 
 
 def fingerprint(session_key: str) -> str:

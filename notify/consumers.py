@@ -133,7 +133,9 @@ class NotifyConsumer(AsyncConsumer):
             case ChangesCommand(since):
                 connection.rewind(since)
             case MarkCommand():
-                connection.reply(await self._execute(hub, connection.visitor.user, command))
+                # The work outlives a tab that is cut off; so must its place among the marks.
+                work = hub.spawn(self._execute(hub, connection.visitor.user, command))
+                connection.reply(await asyncio.shield(work))
 
     async def _execute(self, hub: Hub, recipient: Any, command: MarkCommand) -> str:
         try:

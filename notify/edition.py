@@ -80,7 +80,9 @@ class Edition:
             # A row that was put into the outbox by hand, as by an import, may have its marks already.
             box.unseen += row.seen_at is None and row.archived_at is None
             box.unread += row.read_at is None and row.archived_at is None
-            self.new[row.pk] = self.by_key[identity] = stands = row
+            self.new[row.pk] = stands = row
+            if row.archived_at is None:  # what is done takes no new content
+                self.by_key[identity] = row
         else:
             box.unseen += stands.seen_at is not None
             box.unread += stands.read_at is not None

@@ -63,8 +63,8 @@ class Hub:
     @classmethod
     def _forget_closed_loops(cls) -> None:
         """Those whose loop ended without a word. A hub holds its loop, so no collector takes them."""
-        for loop, hub in tuple(cls._hubs.items()):
-            if loop.is_closed():
+        for loop in [ref() for ref in cls._hubs.keyrefs()]:  # other threads add theirs meanwhile
+            if loop is not None and loop.is_closed() and (hub := cls._hubs.get(loop)) is not None:
                 hub._forget()
 
     @classmethod
@@ -263,9 +263,10 @@ class Hub:
                 connection.read_again()
 
     def _tell_delivered(self, connection: Connection, changes: Changes) -> None:
-        signals.delivered.send_robust(
-            type(self), recipient=connection.visitor.user, cursor=changes.cursor, connections=1
-        )
+        if connection.is_open:
+            signals.delivered.send_robust(
+                type(self), recipient=connection.visitor.user, cursor=changes.cursor, connections=1
+            )
 
     @asynccontextmanager
     async def marking(self, recipient: Any) -> AsyncIterator[None]:

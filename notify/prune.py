@@ -72,9 +72,12 @@ def run(*, dry_run: bool = False, batch_size: int = ROWS_AT_ONCE) -> Pruned:
         batch_size: rows that one transaction archives or deletes at most.
 
     Raises:
+        ValueError: ``batch_size`` is less than 1.
         ImproperlyConfigured: a retention is not a ``timedelta``.
         DatabaseError: the database failed. What was done until then stays done.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} deletes nothing, for ever. Give 1 or more.")
     using = database()
     rules = _rules(timezone.now())
     done: Counter[str] = Counter()

@@ -137,11 +137,12 @@ class Room:
             self._unsent, self._unsent_size = [], 0
             self._flushed = self._loop.time()
             text = frame.encode()
-            for connection in self.connections:
+            taking = [connection for connection in self.connections if connection.is_open]
+            for connection in taking:
                 connection.offer(frame, text)
             signals.delivered.send_robust(
                 type(self),
                 recipient=self.recipient,
                 cursor=frame.cursor,
-                connections=len(self.connections),
+                connections=len(taking),
             )

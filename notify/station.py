@@ -19,7 +19,8 @@ from notify import doorbell, signals
 from notify.room import Room, Spawn
 
 LAYER_TIMEOUT = 2.0  # seconds that one call of the channel layer may take
-LAYER_PATIENCE = 0.5  # seconds that a handshake waits for its join
+MAX_CALLS = 8  # joins and leaves at once: layers do them one by one, and LAYER_TIMEOUT is for one
+LAYER_PATIENCE = 1.0  # seconds that a handshake waits for its join; less, and a storm reads twice
 CANARY_INTERVAL = 10.0  # seconds; a fifth of it after a fault
 RENEWAL_INTERVAL = 600.0  # seconds, or a third of the layer's group_expiry
 
@@ -53,6 +54,7 @@ class Station:
         self._ready = asyncio.Event()  # whether the channel is in the common groups
         self._left: set[str] = set()  # groups that could not be left; only while dirty
         self._rejoining = asyncio.Lock()
+        self._turns = asyncio.Semaphore(MAX_CALLS)
         self._canary = 0
         self._echo = asyncio.Event()
 
@@ -66,8 +68,8 @@ class Station:
         await asyncio.wait([joining], timeout=LAYER_PATIENCE)
 
     async def _join(self, room: Room) -> None:
-        async with room.membership:
-            if room.is_joined or not room.connections:
+        async with room.membership, self._turns:
+            if room.is_joined or not room.connections or self.is_dirty:
                 return
             try:
                 await self._group_add(room.group)
@@ -84,11 +86,12 @@ class Station:
         While the layer is out of order only the room is given up; its group is left after the fault.
         """
         room.is_joined = False
-        if not self.is_dirty:
-            try:
-                await self._group_discard(room.group)
-            except Exception as error:
-                self._stumbled("leave a group", error)
+        async with self._turns:
+            if not self.is_dirty:
+                try:
+                    await self._group_discard(room.group)
+                except Exception as error:
+                    self._stumbled("leave a group", error)
         if room.connections:
             return  # somebody came meanwhile
         if self.is_dirty:

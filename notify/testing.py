@@ -89,21 +89,22 @@ def lose_rings(share: float = 1.0, *, seed: int | None = None) -> TestContextDec
         share: of the rings, from 0 to 1. There is a ring for each recipient of a transaction.
         seed: of the dice; with the same seed the same rings are lost.
     """
-    return _LosingRings(share, random.Random(seed))
+    return _LosingRings(share, seed)
 
 
 class _LosingRings(TestContextDecorator):
-    def __init__(self, share: float, dice: random.Random) -> None:
+    def __init__(self, share: float, seed: int | None) -> None:
         super().__init__()
         self._share = share
-        self._dice = dice
+        self._seed = seed
         self._patches: list[Any] = []
 
     def enable(self) -> None:
         ring = doorbell.ring
+        dice = random.Random(self._seed)  # anew for each test that is decorated
 
         def ring_some(rings: Sequence[doorbell.Ring]) -> None:
-            ring([one for one in rings if self._dice.random() >= self._share])
+            ring([one for one in rings if dice.random() >= self._share])
 
         self._patches.append(patch.object(doorbell, "ring", ring_some))
         self._patches[-1].start()
@@ -158,7 +159,9 @@ async def asweep() -> int:
 
 def _hubs() -> list[Hub]:
     """Those of this process whose event loop runs; earlier tests have left theirs behind."""
-    return [hub for hub in tuple(Hub._hubs.values()) if hub.loop.is_running()]
+    loops = [ref() for ref in Hub._hubs.keyrefs()]  # other threads add theirs meanwhile
+    found = [Hub._hubs.get(loop) for loop in loops if loop is not None and loop.is_running()]
+    return [hub for hub in found if hub is not None]
 
 
 def _is_here(hub: Hub) -> bool:

@@ -105,8 +105,14 @@ class Workers:
         with self._lock:
             self.waiting.append((future, work))
             if self._busy < self.count:
-                self._busy += 1
-                self._pool.submit(self._run)
+                try:
+                    self._pool.submit(self._run)
+                except RuntimeError:  # no new thread can be had, or the process ends
+                    if not self._busy:
+                        self.waiting.pop()
+                        raise
+                else:
+                    self._busy += 1
         return future
 
     def _run(self) -> None:

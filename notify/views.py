@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_POST
 
-from notify import commands, inbox, protocol, signals
+from notify import auth, commands, inbox, protocol, signals
 from notify.exceptions import ProtocolError
 from notify.protocol import Cursor
 
@@ -42,14 +42,28 @@ def endpoint(view: View) -> View:
         try:
             user = getattr(request, "user", None)
             if user is None or not user.is_authenticated or not user.is_active:
-                problem = protocol.error(None, "not_signed_in", "Sign in to be notified.")
-                return JsonResponse(problem, status=401)
+                return refusal(request)
             return quietly(view(request))
         except Error as error:
-            signals.request_failed.send_robust(HttpRequest, path=request.path, error=error)
-            return quietly(JsonResponse(commands.unavailable(None), status=503))
+            return failure(request, error)
 
     return never_cache(open_to_all(guarded))
+
+
+def refusal(request: HttpRequest) -> HttpResponse:
+    """401, which is final, unless the sessions cannot be read: Django takes that for nobody, too."""
+    try:
+        auth.look_up(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""))
+    except Exception as error:  # whatever a cache raises
+        return failure(request, error)
+    problem = protocol.error(None, "not_signed_in", "Sign in to be notified.")
+    return JsonResponse(problem, status=401)
+
+
+def failure(request: HttpRequest, error: Exception) -> HttpResponse:
+    """503: come back later."""
+    signals.request_failed.send_robust(HttpRequest, path=request.path, error=error)
+    return quietly(JsonResponse(commands.unavailable(None), status=503))
 
 
 def quietly(response: HttpResponse) -> HttpResponse:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
@@ -270,6 +271,35 @@ def test_a_replica_that_lags_refuses_nobody(user, browser, settings):
     user.is_active = False
     user.save()
     assert look_up(cookie_of(browser)) is None
+
+
+class CacheThatIsDown(LocMemCache):
+    def get(self, *args, **kwargs):
+        raise ConnectionError("The cache is down.")
+
+
+@pytest.fixture
+def dead_cache(settings, user):
+    """Sessions are kept in a cache; returns the key of the user's, once the cache has gone down."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+    visitor = look_up(cookie_of(browser_of(user)))
+    settings.CACHES = {"default": {"BACKEND": "tests.test_auth.CacheThatIsDown"}}
+    return visitor
+
+
+def test_a_session_cache_that_is_down_ends_nobody(dead_cache):
+    """Django takes it for a session that is gone; a refusal would be final, for every tab."""
+    with pytest.raises(ConnectionError):
+        look_up(dead_cache.session)
+    with pytest.raises(ConnectionError):
+        still_signed_in([dead_cache])
+
+
+def test_a_poll_is_told_to_come_back_when_the_session_cache_is_down(dead_cache, client, settings):
+    client.cookies[settings.SESSION_COOKIE_NAME] = dead_cache.session
+    assert client.get("/notify/changes/").status_code == 503
+    del client.cookies[settings.SESSION_COOKIE_NAME]
+    assert client.get("/notify/changes/").status_code == 401
 
 
 class LaggingReplica:

@@ -299,6 +299,31 @@ async def test_marks_that_wait_for_a_lock_keep_nobody_waiting(
         await socket.ended()
 
 
+async def test_a_mark_keeps_its_place_when_its_tab_is_cut_off(session, settings, monkeypatch):
+    """The thread still waits for the lock, so the next tab's mark must not take another one."""
+    settings.NOTIFY_THREADS = 2
+    gate = threading.Event()
+    running = []
+
+    def execute(recipient, command):
+        running.append(command.ref)
+        assert gate.wait(PATIENCE)
+        return {"type": "ack", "ref": command.ref}
+
+    monkeypatch.setattr(commands, "execute", execute)
+    for ref in (1, 2, 3):
+        async with open_socket(session) as socket:
+            await socket.welcome()  # a thread is free
+            socket.send(type="read", ids=[[1, 1]], ref=ref)
+            await settle()
+            socket.app.cancel()
+            await asyncio.wait([socket.app])
+    await until(lambda: running)
+    assert running == [1]
+    gate.set()
+    await until(lambda: sorted(running) == [1, 2, 3])
+
+
 async def test_marks_touch_only_the_users_own(session, user, other_user):
     sent = await notify.asend(other_user, "Hello")
     async with open_socket(session) as socket:

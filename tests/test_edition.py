@@ -54,6 +54,15 @@ def test_rows_with_marks_of_their_own_are_counted_as_they_are(user):
     assert_sound(user)
 
 
+def test_an_archived_row_of_the_outbox_takes_no_new_content(user):
+    """Else what is new would vanish with it."""
+    leave_waiting(user, "done", collapse_key="k", archived_at=timezone.now())
+    leave_waiting(user, "new", collapse_key="k")
+    outbox.publish([user.pk])
+    assert messages_of(user) == ["done", "new"]
+    assert_sound(user)
+
+
 @pytest.mark.parametrize("mark", [Mark.SEEN, Mark.READ, Mark.DISMISSED])
 def test_a_collapse_makes_a_marked_row_new_again(user, mark):
     """What was seen, read or dismissed was the old content."""

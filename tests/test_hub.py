@@ -181,7 +181,7 @@ async def test_a_room_above_its_mailboxs_epoch_does_not_stay_deaf(open_tab, hub,
     tab = await open_tab(user)
     await in_database(lambda: list(integrity.check(fix=True)))
     await sweep.sweep(hub)
-    await until(lambda: not tab.connection.is_open)
+    await until(lambda: tab.wire.code)
     assert tab.wire.code == CloseCode.GOING_AWAY
     await hub.leave(tab.connection)
     again = await open_tab(user, since=tab.cursor)

@@ -279,6 +279,11 @@ def test_what_a_user_has_left_who_was_deleted_by_raw_sql_goes_too(user, clock):
 # -- How -----------------------------------------------------------------------------------------
 
 
+def test_a_batch_of_nothing_is_an_error(user):
+    with pytest.raises(ValueError, match="Give 1 or more"):
+        prune.run(batch_size=0)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 1000])
 def test_a_dry_run_says_what_a_run_does(user, other_user, clock, batch_size, monkeypatch):
     """And writes nothing. Both go by pieces of the table and by batches of a mailbox."""

@@ -17,6 +17,8 @@ from tests.fakes import Reader, at, document, settle, until
 class Listener(Reader):
     """A connection that takes everything, and remembers the frames."""
 
+    is_open = True
+
     def __init__(self):
         super().__init__()
         self.texts = []

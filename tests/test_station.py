@@ -376,6 +376,31 @@ async def test_a_join_that_hangs_keeps_nobody_waiting(end, monkeypatch):
     assert len(end.layer.calls) == calls  # the next ones are not even tried
 
 
+async def test_many_joins_at_once_are_no_fault_of_the_layer(end, monkeypatch):
+    """A layer does them one by one; the time limit is for one, not for the queue before it."""
+    monkeypatch.setattr(station, "LAYER_TIMEOUT", 0.5)
+    one_by_one = asyncio.Lock()
+    add, discard = end.layer.group_add, end.layer.group_discard
+
+    def slowly(call):
+        async def done(group, channel):
+            async with one_by_one:
+                await asyncio.sleep(0.02)
+                await call(group, channel)
+
+        return done
+
+    end.layer.group_add, end.layer.group_discard = slowly(add), slowly(discard)
+    rooms = [end.room(str(n)) for n in range(50)]
+    await asyncio.gather(*(end.station.join_soon(room) for room in rooms))
+    await until(lambda: all(room.is_joined for room in rooms))
+    for room in rooms:
+        room.connections.clear()
+    await asyncio.gather(*(end.leave(room) for room in rooms))
+    assert not end.station.is_dirty
+    assert end.rooms == {}
+
+
 async def test_a_late_join_reads_what_was_not_rung_here(end):
     room = end.room("1")
     await end.station.join_soon(room)

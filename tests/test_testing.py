@@ -116,6 +116,19 @@ def test_a_share_of_the_rings_is_lost_and_a_seed_repeats_it(user, rings):
     assert lost_of(60, user, rings, seed=8) != lost
 
 
+def test_each_use_of_one_decorator_loses_the_same_rings(user, rings):
+    """As each test of a decorated class does, alone or after others."""
+    losing = lose_rings(0.5, seed=1)
+    rung = []
+    for _ in range(2):
+        rings.clear()
+        with losing:
+            sent = [notify.send(user, str(number)) for number in range(20)]
+        left = {ring.cursor.position for ring in rings}
+        rung.append([row.message for row in sent if row.position in left])
+    assert rung[0] == rung[1]
+
+
 def test_rings_are_lost_one_by_one_and_not_by_call(user, other_user, rings):
     """A send to two is one call of the doorbell."""
     with lose_rings(0.5, seed=1):

@@ -236,6 +236,22 @@ async def test_work_that_is_cancelled_while_it_waits_is_not_done(user, one_threa
     assert done == []
 
 
+def test_a_thread_that_could_not_be_started_is_not_waited_for(monkeypatch):
+    """Where a process has as many threads as it may have; later, work is done again."""
+
+    def refuse(*args: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers = threads.Workers(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(workers._pool, "submit", refuse)
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                workers.submit(lambda: 1)
+    assert workers.submit(lambda: 42).result(10) == 42
+    workers._pool.shutdown()
+
+
 async def test_a_connection_that_cannot_be_closed_ends_no_thread(one_thread, monkeypatch):
     """Whose work it was is told; the next is done."""
     one_thread.set()

@@ -17,9 +17,9 @@ export class Backoff {
     this.random = random;
   }
 
-  /** The next wait in ms: anywhere between the least and a ceiling that doubles. */
+  /** The next wait in ms: anywhere between the least and a ceiling that doubles from the third try on. */
   next() {
-    const ceiling = Math.min(this.most, this.least * 4 * 2 ** this.#tries);
+    const ceiling = Math.min(this.most, this.least * 4 * 2 ** Math.max(0, this.#tries - 1));
     this.#tries += 1;
     return this.least + this.random() * (ceiling - this.least);
   }

@@ -192,7 +192,8 @@ export class Client extends EventTarget {
 
   /** @param {Cursor} theirs */
   #compare(theirs) {
-    if (compare(theirs, this.store.cursor) > 0) this.#ask();
+    // Theirs may be below, too: the database was restored while this tab polled beside its socket.
+    if (compare(theirs, this.store.cursor) !== 0) this.#ask();
   }
 
   /** One question at a time. */

@@ -27,7 +27,7 @@ const PATIENCE = 2_500;
 const PROBE_PATIENCE = 10_000;
 
 /** A connection that lasted this long was a good one: the backoff starts anew. */
-const STEADY = 10_000;
+const STEADY = 5_000;
 
 export class Connection extends EventTarget {
   /** @type {State} */

@@ -12,13 +12,14 @@ import { compare, judgeChanges, parseCursor } from "./protocol.js";
  * @import { Changes, Counts, Cursor, Mark, Notification, Shown, Verdict } from "./protocol.js"
  *
  * @typedef {{notification: Notification, previous: Notification | null, fresh: boolean}} Change
- * @typedef {{ref: number, fields: (keyof Notification)[], shown: Map<number, number>, until: Cursor | undefined, timer: any}} Overlay
+ * @typedef {{ref: number, fields: (keyof Notification)[], shown: Map<number, number>, epoch: string | undefined, until: Cursor | undefined, timer: any}} Overlay
  * @typedef {object} Saved
  * @property {Cursor} cursor
  * @property {Cursor} complete
  * @property {Cursor} countsAt
  * @property {Counts | null} counts
  * @property {Cursor} newest
+ * @property {[string, number][]} [told]  absent in what an earlier version has kept
  * @property {Notification[]} rows
  */
 
@@ -46,8 +47,10 @@ export class Store extends EventTarget {
 
   /** The head that the counts belong to, as a cursor. @type {Cursor} */
   #countsAt = null;
-  /** The highest cursor ever held; content at or below it is old news. @type {Cursor} */
+  /** The highest cursor at which nothing was missing: what had arrived at or below it is old news. @type {Cursor} */
   #newest = null;
+  /** What was told above that, page by page: it may come again before the last page has. @type {Map<string, number>} */
+  #told = new Map();
   /** @type {Map<number, Notification>} */
   #rows = new Map();
   /** @type {Overlay[]} */
@@ -95,6 +98,8 @@ export class Store extends EventTarget {
     if (changes.cursor === null && mine === null && this.counts) return "drop";
     const reset = Boolean(changes.reset);
     const epoch = changes.cursor && parseCursor(changes.cursor).epoch;
+    // In another epoch the same id and place may be those of another row.
+    if (epoch) this.#end(this.#overlays.filter((overlay) => overlay.epoch !== epoch));
     const known = epoch === null ? -1 : positionIn(epoch, this.#newest);
     const floor = reset || epoch === null ? -1 : positionIn(epoch, mine);
     const before = new Map([...this.#rows.keys()].map((id) => [id, this.get(id)]));
@@ -106,24 +111,35 @@ export class Store extends EventTarget {
       // A row at or below the cursor was here before, even if it was let go.
       if (row.position <= Math.max(floor, this.#rows.get(row.id)?.position ?? -1)) continue;
       const held = before.get(row.id);
-      const arrives = known >= 0 ? row.arrived > known : row.arrived !== held?.arrived;
-      if (arrives) fresh.add(row.id);
+      // Not the cursor decides: a mark may move a row from one page to a later one. And after a
+      // restored backup another row may have the same id and place.
+      const isHeld = row.arrived === held?.arrived && row.updated_at === held.updated_at;
+      const told = this.#told.get(`${epoch}:${row.id}`) ?? -1;
+      if (row.arrived > Math.max(known, told) && !isHeld) fresh.add(row.id);
+      this.#told.set(`${epoch}:${row.id}`, Math.max(row.arrived, told));
       this.#rows.set(row.id, row);
       touched.add(row.id);
     }
     this.#trim();
 
     this.cursor = changes.cursor;
-    if (positionIn(epoch, this.#newest) < positionIn(epoch, this.cursor)) this.#newest = this.cursor;
+    const here = positionIn(epoch, this.cursor);
+    if (here === changes.head) {
+      if (positionIn(epoch, this.#newest) < here) this.#newest = this.cursor;
+      for (const [id, arrived] of this.#told) if (arrived <= here) this.#told.delete(id);
+    }
     if (epoch === null || positionIn(epoch, this.cursor) === changes.head) this.complete = this.cursor;
     // The complete cursor of another epoch vouches for nothing in this one.
     else if (positionIn(epoch, this.complete) < 0) this.complete = null;
-    const counted = this.#count(changes, epoch, reset);
-    const ended = this.#overlays.filter(({ until }) => until !== undefined && compare(until, this.cursor) <= 0);
+    // A room tells its reset to all its tabs, and some may show the counts of a newer head.
+    const counted = this.#count(changes, epoch, reset && authoritative);
+    const ended = this.#overlays.filter(({ until }) => until !== undefined && compare(until, this.complete) <= 0);
     const released = this.#end(ended);
 
     if (reset) this.#emit("reset");
-    for (const id of touched) {
+    // Rows come by position, which a mark moves; what is new comes in the order of its arrival.
+    const order = [...touched].sort((a, b) => (this.#rows.get(a)?.arrived ?? 0) - (this.#rows.get(b)?.arrived ?? 0));
+    for (const id of order) {
       const notification = this.get(id);
       if (!notification) continue;
       const wanted = !notification.archived_at && !notification.dismissed_at && !notification.read_at;
@@ -145,7 +161,8 @@ export class Store extends EventTarget {
     const targets = new Map(shown);
     const before = this.#views(targets.keys());
     const timer = setTimeout(() => this.fail(ref), OVERLAY_LIFE);
-    this.#overlays.push({ ref, fields: FIELDS[mark], shown: targets, until: undefined, timer });
+    const epoch = this.cursor?.split(":")[0];
+    this.#overlays.push({ ref, fields: FIELDS[mark], shown: targets, epoch, until: undefined, timer });
     for (const change of this.#differences(before)) this.#emit("change", change);
   }
 
@@ -156,7 +173,7 @@ export class Store extends EventTarget {
    */
   acknowledge(ref, cursor) {
     for (const overlay of this.#overlays) if (overlay.ref === ref) overlay.until = cursor;
-    if (compare(cursor, this.cursor) <= 0) this.fail(ref);
+    if (compare(cursor, this.complete) <= 0) this.fail(ref);
   }
 
   /**
@@ -181,14 +198,15 @@ export class Store extends EventTarget {
   save(ids) {
     const rows = [...ids].map((id) => this.#rows.get(id)).filter((row) => row !== undefined);
     const { cursor, complete, counts } = this;
-    return { cursor, complete, counts, countsAt: this.#countsAt, newest: this.#newest, rows };
+    return { cursor, complete, counts, countsAt: this.#countsAt, newest: this.#newest, told: [...this.#told], rows };
   }
 
   /** @param {Saved} saved */
-  restore({ cursor, complete, counts, countsAt, newest, rows }) {
+  restore({ cursor, complete, counts, countsAt, newest, told = [], rows }) {
     Object.assign(this, { cursor, complete, counts });
     this.#countsAt = countsAt;
     this.#newest = newest;
+    this.#told = new Map(told);
     this.#rows = new Map(rows.map((row) => [row.id, row]));
   }
 

@@ -56,11 +56,13 @@ test("a ping is answered by a pong with the own cursor", (t) => {
 });
 
 for (const type of ["ping", "pong"]) {
-  test(`a ${type} ahead of us is a reason to read`, (t) => {
-    const it = connected(t);
-    it.server.say({ type, cursor: at(43) });
-    assert.deepEqual(it.server.sent.at(-1), { type: "changes", since: at(41), ref: 1 });
-  });
+  for (const [place, cursor] of Object.entries({ ahead: at(43), behind: at(40), nowhere: null })) {
+    test(`a ${type} from ${place} of us is a reason to read`, (t) => {
+      const it = connected(t);
+      it.server.say({ type, cursor });
+      assert.deepEqual(it.server.sent.find(({ type }) => type === "changes"), { type: "changes", since: at(41), ref: 1 });
+    });
+  }
 }
 
 test("over a gap one question is asked, and what it missed is asked after the answer", (t) => {

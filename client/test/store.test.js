@@ -157,3 +157,76 @@ test("the complete cursor of another epoch vouches for nothing", () => {
   store.apply({ ...snapshot(5), cursor: "0hqk3m9v0f00ba4ee:5", head: 9 }, { authoritative: true });
   assert.equal(store.complete, null);
 });
+
+test("a row that a mark moved to a later page is news all the same", () => {
+  const store = new Store();
+  store.apply(snapshot(41), { authoritative: true });
+  const events = heard(store, "change");
+  store.apply(changes(41, 44, [row(2, 43), row(3, 44)], { head: 45 }));
+  store.apply(changes(44, 45, [row(1, 45, { arrived: 42, seen_at: "elsewhere" })]));
+  assert.deepEqual(events.filter(({ fresh }) => fresh).map(({ notification }) => notification.id), [2, 3, 1]);
+});
+
+test("a row that comes with two pages is news once", () => {
+  const store = new Store();
+  store.apply(snapshot(41), { authoritative: true });
+  const events = heard(store, "change");
+  store.apply(changes(41, 42, [row(1, 42)], { head: 43 }));
+  store.apply(changes(42, 43, [row(1, 43, { arrived: 42, seen_at: "elsewhere" })]));
+  assert.deepEqual(events.map(({ fresh }) => fresh), [true, false]);
+});
+
+test("after a restored backup a new row in the place of a lost one is news", () => {
+  const store = new Store();
+  store.apply(snapshot(42, [row(1, 41), row(2, 42, { updated_at: "lost" })]), { authoritative: true });
+  const events = heard(store, "change");
+  const restored = { ...snapshot(42, [row(1, 41), row(2, 42, { updated_at: "new" })]), cursor: `1${at(42).slice(1)}` };
+  assert.equal(store.apply(restored), "apply");
+  assert.deepEqual(events.filter(({ fresh }) => fresh).map(({ notification }) => notification.id), [2]);
+});
+
+test("what came is told in the order of its arrival, whatever marks have moved", () => {
+  const store = new Store();
+  store.apply(snapshot(41), { authoritative: true });
+  const events = heard(store, "change");
+  store.apply(changes(41, 44, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })]));
+  assert.deepEqual(events.map(({ notification }) => notification.id), [1, 2]);
+});
+
+test("what a page has told is no news when it comes again, after a navigation too", () => {
+  const store = new Store();
+  store.apply(snapshot(41), { authoritative: true });
+  store.apply(changes(41, 42, [row(1, 42)], { head: 44 }));
+  const next = new Store();
+  next.restore(JSON.parse(JSON.stringify(store.save([]))));
+  const events = heard(next, "change");
+  next.apply(snapshot(41), { authoritative: true }); // a late welcome lowers the cursor
+  next.apply(changes(41, 43, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })], { head: 44 }));
+  assert.deepEqual(events.map(({ notification, fresh }) => [notification.id, fresh]), [[1, false], [2, true]]);
+});
+
+test("a room's reset takes no counts along that are older than those shown", () => {
+  const store = new Store();
+  store.apply({ ...changes(0, 5, [row(1, 5)], { head: 8, unseen: 3 }), since: null, reset: true }, { authoritative: true });
+  store.cursor = null;
+  store.apply({ ...snapshot(7, [row(1, 5)]), counts: { unseen: 1, unread: 1 } });
+  assert.equal(store.counts?.unseen, 3);
+});
+
+test("a mark shows until its row has come, on a later page too", () => {
+  const store = opened();
+  store.mark("read", [[1, 41]], 7);
+  store.apply(changes(41, 42, [row(2, 42)], { head: 44 }));
+  store.acknowledge(7, at(42));
+  assert.ok(store.get(1)?.read_at, "more pages follow");
+  store.apply(changes(42, 44, [row(1, 44, { arrived: 41, seen_at: "x", read_at: "server" })]));
+  assert.equal(store.get(1)?.read_at, "server");
+});
+
+test("a mark covers nothing of another epoch", () => {
+  const store = opened();
+  store.mark("read", [[1, 41]], 7);
+  const restored = { ...snapshot(41, [row(1, 41, { updated_at: "new" })]), cursor: `1${at(41).slice(1)}` };
+  store.apply(restored);
+  assert.equal(store.get(1)?.read_at, null);
+});
