@@ -2,6 +2,7 @@
 
 BIN ?= .venv/bin
 PORT ?= 8000
+MINUTES ?= 10
 ARGS ?=
 
 # tox brings an environment of its own (BIN), which is ready.
@@ -11,7 +12,7 @@ MODULES := $(if $(NPM),client/node_modules/.package-lock.json)
 BUNDLE := notify/static/notify
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs release build format \
+.PHONY: help demo test check soak bench docs release build format \
 	lint types layers migrations python js js-check built wheel
 
 help:           ## This list (written from these comments)
@@ -29,6 +30,11 @@ demo: $(READY)  ## From a fresh clone to a running demo site (PORT=8000)
 test: python $(if $(ARGS),,js)  ## From a fresh clone to a green test run (ARGS="-k outbox" narrows it)
 
 check: lint types layers migrations test js-check built docs wheel  ## What CI runs
+
+soak: $(READY) ## The rules by 100,000 random schedules, the faults in full, random faults under load (MINUTES=10)
+	$(BIN)/python -m tests.model --schedules 100000
+	NOTIFY_TEST_THOROUGH=1 $(BIN)/python -m pytest -q -m faults
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
 bench: $(READY) $(if $(NPM),benchmarks/node_modules/.package-lock.json) ## Side by side with the peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)

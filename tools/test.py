@@ -1,13 +1,16 @@
 """
 Run the Python tests: all on SQLite, then those that another database or user model could break,
-then those in Chromium. Together they are measured for coverage.
+then those that break real servers, then those in Chromium. All but the faults, where time counts, are
+measured for coverage together.
 
-    python tools/test.py              everything
-    python tools/test.py -k outbox    arguments for pytest, in each run; coverage is not measured
+    python tools/test.py                     everything
+    python tools/test.py --without Faults    all but this run
+    python tools/test.py -k outbox           arguments for pytest, in each run; coverage is not measured
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
@@ -32,13 +35,15 @@ RUNS: list[tuple[str, str, dict[str, str]]] = [
     ("users with text keys", "users", {"NOTIFY_TEST_USER": "char"}),
     ("USE_TZ = False", "users", {"NOTIFY_TEST_USE_TZ": "0"}),
     ("Demo", "demo", {"DJANGO_SETTINGS_MODULE": "demo_project.settings"}),
+    ("Faults", "faults", {}),
     ("Chromium", "browser", {}),
 ]
 SELECT = {
-    "": "not (browser or wheel)",
+    "": "not (browser or faults or wheel)",
     "database": "database and not browser",
     "users": "users and not browser",
     "browser": "browser",
+    "faults": "faults",
     "demo": "",
 }
 FOLDERS = {"demo": "tests/demo"}  # the demo has settings of its own
@@ -89,7 +94,7 @@ def run(name: str, mark: str, env: dict[str, str], arguments: list[str]) -> int:
     """The exit code of pytest."""
     print(f"\n=== {name}", flush=True)
     start = time.monotonic()
-    measure = [] if arguments else ["-m", "coverage", "run"]
+    measure = [] if arguments or mark == "faults" else ["-m", "coverage", "run"]
     command = [sys.executable, *measure, "-m", "pytest", "-q", "-m", SELECT[mark], *arguments]
     if mark in FOLDERS and not any(argument.startswith("tests") for argument in arguments):
         command.append(FOLDERS[mark])
@@ -105,6 +110,11 @@ def coverage(*arguments: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(
+        "--without", action="append", default=[], choices=[name for name, *_ in RUNS]
+    )
+    given, arguments = parser.parse_known_args(arguments)
     missing = find_missing()
     if missing and os.environ.get("NOTIFY_TEST_REQUIRE_ALL"):
         return 1
@@ -113,7 +123,7 @@ def main(arguments: list[str]) -> int:
     codes = {
         name: run(name, mark, env, arguments)
         for name, mark, env in find_runs(arguments)
-        if name not in missing
+        if name not in {*missing, *given.without}
     }
     # A narrowed run may be empty where another one has the tests.
     empty = {NOTHING_SELECTED} if arguments and set(codes.values()) != {NOTHING_SELECTED} else set()

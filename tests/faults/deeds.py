@@ -1,0 +1,96 @@
+"""What happens to users and their sessions, done in the process that sends."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import (
+    BACKEND_SESSION_KEY,
+    HASH_SESSION_KEY,
+    SESSION_KEY,
+    get_user_model,
+)
+from django.contrib.auth.hashers import make_password
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+import notify
+from notify.models import Mailbox, Notification
+
+
+def crowd(prefix: str, number: int) -> list[dict[str, Any]]:
+    """As many users at once, each signed in and with a mailbox; in a few statements."""
+    model = get_user_model()
+    password = make_password("demo")
+    names = [f"{prefix}{i}" for i in range(number)]
+    model.objects.bulk_create(model(username=name, password=password) for name in names)
+    made, sessions = [], []
+    for user in model.objects.filter(username__in=names).order_by("pk"):
+        store = SessionStore()
+        store[SESSION_KEY] = str(user.pk)
+        store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+        store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+        store._session_key = store._get_new_session_key()
+        sessions.append(store.create_model_instance(dict(store.items())))
+        cookies = {settings.SESSION_COOKIE_NAME: store.session_key}
+        made.append({"pk": user.pk, "name": user.get_username(), "cookies": cookies})
+    Session.objects.bulk_create(sessions)
+    Mailbox.objects.ensure([user["pk"] for user in made])
+    return made
+
+
+def make_staff(user: Any) -> None:
+    get_user_model().objects.filter(pk=user).update(is_staff=True)
+
+
+def set_password(user: Any) -> None:
+    known = get_user_model().objects.get(pk=user)
+    known.set_password("another")
+    known.save()
+
+
+def deactivate(user: Any) -> None:
+    get_user_model().objects.filter(pk=user).update(is_active=False)
+
+
+def delete(user: Any) -> None:
+    get_user_model().objects.get(pk=user).delete()
+
+
+def end_session(key: str) -> None:
+    Session.objects.filter(session_key=key).delete()
+
+
+def let_session_expire(key: str) -> None:
+    Session.objects.filter(session_key=key).update(expire_date=timezone.now() - timedelta(hours=1))
+
+
+def epoch(user: Any) -> str:
+    return Mailbox.objects.get(pk=user).epoch
+
+
+def set_back(user: Any) -> None:
+    """As a restored backup does it: the rows and the head of a moment ago are gone."""
+    Notification.objects.filter(recipient=user).delete()
+    Mailbox.objects.filter(pk=user).update(head=0, unseen=0, unread=0)
+
+
+def send_expiring(to: Any, message: str, at: str) -> None:
+    notify.send(to, message, expires=datetime.fromisoformat(at))
+
+
+def ids(user: Any) -> list[int]:
+    return list(Notification.objects.filter(recipient=user).values_list("pk", flat=True))
+
+
+def marks(user: Any) -> list[list[Any]]:
+    """Of each row: its text, and whether it is seen, read, archived, dismissed."""
+    fields = ("seen_at", "read_at", "archived_at", "dismissed_at")
+    rows = Notification.objects.filter(recipient=user).order_by("arrived")
+    return [
+        [message, *(moment is not None for moment in moments)]
+        for message, *moments in rows.values_list("message", *fields)
+    ]

@@ -1,0 +1,302 @@
+"""
+A process that sends. It reads calls as JSON lines, and answers each with one.
+
+    {"ref": 1, "call": "send", "to": 7, "message": "Hello"}
+    {"ref": 2, "call": "begin", "thread": "slow"}
+    {"ref": 3, "call": "tests.faults.deeds:log_out", "user": 7}
+
+Each thread that a call names does its calls one after the other, on a database connection of its
+own, and keeps its transaction open between them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from importlib import import_module
+from typing import Any
+
+import django
+import django.db
+import django.db.transaction
+
+CLIENT_CSRF = "x" * 32
+
+
+class Rollback(Exception):
+    """Ends an atomic block without its work."""
+
+
+# What a thread has open, and what it has sent that is not committed yet: [pk, text], by block.
+state = threading.local()
+
+
+def blocks() -> list[Any]:
+    if not hasattr(state, "blocks"):
+        state.blocks, state.sent = [], []
+    return state.blocks
+
+
+def begin() -> None:
+    """Open a transaction; inside one, a savepoint."""
+    block = django.db.transaction.atomic()
+    block.__enter__()
+    blocks().append(block)
+    state.sent.append([])
+
+
+def commit() -> dict[str, Any]:
+    """Returns what has been committed by it."""
+    sent = _leave(lambda block: block.__exit__(None, None, None))
+    if blocks():
+        state.sent[-1] += sent
+        return {"committed": []}
+    return {"committed": sent}
+
+
+def roll_back() -> None:
+    _leave(lambda block: block.__exit__(Rollback, Rollback(), None))
+
+
+def _leave(leave: Callable[[Any], Any]) -> Any:
+    block, sent = blocks().pop(), state.sent.pop()
+    leave(block)
+    return sent
+
+
+def send(to: Any, message: str, **options: Any) -> dict[str, Any]:
+    import notify
+
+    sent = notify.send(to, message, **options)
+    return {"id": sent.pk, "position": sent.position, "committed": _note([[to, message]])}
+
+
+def send_many(to: list[Any], message: str, **options: Any) -> dict[str, Any]:
+    import notify
+
+    sent = notify.send_many(to, message, **options)
+    return {"committed": _note([[row.recipient_id, message] for row in sent])}
+
+
+def _note(sent: list[Any]) -> list[Any]:
+    if blocks():
+        state.sent[-1] += sent
+        return []
+    return sent
+
+
+# -- Dying at a point ----------------------------------------------------------------------------
+
+
+def die(*args: Any, **kwargs: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_on_commit() -> None:
+    """Killed by the first hook after the commit, before those of later sends run."""
+    django.db.transaction.on_commit(die)
+
+
+def die_at(function: str) -> None:
+    """Killed when this function would be called, such as "notify.doorbell:ring"."""
+    replace(function, die)
+
+
+def replace(function: str, by: Callable[..., Any]) -> None:
+    module, _, path = function.partition(":")
+    *holders, name = path.split(".")
+    holder: Any = import_module(module)
+    for each in holders:
+        holder = getattr(holder, each)
+    setattr(holder, name, by)
+
+
+# -- A steady load -------------------------------------------------------------------------------
+
+
+class Load:
+    """Sends n notifications a second, round the recipients, and notes how each went."""
+
+    def __init__(self, to: list[Any], rate: float, name: str, size: int, atomic: bool) -> None:
+        self.to, self.rate, self.name, self.size = to, rate, name, size
+        self.atomic = atomic
+        self.sends: list[dict[str, Any]] = []
+        self.ends = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def send(self, to: Any, text: str) -> None:
+        import notify
+
+        with django.db.transaction.atomic() if self.atomic else nullcontext():
+            notify.send(to, text)
+
+    def run(self) -> None:
+        start = time.monotonic()
+        number = 0
+        while not self.ends.wait(max(0.0, start + number / self.rate - time.monotonic())):
+            to = self.to[number % len(self.to)]
+            text = f"{self.name} {number}{' ' * bool(self.size)}{'x' * self.size}"
+            sent = {"to": to, "text": text, "began": time.monotonic(), "error": None}
+            django.db.close_old_connections()  # as every request and every task does
+            try:
+                self.send(to, text)
+            except Exception as error:
+                sent["error"] = describe(error)
+            sent["ended"] = time.monotonic()
+            sent["took"] = sent["ended"] - sent["began"]
+            self.sends.append(sent)
+            number += 1
+
+
+loads: dict[str, Load] = {}
+
+
+def start_load(to: list[Any], rate: float, name: str, size: int, atomic: bool) -> None:
+    loads[name] = Load(to, rate, name, size, atomic)
+
+
+def stop_load(name: str) -> dict[str, Any]:
+    """End it; returns each send, with the moments of the machine's monotonic clock."""
+    load = loads.pop(name)
+    load.ends.set()
+    load.thread.join()
+    committed = [[sent["to"], sent["text"]] for sent in load.sends if sent["error"] is None]
+    return {"sends": load.sends, "committed": committed}
+
+
+# -- What a clerk does ---------------------------------------------------------------------------
+
+
+def users(names: list[str], mailbox: bool = True) -> list[dict[str, Any]]:
+    """Make users, signed in; with a mailbox each has a cursor from the beginning."""
+    from django.conf import settings
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    from notify.models import Mailbox
+
+    made = []
+    for name in names:
+        user = get_user_model().objects.create_user(name, f"{name}@example.com", "demo")
+        if mailbox:
+            Mailbox.objects.ensure([user.pk])
+        made.append({"pk": user.pk, "name": name, "cookies": _sign_in(Client(), user, settings)})
+    return made
+
+
+def sign_in(user: Any) -> dict[str, str]:
+    """The cookies of one more browser."""
+    from django.conf import settings
+    from django.contrib.auth import get_user_model
+    from django.test import Client
+
+    return _sign_in(Client(), get_user_model().objects.get(pk=user), settings)
+
+
+def _sign_in(browser: Any, user: Any, settings: Any) -> dict[str, str]:
+    browser.force_login(user)
+    name = settings.SESSION_COOKIE_NAME
+    return {name: browser.cookies[name].value, settings.CSRF_COOKIE_NAME: CLIENT_CSRF}
+
+
+def mailboxes(users: list[Any]) -> dict[str, Any]:
+    """The truth: of each user the mailbox's numbers, what waits, and the texts in their order."""
+    from notify.models import Mailbox, Notification
+
+    found: dict[str, Any] = {}
+    for user in users:
+        rows = Notification.objects.filter(recipient=user)
+        published = list(rows.published().order_by("arrived"))
+        box = Mailbox.objects.filter(pk=user).first()
+        standing = [row for row in published if row.archived_at is None]
+        found[str(user)] = {
+            "cursor": box and str(box.cursor),
+            "head": box and box.head,
+            "counts": box and [box.unseen, box.unread],
+            "counted": [
+                sum(row.seen_at is None for row in standing),
+                sum(row.read_at is None for row in standing),
+            ],
+            "waiting": [row.message for row in rows.waiting().order_by("pk")],
+            "texts": [row.message for row in published],
+            "positions": sorted(row.position or 0 for row in published),
+            "rows": {str(row.pk): row.message for row in published},
+        }
+    return found
+
+
+def execute(statement: str, parameters: list[Any] | None = None) -> list[Any]:
+    """Raw SQL; returns the rows, if it has any."""
+    with django.db.connection.cursor() as cursor:
+        cursor.execute(statement, parameters or None)
+        return [list(row) for row in cursor.fetchall()] if cursor.description else []
+
+
+def manage(*arguments: str) -> None:
+    from django.core.management import call_command
+
+    call_command(*arguments)
+
+
+# -- The process ---------------------------------------------------------------------------------
+
+
+def describe(error: Exception) -> str:
+    kind = type(error)
+    return f"{kind.__module__}.{kind.__qualname__}: {error}"
+
+
+def find(call: str) -> Callable[..., Any]:
+    module, _, name = call.rpartition(":")
+    found: Callable[..., Any] = getattr(import_module(module), name) if module else globals()[call]
+    return found
+
+
+answering = threading.Lock()
+
+
+def answer(ref: int, call: str, arguments: dict[str, Any]) -> None:
+    if not blocks():
+        django.db.close_old_connections()  # as every request and every task does
+    said: dict[str, Any] = {"ref": ref, "value": None, "error": None, "began": time.monotonic()}
+    try:
+        said["value"] = find(call)(*arguments.pop("args", ()), **arguments)
+    except Exception as error:
+        said["error"] = describe(error)
+    said["ended"] = time.monotonic()
+    with answering:
+        print(json.dumps(said), file=ANSWERS, flush=True)
+
+
+def work(calls: queue.Queue[tuple[int, str, dict[str, Any]]]) -> None:
+    while True:
+        answer(*calls.get())
+
+
+def main() -> None:
+    django.setup()
+    threads: dict[str, queue.Queue[Any]] = {}
+    for line in sys.stdin:
+        asked = json.loads(line)
+        name = asked.pop("thread", "main")
+        if name not in threads:
+            threads[name] = queue.Queue()
+            threading.Thread(target=work, args=[threads[name]], daemon=True).start()
+        threads[name].put((asked.pop("ref"), asked.pop("call"), asked))
+
+
+if __name__ == "__main__":
+    # Imported by its name, so that there is one set of loads and one thread-local state.
+    from tests.faults import sender
+
+    ANSWERS, sys.stdout = sys.stdout, sys.stderr  # whatever is printed is no answer
+    sender.ANSWERS = ANSWERS  # type: ignore[attr-defined]
+    sender.main()

@@ -1,0 +1,22 @@
+"""
+The settings of the processes of the fault suite: those of the tests, then what the world says.
+
+    NOTIFY_FAULTS    Django settings as a JSON object: DATABASES, CHANNEL_LAYERS, NOTIFY_…
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.settings import *  # noqa: F403
+
+CHANNEL_LAYERS = {}
+NOTIFY_HEARTBEAT = 5.0
+
+globals().update(json.loads(os.environ["NOTIFY_FAULTS"]))
+
+if DATABASES["default"]["ENGINE"].endswith("mysql"):  # noqa: F405
+    import pymysql
+
+    pymysql.install_as_MySQLdb()

@@ -1,0 +1,96 @@
+"""A sender killed between its commit and what follows: the next sweep, poll or connect finds it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.world import SenderDied, pubsub
+
+SWEEP = 0.5  # seconds
+SLACK = 1.5  # seconds that a noisy machine may take beside
+
+
+async def commit_and_die(sender, user, *texts):
+    """Killed by a hook that runs after the commit and before those of the sends."""
+    await sender.call("begin")
+    await sender.call("die_on_commit")
+    for text in texts:
+        await sender.send(user, text)
+    with pytest.raises(SenderDied):
+        await sender.call("commit")
+    assert await sender.dies() == -9
+
+
+async def die_at(sender, function, user, text, **options):
+    await sender.call("die_at", function=function)
+    with pytest.raises(SenderDied):
+        await sender.send(user, text, **options)
+    assert await sender.dies() == -9
+
+
+async def test_killed_before_it_publishes_it_is_shown_by_the_next_sweep(
+    make_world, redis_server, database
+):
+    world = await make_world(database, layer=pubsub(redis_server.url), NOTIFY_SWEEP_INTERVAL=SWEEP)
+    await world.start_web()
+    user = await world.user()
+    tab = await world.open(user)
+    await commit_and_die(await world.start_sender(), user, "one", "two")
+    await tab.until(lambda: "two" in tab.shown, "shown by the sweep", SWEEP * 1.25 + SLACK)
+    await tab.shows("one", "two")
+    await world.oracle.check()
+
+
+async def test_killed_before_it_rings_it_is_shown_by_the_next_sweep(make_world, redis_server):
+    """The fast path has published with the INSERT; nobody was told."""
+    world = await make_world(layer=pubsub(redis_server.url), NOTIFY_SWEEP_INTERVAL=SWEEP)
+    await world.start_web()
+    user = await world.user()
+    tab = await world.open(user)
+    await die_at(await world.start_sender(), "notify.doorbell:ring", user, "one")
+    await tab.until(lambda: tab.shown, "shown by the sweep", SWEEP * 1.25 + SLACK)
+    await tab.shows("one")
+    await world.oracle.check()
+
+
+async def test_killed_between_the_row_and_its_merge_it_is_merged_by_the_next_sweep(
+    make_world, redis_server
+):
+    """A key is stored first and merged at publish; the second is the sweep's."""
+    world = await make_world(layer=pubsub(redis_server.url), NOTIFY_SWEEP_INTERVAL=SWEEP)
+    await world.start_web()
+    user = await world.user()
+    tab = await world.open(user)
+    await (await world.start_sender()).send(user, "1 of 2", key="import")
+    await tab.shows("1 of 2")
+    await die_at(await world.start_sender(), "notify.outbox:publish", user, "2 of 2", key="import")
+    await tab.until(lambda: len(tab.shown) > 1, "shown by the sweep", SWEEP * 1.25 + SLACK)
+    await tab.shows("1 of 2", "2 of 2")
+    assert [row["count"] for row in tab.rows.values()] == [2]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "poll"])
+async def test_what_nobody_published_is_found_by_the_next_connect_or_poll(make_world, transport):
+    """No daemon is required: here no sweep comes, and no tab was open."""
+    world = await make_world(NOTIFY_SWEEP_INTERVAL=3600)
+    await world.start_web()
+    user = await world.user()
+    await commit_and_die(await world.start_sender(), user, "one", "two")
+    tab = await world.open(user, transport)
+    await tab.shows("one", "two")
+    await world.oracle.check()
+
+
+async def test_the_next_send_publishes_what_a_dead_one_left(make_world, redis_server):
+    """In its order, before its own, when it publishes by itself."""
+    world = await make_world(layer=pubsub(redis_server.url), NOTIFY_SWEEP_INTERVAL=3600)
+    await world.start_web()
+    user = await world.user()
+    tab = await world.open(user)
+    await commit_and_die(await world.start_sender(), user, "one")
+    sender = await world.start_sender()
+    await sender.call("begin")
+    await sender.send(user, "two")
+    await sender.call("commit")
+    await tab.shows("one", "two")
+    await world.oracle.check()

@@ -1,0 +1,157 @@
+"""Thousands of idle tabs on one process, and all of them coming back in the same second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.faults import deeds, seconds
+from tests.faults.clients import User, until
+from tests.faults.window import WATCHED, asked_of, memory_of
+from tests.faults.world import MAX_LINE, pubsub
+
+TABS = int(seconds(5000, 1000))
+TABS_OF_ONE = 5  # of the same user
+SPARE_FILES = 500  # that a process has open beside its sockets
+# That a tab may cost which comes back: four as ever, and in a storm, where joins of the layer are late,
+# two more for a second look at its mailbox.
+QUERIES_OF_ONE = 6
+BACKLOG = (
+    4096  # handshakes that the kernel keeps for a process; beyond it drops them without a word
+)
+QUERIES_OF_THE_HOUSE = 100  # for sweeps and rechecks meanwhile
+MEMORY_OF_ONE = {"uvicorn": 96 * 1024, "daphne": 160 * 1024}  # bytes
+ALL_BACK = seconds(120, 30)  # seconds; this machine shares two cores with other tests
+
+
+def allow_files(count: int) -> None:
+    """Raise the limit of open files for this process and those that it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        if hard != resource.RLIM_INFINITY and hard < count:
+            pytest.fail(
+                f"{TABS} WebSockets need {count} open files, and this machine allows {hard}."
+                f" Raise the hard limit, for example by: ulimit -Hn {count}"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+class Crowd:
+    """Many tabs in a process of their own (crowd.py)."""
+
+    def __init__(self) -> None:
+        self.process: asyncio.subprocess.Process
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.faults.crowd"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=servers.PROJECT,
+            limit=MAX_LINE,
+        )
+
+    async def ask(self, call: str, **arguments: Any) -> Any:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps({"call": call, **arguments}).encode() + b"\n")
+        async with asyncio.timeout(60):
+            return json.loads(await self.process.stdout.readline())
+
+    async def comes(self, within: float) -> dict[str, Any]:
+        """Have all that are away knock, within so many seconds; returns what it was like."""
+        await self.ask("come", within=within)
+        deadline = time.monotonic() + ALL_BACK
+        while (said := await self.ask("look"))["states"] != {"greeted": TABS}:
+            assert time.monotonic() < deadline, {**said, "waits": len(said["waits"]), "knocks": 0}
+            await asyncio.sleep(0.2)
+        return said
+
+    async def close(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        await self.process.wait()
+
+
+@pytest.fixture
+async def crowd() -> AsyncIterator[Crowd]:
+    allow_files(TABS + SPARE_FILES)
+    crowd = Crowd()
+    await crowd.start()
+    yield crowd
+    await crowd.close()
+
+
+@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
+async def test_all_come_back_in_the_same_second(
+    make_world: Callable[..., Any],
+    redis_server: Any,
+    crowd: Crowd,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    5,000 idle tabs of 1,000 users: what each takes of memory; then all are cut and knock again
+    within one second: none is refused, each has its welcome, for a few queries each.
+
+    Daphne's kernel queue is 50 long, unless it is given an endpoint that says otherwise; what it drops
+    there nobody has refused, and it comes back too.
+    """
+    monkeypatch.setenv("UVICORN_BACKLOG", str(BACKLOG))
+    world = await make_world("postgresql", layer=pubsub(redis_server.url), NOTIFY_HEARTBEAT=25.0)
+    # As a site of that size has it: notify's few threads keep their database connections.
+    database = {**world.database, "CONN_MAX_AGE": 60}
+    web = await world.start_web(kind, application=WATCHED, DATABASES={"default": database})
+    made = await world.clerk.call(f"{deeds.__name__}:crowd", prefix="u", number=TABS // TABS_OF_ONE)
+    users = [User(**fields) for fields in made]
+    sender = await world.start_sender()
+    witness = await world.open(users[0])
+    await asked_of(web)
+    before = memory_of(web)
+    cookies = [f"sessionid={user.cookies['sessionid']}" for user in users] * TABS_OF_ONE
+    await crowd.ask("gather", address=web.address, cookies=cookies)
+    first = await crowd.comes(within=seconds(20, 5))
+    each = (memory_of(web) - before) / TABS
+    assert (await asked_of(web))["sockets"] == TABS + 1
+
+    await crowd.ask("drop")
+    async with asyncio.timeout(60):  # until it has left their groups, too
+        while (told := await asked_of(web))["sockets"] + told["rooms"] > 2:
+            await asyncio.sleep(0.1)
+    for user in users[:50]:
+        await sender.send(user, "meanwhile")
+    asked = (await asked_of(web))["queries"]
+    again = await crowd.comes(within=1.0)
+    queries = ((await asked_of(web))["queries"] - asked) / TABS
+    waits = again["waits"]
+    print(
+        f"{kind}: {TABS} tabs take {each / 1024:.0f} KB each. All back in one second: first welcome"
+        f" after {waits[0]:.2f} s, median {waits[TABS // 2]:.1f} s, last {waits[-1]:.1f} s;"
+        f" {queries:.2f} queries each. Refused: {again['refusals']}, closed: {again['codes']}"
+    )
+    assert first["refusals"] == again["refusals"] == {}
+    lost = set(first["codes"]) | set(again["codes"])
+    assert lost <= ({"unanswered"} if kind == "daphne" else set())
+    assert again["shown"] == 50 * TABS_OF_ONE
+    assert queries <= QUERIES_OF_ONE + QUERIES_OF_THE_HOUSE / TABS
+    assert each <= MEMORY_OF_ONE[kind]
+    assert memory_of(web) - before <= 2 * TABS * MEMORY_OF_ONE[kind]
+
+    await sender.call("send_many", to=[user.pk for user in users], message="to all")
+    await until(
+        lambda: "to all" in witness.shown, lambda: f"the witness shows it\n{witness.story()}"
+    )
+    deadline = time.monotonic() + 30
+    while (said := await crowd.ask("look"))["shown"] < again["shown"] + TABS:
+        assert time.monotonic() < deadline, said["shown"]
+        await asyncio.sleep(0.2)
+    assert said["shown"] == again["shown"] + TABS

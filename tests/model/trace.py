@@ -1,0 +1,69 @@
+"""What the clients of one history heard and did, and what they showed after each of it, for replay.mjs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from notify.protocol import Changes, Cursor
+from tests.model.database import Row
+
+if TYPE_CHECKING:
+    from tests.model.client import Client
+
+MARKS = ("seen", "read", "archived", "dismissed")
+
+
+class Trace:
+    """A tracer for :func:`tests.model.schedule.play`."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, list[dict[str, Any]]] = {}
+
+    def __call__(self, client: Client, what: str, *args: Any, fresh: Any = ()) -> None:
+        line: dict[str, Any] = {"what": what, "args": list(args)}
+        if what == "apply":
+            document, authoritative = args
+            rows = client.world.db.book.decode(document.rows)
+            line["args"] = [encode(document, rows), authoritative]
+            line["fresh"] = [row.id for row in fresh]
+        elif what == "ack":
+            line["args"] = [args[0], text(args[1])]
+        reader = client.reader
+        line["state"] = {
+            "cursor": text(reader.cursor),
+            "complete": text(reader.complete),
+            "counts": reader.counts and reader.counts._asdict(),
+            "rows": {
+                row.id: [row.position, *(bool(getattr(row, name)) for name in MARKS)]
+                for row in reader.all()
+            },
+        }
+        self.lines.setdefault(client.name, []).append(line)
+
+    def encode(self) -> str:
+        """One line of JSON for each client."""
+        return "".join(json.dumps(lines) + "\n" for lines in self.lines.values())
+
+
+def text(cursor: Cursor | None) -> str | None:
+    return None if cursor is None else str(cursor)
+
+
+def encode(document: Changes, rows: list[Row]) -> dict[str, Any]:
+    """A document of the wire."""
+    return {
+        "type": "changes",
+        "since": text(document.since),
+        "cursor": text(document.cursor),
+        "head": document.head,
+        "counts": document.counts._asdict(),
+        "notifications": [row_document(row) for row in rows],
+    } | ({"reset": True} if document.reset else {})
+
+
+def row_document(row: Row) -> dict[str, Any]:
+    marks = {f"{name}_at": "then" if getattr(row, name) else None for name in MARKS}
+    # The moment of the content: another content, another moment.
+    content = {"message": row.text, "updated_at": row.text, "created_at": row.text}
+    return {"id": row.id, "position": row.position, "arrived": row.arrived} | content | marks
