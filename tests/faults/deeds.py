@@ -56,6 +56,10 @@ def deactivate(user: Any) -> None:
     get_user_model().objects.filter(pk=user).update(is_active=False)
 
 
+def disconnect(user: Any) -> None:
+    notify.disconnect(user)
+
+
 def delete(user: Any) -> None:
     get_user_model().objects.get(pk=user).delete()
 
