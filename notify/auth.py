@@ -34,7 +34,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from notify import doorbell
-from notify.models import database
+from notify.models import all_users
 from notify.origin import header
 from notify.transactions import batches
 
@@ -93,7 +93,7 @@ def look_up(session_key: str) -> Visitor | None:
         return Visitor(user.pk, session_key, path, proof)
     # A replica may lag behind a sign-up or a new password, and a refusal is final.
     visitor = Visitor(key, session_key, path, proof)
-    user = get_user_model()._base_manager.using(database()).filter(pk=key).first()
+    user = all_users().filter(pk=key).first()
     return visitor if user and _proves(user, proof) and _may_enter(user, visitor) else None
 
 
@@ -137,8 +137,7 @@ def barred(visitors: Collection[Visitor]) -> set[Visitor]:
 def _users(visitors: Collection[Visitor]) -> dict[Any, Any]:
     users: dict[Any, Any] = {}
     for batch in batches(list({visitor.user for visitor in visitors})):
-        chosen = get_user_model()._base_manager.using(database()).filter(pk__in=batch)
-        users.update((user.pk, user) for user in chosen)
+        users.update((user.pk, user) for user in all_users().filter(pk__in=batch))
     return users
 
 

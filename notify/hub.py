@@ -63,9 +63,16 @@ class Hub:
     @classmethod
     def _forget_closed_loops(cls) -> None:
         """Those whose loop ended without a word. A hub holds its loop, so no collector takes them."""
-        for loop in [ref() for ref in cls._hubs.keyrefs()]:  # other threads add theirs meanwhile
-            if loop is not None and loop.is_closed() and (hub := cls._hubs.get(loop)) is not None:
+        for hub in cls.everywhere():
+            if hub.loop.is_closed():
                 hub._forget()
+
+    @classmethod
+    def everywhere(cls) -> list[Hub]:
+        """Those of all event loops of this process; other threads may add theirs meanwhile."""
+        loops = [ref() for ref in cls._hubs.keyrefs()]
+        found = [cls._hubs.get(loop) for loop in loops if loop is not None]
+        return [hub for hub in found if hub is not None]
 
     @classmethod
     def is_draining_here(cls) -> bool:

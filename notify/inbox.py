@@ -18,12 +18,12 @@ from typing import Any, NamedTuple, cast
 
 from django.contrib.auth import get_user_model
 from django.db import Error, connections
-from django.db.models import Exists, F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, FilteredRelation, OuterRef, Q
 from django.utils import timezone
 
 from notify import marks, outbox, signals
 from notify.conf import conf
-from notify.models import Mailbox, Notification, database
+from notify.models import Mailbox, Notification, all_users, database
 from notify.protocol import Changes, Counts, Cursor, Mark, Pair, is_plausible
 from notify.threads import twin
 from notify.transactions import batches, commits_by_hand, in_callers_transaction
@@ -161,7 +161,7 @@ def look(recipient: Any) -> Glance:
 def look_at(recipients: Sequence[Any]) -> list[Glance]:
     """Where these users' mailboxes stand, in one query. A user who is gone is left out."""
     mine = Notification.objects.filter(recipient=OuterRef("pk"))
-    users = _users().filter(pk__in=recipients)
+    users = all_users().filter(pk__in=recipients)
     columns = (f"notify_mailbox__{name}" for name in ("epoch", "head", "due", "unseen", "unread"))
     lines = users.values_list("pk", *columns, Exists(mine.waiting()), Exists(mine))
     return [
@@ -243,7 +243,7 @@ def _mailbox_and_rows(
     descending, name = order.startswith("-"), order.lstrip("-")
     column = F(f"{ROW}__{name}")
     lines = (
-        _users()
+        all_users()
         .filter(pk=recipient)
         .annotate(**{ROW: FilteredRelation(ROWS, condition=_prefixed(which))})
         .order_by(column.desc() if descending else column.asc())
@@ -265,10 +265,6 @@ def _prefixed(condition: Q) -> Q:
         for part in cast("list[Q | tuple[str, Any]]", condition.children)
     ]
     return Q(*parts, _connector=condition.connector, _negated=condition.negated)
-
-
-def _users() -> QuerySet[Any]:
-    return get_user_model()._base_manager.using(database()).order_by()
 
 
 def _in_callers_transaction() -> bool:

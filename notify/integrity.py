@@ -27,7 +27,7 @@ from django.utils import timezone
 from notify import doorbell, marks, outbox, sql
 from notify.conf import conf
 from notify.doorbell import Ring
-from notify.models import Mailbox, Notification, database
+from notify.models import Mailbox, Notification, all_users, database
 from notify.transactions import batches, try_again
 
 LEFT_AFTER = timedelta(minutes=1)  # in the outbox; its transaction may have taken long to commit
@@ -143,7 +143,7 @@ def check(recipients: Iterable[Any] | None = None, *, fix: bool = False) -> Iter
         DatabaseError: the database failed. What was repaired until then stays repaired.
     """
     left: list[Any] = []
-    for keys in _in_batches(_users(), recipients):
+    for keys in _in_batches(all_users(), recipients):
         for state in _look(keys):
             found = {finding.what: finding for finding in state.findings()}
             if found.pop(OUTBOX, None):
@@ -170,10 +170,6 @@ def _afterwards(recipient: Any, found: dict[str, Finding], fix: bool) -> Iterato
         yield replace(finding, repaired=what not in still)
 
 
-def _users() -> QuerySet[Any]:
-    return get_user_model()._base_manager.using(database()).order_by("pk")
-
-
 def _in_batches(
     everybody: QuerySet[Any], recipients: Iterable[Any] | None
 ) -> Iterator[Sequence[Any]]:
@@ -196,7 +192,8 @@ def _look(keys: Sequence[Any]) -> list[State]:
     columns = ("epoch", "head", "floor", "unseen", "unread", "due")
     name = get_user_model().USERNAME_FIELD
     lines = (
-        _users()
+        all_users()
+        .order_by("pk")
         .filter(pk__in=keys)
         .values_list("pk", name, *(f"notify_mailbox__{column}" for column in columns))
         .annotate(

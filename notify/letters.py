@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.messages import constants
 from django.core.exceptions import ImproperlyConfigured
 from django.shortcuts import resolve_url
@@ -34,7 +33,7 @@ from notify.models import (
     MAX_URL,
     UNSTORABLE,
     Notification,
-    database,
+    all_users,
     timestamp,
 )
 from notify.protocol import Level
@@ -152,7 +151,7 @@ def address(letter: Letter, recipients: Sequence[Any]) -> list[tuple[Notificatio
         return [(letter.render(), list(recipients))]
     language_of = _language_of()
     languages: dict[Any, str | None] = {}
-    users = get_user_model()._base_manager.using(database())
+    users = all_users()
     for batch in batches(recipients):
         languages.update((user.pk, language_of(user)) for user in users.filter(pk__in=batch))
     by_language: dict[str, list[Any]] = {}

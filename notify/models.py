@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import connections, models, router
 from django.db.models import Case, Count, F, Max, Min, Q, When
 from django.utils import timezone
@@ -27,6 +28,11 @@ UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no t
 def database() -> str:
     """Alias of the database that holds notify's tables: for writes, and for the push side's reads."""
     return router.db_for_write(Notification)
+
+
+def all_users() -> models.QuerySet[Any]:
+    """Every user, on the same database; a manager of the project may hide some."""
+    return get_user_model()._base_manager.using(database()).order_by()
 
 
 class MailboxQuerySet(models.QuerySet["Mailbox"]):

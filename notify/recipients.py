@@ -15,7 +15,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from notify.exceptions import InvalidRecipient, RecipientNotSaved
-from notify.models import UNSTORABLE, database
+from notify.models import UNSTORABLE, all_users, database
 from notify.transactions import batches
 
 MAX_INTEGER = 2**63 - 1
@@ -136,7 +136,7 @@ def _as_key(to: Any) -> Any:
 
 def _existing(keys: Sequence[Any]) -> Sequence[Any]:
     """The same keys, when each is the primary key of a user."""
-    users = get_user_model()._base_manager.using(database()).order_by()
+    users = all_users()
     for batch in batches(keys):
         missing = set(batch) - set(users.filter(pk__in=batch).values_list("pk", flat=True))
         if missing:

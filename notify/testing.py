@@ -159,9 +159,7 @@ async def asweep() -> int:
 
 def _hubs() -> list[Hub]:
     """Those of this process whose event loop runs; earlier tests have left theirs behind."""
-    loops = [ref() for ref in Hub._hubs.keyrefs()]  # other threads add theirs meanwhile
-    found = [Hub._hubs.get(loop) for loop in loops if loop is not None and loop.is_running()]
-    return [hub for hub in found if hub is not None]
+    return [hub for hub in Hub.everywhere() if hub.loop.is_running()]
 
 
 def _is_here(hub: Hub) -> bool:

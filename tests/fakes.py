@@ -231,6 +231,15 @@ class Tab(Reader):
             Visitor(user.pk, session), self._send, self.wire.close, hub.catch_up
         )
 
+    @classmethod
+    async def open(cls, hub: Any, user: Any, since: Cursor | None = None, **options: Any) -> Self:
+        """A tab that has had its welcome."""
+        tab = cls(hub, user, **options)
+        tab.cursor = since
+        await hub.connect(tab.connection, since)
+        await until(lambda: tab.wire.frames)
+        return tab
+
     async def _send(self, text: str) -> None:
         await self.wire.send(text)
         frame = json.loads(text)

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from functools import partial
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -68,15 +69,7 @@ async def far_hub(layer, hub):
 @pytest.fixture
 def open_tab(hub):
     """Opens a tab of a user; it has had its welcome."""
-
-    async def open_tab(user, since=None, **options):
-        tab = Tab(hub, user, **options)
-        tab.cursor = since
-        await hub.connect(tab.connection, since)
-        await until(lambda: tab.wire.frames)
-        return tab
-
-    return open_tab
+    return partial(Tab.open, hub)
 
 
 def in_database(function):

@@ -4,6 +4,7 @@ import ast
 import logging
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +115,7 @@ async def hub(settings, transactional_db):
 
 @pytest.fixture
 def open_tab(hub):
-    async def open_tab(user):
-        tab = Tab(hub, user)
-        await hub.connect(tab.connection, None)
-        await until(lambda: tab.wire.frames)
-        return tab
-
-    return open_tab
+    return partial(Tab.open, hub)
 
 
 @pytest.mark.django_db(transaction=True)

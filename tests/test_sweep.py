@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -44,13 +45,7 @@ async def deaf_hub(quiet):
 
 @pytest.fixture
 def open_tab(deaf_hub):
-    async def open_tab(user, **options):
-        tab = Tab(deaf_hub, user, **options)
-        await deaf_hub.connect(tab.connection, None)
-        await until(lambda: tab.wire.frames)
-        return tab
-
-    return open_tab
+    return partial(Tab.open, deaf_hub)
 
 
 @pytest.fixture

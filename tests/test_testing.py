@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -190,13 +191,7 @@ async def hub(settings, transactional_db):
 
 @pytest.fixture
 def open_tab(hub):
-    async def open_tab(user):
-        tab = Tab(hub, user)
-        await hub.connect(tab.connection, None)
-        await until(lambda: tab.wire.frames)
-        return tab
-
-    return open_tab
+    return partial(Tab.open, hub)
 
 
 async def test_what_was_not_rung_comes_by_a_sweep(open_tab, user, other_user):
