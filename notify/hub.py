@@ -24,6 +24,7 @@ from notify.station import Station
 from notify.threads import in_executor
 
 MAX_GIVEN = 1000  # sends that wait for a loop that is busy; after more the rooms read
+LOOK_PAUSE = 0.2  # seconds in which more rooms may miss something
 SHORTEST_BEAT = 1.0  # seconds, whatever NOTIFY_HEARTBEAT says
 GOODBYE_TIMEOUT = 1.0  # seconds that the end of a hub waits for its clients to be told
 
@@ -43,6 +44,7 @@ class Hub:
         self._given: deque[Sequence[tuple[str, Changes]]] = deque(maxlen=MAX_GIVEN)
         self._has_overflowed = False
         self._is_called = False
+        self._look: asyncio.TimerHandle | None = None
         self._mark_slots = asyncio.Semaphore(max(1, conf.THREADS - 1))
 
     @classmethod
@@ -94,7 +96,7 @@ class Hub:
         self._drain = drain.watch(self)
         layer = doorbell.layer()
         if layer is not None:
-            self.station = Station(layer, self.rooms, self.spawn, self._handle)
+            self.station = Station(layer, self.rooms, self.spawn, self._handle, self.missed)
             self.spawn(self.station.listen())
             self.spawn(self.station.watch())
         self.spawn(sweep.run(self))
@@ -107,6 +109,8 @@ class Hub:
             await asyncio.wait(goodbyes, timeout=GOODBYE_TIMEOUT)
         if self.station is not None:
             await self.station.leave_all()
+        if self._look is not None:
+            self._look.cancel()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -143,6 +147,22 @@ class Hub:
                 room.repair()
         while self._given:
             self.ring(self._given.popleft())
+
+    def missed(self, room: Room) -> None:
+        """
+        Rings may not have come here. One look at all heads soon, for all rooms of which this is said:
+        in a storm thousands join late, and few of them have missed anything.
+        """
+        if not room.is_made:
+            room.repair()  # the read that makes it may have begun before
+        elif self._look is None:
+            self._look = self.loop.call_later(LOOK_PAUSE, self._look_now)
+
+    def _look_now(self) -> None:
+        from notify import sweep
+
+        self._look = None  # first: what is missed from now on needs another look
+        self.spawn(sweep.once(self))
 
     def kick(self, recipient: str, session: str | None = None) -> None:
         """Close what a session of this user has opened, or all that is his, from any thread."""

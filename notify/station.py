@@ -33,6 +33,7 @@ class Station:
         rooms: the hub's rooms, by recipient.
         spawn: runs a coroutine in the background.
         handle: takes a message that some doorbell has sent.
+        missed: told of a room for which rings may have been missed.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Station:
         rooms: dict[str, Room],
         spawn: Spawn,
         handle: Callable[[dict[str, Any]], None],
+        missed: Callable[[Room], None],
     ) -> None:
         self.layer = layer
         self.rooms = rooms
@@ -51,6 +53,7 @@ class Station:
         self.renewal = min(expiry / 3, RENEWAL_INTERVAL)
         self._spawn = spawn
         self._handle = handle
+        self._missed = missed
         self._ready = asyncio.Event()  # whether the channel is in the common groups
         self._left: set[str] = set()  # groups that could not be left; only while dirty
         self._rejoining = asyncio.Lock()
@@ -77,7 +80,7 @@ class Station:
                 self._stumbled("join a group", error)
             else:
                 room.is_joined = True
-                room.repair()  # what came between the read and a late join was not rung here
+                self._missed(room)  # what came between the read and a late join
 
     async def leave(self, room: Room) -> None:
         """
@@ -214,7 +217,7 @@ class Station:
         await self._group_add(room.group)
         late, room.is_joined = not room.is_joined, True
         if was_dirty or late:
-            room.repair()
+            self._missed(room)
 
     def _stumbled(self, doing: str, error: Exception) -> None:
         self.is_dirty = True

@@ -49,6 +49,14 @@ async def _repeat(
             await asyncio.sleep(REST_AFTER_FAULT)
 
 
+async def once(hub: Hub) -> None:
+    """Sweep before it is due."""
+    try:
+        await sweep(hub)
+    except Exception as error:  # the next one is not far
+        signals.sweep_failed.send_robust(type(hub), error=error)
+
+
 def interval() -> float:
     """Seconds between two sweeps: short where no ring comes from other processes."""
     if conf.SWEEP_INTERVAL is not None:

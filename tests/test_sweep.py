@@ -87,6 +87,47 @@ async def test_invariant_8_every_missed_ring_is_repaired(
     assert quiet_tab.wire.types == ["welcome"]
 
 
+async def test_rooms_that_may_have_missed_rings_are_looked_at_together(
+    deaf_hub, open_tab, user, other_user, repaired, monkeypatch
+):
+    """One look, a moment later; only who has missed something costs a read."""
+    looks = []
+    look_at = inbox.look_at
+    monkeypatch.setattr(inbox, "look_at", lambda who: looks.append(who) or look_at(who))
+    tab, other = await open_tab(user), await open_tab(other_user)
+    await notify.asend(user, "missed")
+    for room in deaf_hub.rooms.values():
+        deaf_hub.missed(room)
+    await until(lambda: tab.shown == ["missed"])
+    assert repaired == [user.pk]
+    assert [sorted(who) for who in looks if len(who) > 1] == [sorted([user.pk, other_user.pk])]
+    assert other.wire.types == ["welcome"]
+    await notify.asend(user, "again")
+    for room in deaf_hub.rooms.values():
+        deaf_hub.missed(room)
+    await until(lambda: tab.shown == ["missed", "again"])
+
+
+async def test_a_look_that_fails_is_left_to_the_sweep(deaf_hub, open_tab, user, monkeypatch):
+    failed = []
+
+    def note(error, **kwargs):
+        failed.append(error)
+
+    def look_at(recipients):
+        raise OSError("The database is down.")
+
+    tab = await open_tab(user)
+    signals.sweep_failed.connect(note)
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "look_at", look_at)
+        deaf_hub.missed(deaf_hub.rooms[str(user.pk)])
+        await until(lambda: failed)
+    await notify.asend(user, "later")
+    await sweep.sweep(deaf_hub)
+    await until(lambda: tab.shown == ["later"])
+
+
 async def test_a_mark_that_was_not_rung_is_repaired(open_tab, deaf_hub, user):
     notification = await notify.asend(user, "Hello")
     tab = await open_tab(user)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from typing import Any
 
 from tests import servers
+from tests.faults.world import served
+
+# Handshakes that the kernel keeps for a process; beyond it drops them without a word.
+BACKLOG = 4096
 
 
 class Redis(servers.Redis):
@@ -17,8 +23,33 @@ class Redis(servers.Redis):
         os.kill(self.pid, signal.SIGCONT)
 
 
+class Daphne(servers.Daphne):
+    """One in front of which the kernel lets thousands wait, as docs/howto/deploy.md says."""
+
+    def command(self) -> list[str]:
+        endpoint = f"tcp:port={self.port}:interface=127.0.0.1:backlog={BACKLOG}"
+        return [sys.executable, "-m", "daphne", "-v", "1", "-e", endpoint, self.application]
+
+
+class Uvicorn(servers.Uvicorn):
+    """The same."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--backlog", str(BACKLOG)]
+
+
 class PostgreSQL(servers.PostgreSQL):
     """One whose commits outlive it; the suite's others are quicker."""
+
+    kind = "postgresql"
+
+    def make(self) -> dict[str, Any]:
+        """A new database, as an entry of DATABASES."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE notify")
+        return served("postgresql", "notify", self.port)
 
     def command(self) -> list[str]:
         return [*super().command(), "-c", "synchronous_commit=on"]
@@ -26,3 +57,24 @@ class PostgreSQL(servers.PostgreSQL):
     def stop_at_once(self) -> None:
         """An immediate shutdown: every session is ended where it stands."""
         self._end(signal.SIGQUIT)
+
+
+class MariaDB(servers.MariaDB):
+    """One whose commits outlive it, too."""
+
+    kind = "mariadb"
+
+    def make(self) -> dict[str, Any]:
+        """A new database, as an entry of DATABASES."""
+        import pymysql
+
+        with pymysql.connect(host="127.0.0.1", port=self.port, user="root") as connection:
+            connection.cursor().execute("CREATE DATABASE notify CHARACTER SET utf8mb4")
+        return served("mysql", "root", self.port)
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--innodb-flush-log-at-trx-commit=1"]
+
+    def stop_at_once(self) -> None:
+        """Its own shutdown, which ends every session."""
+        self._end(signal.SIGTERM)

@@ -9,30 +9,28 @@ import pytest
 
 from tests import servers
 from tests.faults import seconds
-from tests.faults.breakable import PostgreSQL
+from tests.faults.breakable import MariaDB, PostgreSQL
 from tests.faults.clients import until
-from tests.faults.conftest import execute_on
-from tests.faults.world import aside, migrate, pubsub, served
+from tests.faults.world import aside, migrate, pubsub
 
 SWEEP = 0.5  # seconds
 
 
-@pytest.fixture
-def postgresql() -> Iterator[PostgreSQL]:
-    servers.need(PostgreSQL.check)
-    with PostgreSQL() as server:
-        execute_on(server, "CREATE DATABASE notify")
-        migrate(served("postgresql", "notify", server.port))
+@pytest.fixture(params=[PostgreSQL, MariaDB], ids=lambda kind: kind.kind)
+def breakable(request: pytest.FixtureRequest) -> Iterator[PostgreSQL | MariaDB]:
+    servers.need(request.param.check)
+    with request.param() as server:
         yield server
 
 
-async def test_postgresql_restarts_under_load(make_world, redis_server, postgresql):
+async def test_the_database_restarts_under_load(make_world, redis_server, breakable):
     """
     A send whose INSERT failed raises Django's own error; every other one is shown.
 
     The web processes find the database again by themselves, and no tab stays away.
     """
-    database = served("postgresql", "notify", postgresql.port)
+    database = breakable.make()
+    migrate(database)
     world = await make_world(database, layer=pubsub(redis_server.url), NOTIFY_SWEEP_INTERVAL=SWEEP)
     webs = await world.start_webs("uvicorn", "daphne")
     users = await world.make_users(2)
@@ -41,13 +39,13 @@ async def test_postgresql_restarts_under_load(make_world, redis_server, postgres
     sender = await world.start_sender()
     await sender.start_load(users, 40, "plain")
     await sender.start_load(users, 40, "atomic", atomic=True)
-    for stop in (postgresql.stop_at_once, postgresql.kill):
+    for stop in (breakable.stop_at_once, breakable.kill):
         await asyncio.sleep(1)
         world.note(stop.__name__)
         await aside(stop)
         await asyncio.sleep(seconds(3, 1))
-        await aside(postgresql.start)
-        world.note("PostgreSQL is back")
+        await aside(breakable.start)
+        world.note(f"{breakable.kind} is back")
     await asyncio.sleep(1)
     sent = await sender.stop_load("plain") + await sender.stop_load("atomic")
     errors = [each["error"] for each in sent if each["error"]]

@@ -15,6 +15,7 @@ import pytest
 
 from tests import servers
 from tests.faults import deeds, seconds
+from tests.faults.breakable import Daphne, Uvicorn
 from tests.faults.clients import User, until
 from tests.faults.window import WATCHED, asked_of, memory_of
 from tests.faults.world import MAX_LINE, pubsub
@@ -22,14 +23,9 @@ from tests.faults.world import MAX_LINE, pubsub
 TABS = int(seconds(5000, 1000))
 TABS_OF_ONE = 5  # of the same user
 SPARE_FILES = 500  # that a process has open beside its sockets
-# That a tab may cost which comes back: four as ever, and in a storm, where joins of the layer are late,
-# two more for a second look at its mailbox.
-QUERIES_OF_ONE = 6
-BACKLOG = (
-    4096  # handshakes that the kernel keeps for a process; beyond it drops them without a word
-)
+QUERIES_OF_ONE = 4.1  # that a tab may cost which comes back; few rooms are looked at twice
 QUERIES_OF_THE_HOUSE = 100  # for sweeps and rechecks meanwhile
-MEMORY_OF_ONE = {"uvicorn": 96 * 1024, "daphne": 160 * 1024}  # bytes
+MEMORY_OF_ONE = {Uvicorn: 96 * 1024, Daphne: 160 * 1024}  # bytes
 ALL_BACK = seconds(120, 30)  # seconds; this machine shares two cores with other tests
 
 
@@ -91,22 +87,17 @@ async def crowd() -> AsyncIterator[Crowd]:
     await crowd.close()
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
+@pytest.mark.parametrize("kind", [Uvicorn, Daphne], ids=lambda kind: kind.__name__.lower())
 async def test_all_come_back_in_the_same_second(
     make_world: Callable[..., Any],
     redis_server: Any,
     crowd: Crowd,
-    kind: str,
-    monkeypatch: pytest.MonkeyPatch,
+    kind: type[servers.Web],
 ) -> None:
     """
     5,000 idle tabs of 1,000 users: what each takes of memory; then all are cut and knock again
     within one second: none is refused, each has its welcome, for a few queries each.
-
-    Daphne's kernel queue is 50 long, unless it is given an endpoint that says otherwise; what it drops
-    there nobody has refused, and it comes back too.
     """
-    monkeypatch.setenv("UVICORN_BACKLOG", str(BACKLOG))
     world = await make_world("postgresql", layer=pubsub(redis_server.url), NOTIFY_HEARTBEAT=25.0)
     # As a site of that size has it: notify's few threads keep their database connections.
     database = {**world.database, "CONN_MAX_AGE": 60}
@@ -121,7 +112,9 @@ async def test_all_come_back_in_the_same_second(
     await crowd.ask("gather", address=web.address, cookies=cookies)
     first = await crowd.comes(within=seconds(20, 5))
     each = (memory_of(web) - before) / TABS
-    assert (await asked_of(web))["sockets"] == TABS + 1
+    async with asyncio.timeout(60):  # the witness may have lost its patience, and be on its way
+        while (await asked_of(web))["sockets"] != TABS + 1:
+            await asyncio.sleep(0.2)
 
     await crowd.ask("drop")
     async with asyncio.timeout(60):  # until it has left their groups, too
@@ -134,13 +127,12 @@ async def test_all_come_back_in_the_same_second(
     queries = ((await asked_of(web))["queries"] - asked) / TABS
     waits = again["waits"]
     print(
-        f"{kind}: {TABS} tabs take {each / 1024:.0f} KB each. All back in one second: first welcome"
-        f" after {waits[0]:.2f} s, median {waits[TABS // 2]:.1f} s, last {waits[-1]:.1f} s;"
+        f"{kind.__name__}: {TABS} tabs take {each / 1024:.0f} KB each. All back in one second: first"
+        f" welcome after {waits[0]:.2f} s, median {waits[TABS // 2]:.1f} s, last {waits[-1]:.1f} s;"
         f" {queries:.2f} queries each. Refused: {again['refusals']}, closed: {again['codes']}"
     )
     assert first["refusals"] == again["refusals"] == {}
-    lost = set(first["codes"]) | set(again["codes"])
-    assert lost <= ({"unanswered"} if kind == "daphne" else set())
+    assert first["codes"] == again["codes"] == {}
     assert again["shown"] == 50 * TABS_OF_ONE
     assert queries <= QUERIES_OF_ONE + QUERIES_OF_THE_HOUSE / TABS
     assert each <= MEMORY_OF_ONE[kind]

@@ -322,13 +322,18 @@ class World:
         await asyncio.gather(*(aside(_end, web) for web in self.webs))
 
     async def start_web(
-        self, kind: str = "uvicorn", *, application: str = APPLICATION, **settings: Any
+        self,
+        kind: str | type[servers.Web] = "uvicorn",
+        *,
+        application: str = APPLICATION,
+        **settings: Any,
     ) -> servers.Web:
-        """A web process, "uvicorn" or "daphne"; it answers when this returns."""
-        web = WEB[kind](application, environment(self.settings | settings))
+        """A web process, "uvicorn", "daphne" or a class; it answers when this returns."""
+        server = WEB[kind] if isinstance(kind, str) else kind
+        web = server(application, environment(self.settings | settings))
         self.webs.append(web)
         await aside(web.start)
-        self.note(f"{kind} is up at {web.address}")
+        self.note(f"{server.__name__} is up at {web.address}")
         return web
 
     async def start_webs(self, *kinds: str, **settings: Any) -> list[servers.Web]:
