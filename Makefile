@@ -34,6 +34,7 @@ check: lint types layers migrations test js-check built docs wheel  ## What CI r
 soak: $(READY) ## The rules by 100,000 random schedules, the faults in full, random faults under load (MINUTES=10)
 	$(BIN)/python -m tests.model --schedules 100000
 	NOTIFY_TEST_THOROUGH=1 $(BIN)/python -m pytest -q -m faults
+	NOTIFY_TEST_THOROUGH=1 $(BIN)/python -m pytest -q tests/browser/test_proxies.py
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
 bench: $(READY) $(if $(NPM),benchmarks/node_modules/.package-lock.json) ## Side by side with the peers, in one run
@@ -70,7 +71,7 @@ layers: $(READY)
 migrations: $(READY)
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings --pythonpath .
 
-python: $(READY)
+python: $(READY) $(MODULES)
 	$(BIN)/python tools/test.py $(ARGS)
 
 wheel: $(READY)

@@ -24,10 +24,12 @@ logger = logging.getLogger("notify")
 
 class NotifyASGI:
     """
-    Answers the WebSocket under notify's prefix, and ends the hub on ``lifespan``; passes all else on.
+    Answers the push transports under notify's prefix, and ends the hub on ``lifespan``; passes all
+    else on.
 
     The prefix is where ``notify.urls`` is included. Nothing of Django's models is imported before
-    the first WebSocket comes, so the line may stand anywhere in asgi.py.
+    the first connection comes, so the line may stand anywhere in asgi.py. Streams and held polls
+    are answered beside Django: inside, each would keep a thread for as long as it is open.
     """
 
     made = False  # whether some application was wrapped, for the system check
@@ -39,10 +41,8 @@ class NotifyASGI:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
-        elif scope["type"] == "websocket" and is_ours(scope):
-            from notify.consumers import NotifyConsumer
-
-            await NotifyConsumer()(scope, receive, send)
+        elif (ours := ours_for(scope)) is not None:
+            await ours(scope, receive, send)
         elif scope["type"] == "websocket" and is_django(self.app):
             await receive()
             await send({"type": "websocket.close"})  # Django itself would raise
@@ -114,13 +114,35 @@ def notify_asgi(app: Application) -> Application:
     return NotifyASGI(app)
 
 
-def is_ours(scope: Scope) -> bool:
-    """Whether the path is that of ``notify:ws``, below the server's root path."""
+def ours_for(scope: Scope) -> Application | None:
+    """What answers this scope in the application's place; None where it is not ours."""
+    if scope["type"] == "websocket" and is_ours(scope, "ws"):
+        from notify.consumers import NotifyConsumer
+
+        return NotifyConsumer()
+    if scope["type"] == "http" and is_ours(scope, "stream"):
+        from notify.sse import stream
+
+        return stream
+    if scope["type"] == "http" and is_ours(scope, "changes"):
+        from notify.http import query
+
+        if query(scope, "wait") is not None:  # else it is a plain poll, and Django's
+            from notify.longpoll import long_poll
+
+            return long_poll
+    return None
+
+
+def is_ours(scope: Scope, name: str) -> bool:
+    """Whether the path is that of the URL of this name, below the server's root path."""
+    if not scope["path"].endswith(f"/{name}/"):
+        return False  # without a look at the URLs, as each request of the site comes by here
     from django.conf import settings
     from django.urls import NoReverseMatch, get_script_prefix, reverse
 
     try:
-        ours = reverse("notify:ws").removeprefix(get_script_prefix())
+        ours = reverse(f"notify:{name}").removeprefix(get_script_prefix())
     except NoReverseMatch:
         return False
     root = settings.FORCE_SCRIPT_NAME or scope.get("root_path", "")

@@ -29,6 +29,8 @@ TAG = re.compile(r"\{%-?\s*notify\s|\bnotify\(request")  # for Django, for Jinja
 TEMPLATE_SUFFIXES = frozenset({".html", ".jinja", ".jinja2", ".j2"})
 CORE_LAYER = "channels_redis.core.RedisChannelLayer"
 IN_MEMORY_LAYER = "channels.layers.InMemoryChannelLayer"
+TRANSPORTS = ("websocket", "sse", "longpoll", "poll")
+PUSHED = {"websocket", "sse", "longpoll"}
 MAY_BE_ZERO = {"RING_MAX_BYTES", "COMMON_RING_FROM", "COALESCE", "THREADS", "DRAIN_SECONDS"}
 
 
@@ -52,7 +54,7 @@ def check_languages(**kwargs: Any) -> Iterator[CheckMessage]:
         if isinstance(entry.pattern, LocalePrefixPattern) and _includes_notify(entry):
             yield Warning(
                 "notify.urls is included inside i18n_patterns(): a page in another language than"
-                " LANGUAGE_CODE finds no WebSocket at its address, and polls.",
+                " LANGUAGE_CODE finds no WebSocket at its address.",
                 hint='Move path("notify/", include("notify.urls")) out of i18n_patterns().',
                 id="notify.W007",
             )
@@ -89,9 +91,9 @@ def _has_tag(folder: Path) -> bool:
 
 
 def check_asgi(**kwargs: Any) -> Iterator[CheckMessage]:
-    """Without the line in asgi.py every tab polls."""
+    """Without the line in asgi.py no tab has a WebSocket, and each that is pushed to costs a thread."""
     path = getattr(settings, "ASGI_APPLICATION", None)
-    if not path or "websocket" not in conf.TRANSPORTS:
+    if not path or not PUSHED.intersection(conf.TRANSPORTS):
         return
     from notify.asgi import NotifyASGI
 
@@ -106,7 +108,8 @@ def check_asgi(**kwargs: Any) -> Iterator[CheckMessage]:
         return
     if not (NotifyASGI.made or isinstance(application, NotifyASGI) or _routes_to_us(application)):
         yield Warning(
-            f"ASGI_APPLICATION = {path!r} does not serve notify's WebSocket, so tabs poll.",
+            f"ASGI_APPLICATION = {path!r} does not serve notify's WebSocket, and answers its streams"
+            " and long polls with a thread for each.",
             hint=(
                 "Wrap it: application = notify_asgi(get_asgi_application()), with"
                 " from notify.asgi import notify_asgi; or set NOTIFY_TRANSPORTS = ['poll']."
@@ -131,11 +134,14 @@ def check_settings(**kwargs: Any) -> Iterator[CheckMessage]:
             hint = f"Did you mean {close[0]}?" if close else f"The settings are {', '.join(known)}."
             yield Warning(f"{name} is not a setting of notify.", hint=hint, id="notify.W003")
     transports = conf.TRANSPORTS
-    strange = [name for name in transports if name not in ("websocket", "poll")]
+    strange = [name for name in transports if name not in TRANSPORTS]
     if strange or not transports or isinstance(transports, str):
         yield Error(
             f"NOTIFY_TRANSPORTS = {transports!r} is not a list of transports.",
-            hint='Use "websocket" and "poll", in order of preference: ["websocket", "poll"].',
+            hint=(
+                'Use "websocket", "sse", "longpoll" and "poll", or some of them, in order of'
+                ' preference: ["websocket", "poll"].'
+            ),
             id="notify.E002",
         )
 

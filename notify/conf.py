@@ -21,9 +21,12 @@ PREFIX = "NOTIFY_"
 class Defaults:
     """Every setting with its default; the comment is its meaning."""
 
-    TRANSPORTS: tuple[str, ...] = ("websocket", "poll")  # in order of preference
+    TRANSPORTS: tuple[str, ...] = ("websocket", "sse", "longpoll", "poll")  # best first
+    SHARE_WEBSOCKET: bool = False  # one for all tabs of a browser, as the HTTP transports are
     POLL_INTERVAL: float = 5.0  # seconds between two polls of a visible tab
     HEARTBEAT: float = 25.0  # seconds between two pings on a push connection
+    STREAM_MAX_AGE: float = 1800.0  # seconds, after which a stream of server-sent events ends
+    LONGPOLL_WAIT: float = 25.0  # seconds that a long poll is held at most
     SWEEP_INTERVAL: float | None = None  # seconds; None: 5 with a cross-process layer, 1 without
     RECHECK_INTERVAL: float = 5.0  # seconds between two checks of the sessions behind connections
     CHANNEL_LAYER: str = "default"  # alias of the channel layer that carries the rings
@@ -38,14 +41,14 @@ class Defaults:
         512 * 1024
     )  # characters sent to a connection that has not answered a ping
     STALL_TIMEOUT: float = 60.0  # seconds after which a connection that takes nothing is closed
-    MAX_CONNECTIONS: int = 10_000  # WebSockets of one process
-    MAX_CONNECTIONS_PER_USER: int = 100  # WebSockets of one user in one process
+    MAX_CONNECTIONS: int = 10_000  # WebSockets, streams and held polls of one process
+    MAX_CONNECTIONS_PER_USER: int = 100  # of them of one user in one process
     COMMAND_RATE: float = 20.0  # commands of one connection a second, in the long run
     COMMAND_BURST: int = 200  # commands of one connection at once
     DRAIN_SECONDS: float = 3.0  # over which a process that is told to end closes its connections
     THREADS: int = 4  # threads (and database connections) of the push side, for each process
     LANGUAGE: str | None = None  # dotted path of a callable: user -> language code
-    ALLOWED_ORIGINS: tuple[str, ...] = ()  # more origins that may open a WebSocket
+    ALLOWED_ORIGINS: tuple[str, ...] = ()  # more origins that may open a connection
     # What manage.py notify_prune goes by; None is for ever.
     RETENTION_ARCHIVED: timedelta | None = timedelta(days=30)  # then deleted; a day at least
     RETENTION_READ: timedelta | None = timedelta(days=90)  # then archived

@@ -30,6 +30,11 @@ class Connection:
         send: writes one text frame; it may suspend for as long as the client takes.
         close: closes the transport with a code.
         fell_behind: called when the queue is empty and frames were left out.
+        ping: writes a heartbeat to a client that cannot answer one. That it is written is the answer.
+        greeting: the first text, from what the client missed; None where there is nothing to say.
+
+    Attributes:
+        comes_back: it has ended in order, and its client asks again at once.
     """
 
     def __init__(
@@ -38,14 +43,20 @@ class Connection:
         send: Callable[[str], Awaitable[None]],
         close: Callable[[int], Awaitable[None]],
         fell_behind: Callable[[Connection], None],
+        *,
+        ping: Callable[[str], Awaitable[None]] | None = None,
+        greeting: Callable[[Changes], str | None] | None = None,
     ) -> None:
         self.visitor = visitor
         self.cursor: Cursor | None = None  # of the last document queued
         self.sent: Cursor | None = None  # below it an overflow loses nothing
         self.is_open = True
         self.is_behind = False
+        self.comes_back = False
         self.catching_up: asyncio.Task[None] | None = None
         self._send = send
+        self._send_heartbeat = ping
+        self._greeting = greeting or _welcome
         self._close = close
         self._fell_behind = fell_behind
         self._held: list[tuple[Changes, str]] | None = []  # what comes before the welcome
@@ -71,10 +82,11 @@ class Connection:
         self.cursor = self.sent = changes.cursor
         self._last_sent = self._loop.time()
         # The first frame, whatever the client has asked meanwhile; and no overflow may lose it.
-        self._replies.appendleft(protocol.welcome(changes, conf.HEARTBEAT))
+        if (text := self._greeting(changes)) is not None:
+            self._replies.appendleft(text)
         self._wake()
-        for document, text in held:
-            self.offer(document, text)
+        for document, held_text in held:
+            self.offer(document, held_text)
 
     def offer(self, changes: Changes, text: str) -> None:
         """Take a document of the room, encoded once for all its connections."""
@@ -165,7 +177,7 @@ class Connection:
             while self.is_open:
                 if self._ping is not None:
                     text, self._ping = self._ping, None
-                    await self._put(text)
+                    await self._put_ping(text)
                 elif self._is_held_back():
                     return
                 elif self._replies:
@@ -194,6 +206,14 @@ class Connection:
         self._last_sent = self._loop.time()
         if self._unanswered > conf.UNANSWERED_MAX_BYTES // 2:
             self._send_ping()
+
+    async def _put_ping(self, text: str) -> None:
+        if self._send_heartbeat is None:
+            await self._put(text)
+        else:
+            await self._send_heartbeat(text)
+            self._last_sent = self._loop.time()
+            self.answered(self._ref)
 
     def _is_held_back(self) -> bool:
         """Some servers (daphne) buffer without bound, so the client says how far it has come."""
@@ -226,3 +246,7 @@ class Connection:
         for task in (self._drain, self._closing, self.catching_up):
             if task is not None:
                 task.cancel()
+
+
+def _welcome(changes: Changes) -> str:
+    return protocol.welcome(changes, conf.HEARTBEAT)

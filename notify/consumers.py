@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
 
-from notify import auth, commands, limits, origin, protocol, signals
+from notify import commands, protocol
+from notify.admission import Refused, admit
 from notify.auth import Visitor
-from notify.conf import conf
 from notify.connection import Connection
 from notify.exceptions import ProtocolError
+from notify.http import Receive, Scope, Send, either, since_of
 from notify.hub import Hub
-from notify.protocol import ChangesCommand, CloseCode, Cursor, Heartbeat, MarkCommand
+from notify.protocol import ChangesCommand, CloseCode, Heartbeat, MarkCommand
 from notify.threads import in_executor
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-LEAVE_TIMEOUT = 5.0  # seconds; daphne kills a consumer that takes 10
+WELCOME_DUE = 1.0  # seconds after which a client is told that it is not forgotten
 CLOSE_TIMEOUT = 5.0  # seconds; a client that reads nothing does not take the close frame either
 TOO_MANY = "This connection has sent too many commands. Try again later."
 
@@ -43,70 +38,72 @@ class NotifyConsumer(AsyncConsumer):
         await receive()  # websocket.connect
         # Accepted in any case: a browser cannot tell a refused handshake from a broken network.
         await send({"type": "websocket.accept"})
-        if not origin.is_allowed(scope):
-            await _refuse(send, CloseCode.FOREIGN_ORIGIN)
-            return
-        if Hub.is_draining_here():
-            await _refuse(send, CloseCode.GOING_AWAY)
-            return
-        # Counted before anything is asked of the database: handshakes under way cost the most.
-        with limits.connections.one_more(limits.EVERYBODY, conf.MAX_CONNECTIONS) as is_free:
-            if is_free:
-                await self._admit(scope, receive, send)
-            else:
-                await self._turn_away(send, "NOTIFY_MAX_CONNECTIONS")
-
-    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asking = asyncio.create_task(self._ask_for_patience(send))
         try:
-            visitor = await in_executor(auth.sign_in, scope)
-        except Exception as error:
-            signals.connect_failed.send_robust(type(self), recipient=None, error=error)
-            await _refuse(send, CloseCode.GOING_AWAY)
-            return
-        if visitor is None:
-            await _refuse(send, CloseCode.NOT_SIGNED_IN)
-            return
-        user = visitor.user
-        with limits.connections.one_more(user, conf.MAX_CONNECTIONS_PER_USER) as is_free:
-            if is_free:
-                await self._serve(scope, receive, send, visitor)
-            else:
-                await self._turn_away(send, "NOTIFY_MAX_CONNECTIONS_PER_USER", user)
+            async with admit(scope, type(self)) as visitor:
+                await self._serve(scope, receive, send, visitor, asking)
+        except Refused as refused:
+            asking.cancel()
+            await send({"type": "websocket.close", "code": int(refused.code)})
+        finally:
+            asking.cancel()
 
-    async def _turn_away(self, send: Send, setting: str, recipient: Any = None) -> None:
-        signals.connection_refused.send_robust(type(self), setting=setting, recipient=recipient)
-        await _refuse(send, CloseCode.TOO_MANY)
+    async def _ask_for_patience(self, send: Send) -> None:
+        """
+        Where a welcome is late, say that the socket carries frames: the server is busy, in a storm of
+        reconnects, say, and a client that went on to its next transport would make it busier.
+        """
+        await asyncio.sleep(WELCOME_DUE)
+        with suppress(Exception):  # it is gone already
+            await send({"type": "websocket.send", "text": protocol.ping(None, 0)})
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, visitor: Visitor) -> None:
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        visitor: Visitor,
+        asking: asyncio.Task[None],
+    ) -> None:
+        last: dict[str, Any] | None = None
+        closing, closed = asyncio.Event(), asyncio.Event()
+        is_gone = False
+
+        async def listen() -> None:
+            nonlocal is_gone
+            await self._listen(hub, connection, receive)
+            is_gone = True
+
         async def write(text: str) -> None:
+            asking.cancel()  # the first is the welcome
             await send({"type": "websocket.send", "text": text})
 
         async def close(code: int) -> None:
-            patience.reschedule(hub.loop.time() + CLOSE_TIMEOUT)
-            await send({"type": "websocket.close", "code": int(code)})
+            nonlocal last
+            asking.cancel()
+            last = {"type": "websocket.close", "code": int(code)}
+            closing.set()
+            await closed.wait()
 
         hub = Hub.here()
         connection = Connection(visitor, write, close, hub.catch_up)
-        arriving = hub.spawn(self._arrive(hub, connection, since_of(scope)))
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None) as patience:
-                    while (event := await receive())["type"] == "websocket.receive":
-                        await self._receive(hub, connection, event.get("text"))
-                        # After a flood the loop belongs to others, and to what it has to answer.
-                        await asyncio.sleep(0)
-        finally:
-            # Here, not in a disconnect handler: after an error some servers never send that event.
-            arriving.cancel()
-            await asyncio.wait([hub.spawn(hub.leave(connection))], timeout=LEAVE_TIMEOUT)
+        # Not by a disconnect handler: after an error some servers never send that event.
+        async with hub.visit(connection, since_of(scope), type(self)):
+            await either(listen(), closing.wait())
+            if last is not None and not is_gone:
+                # After the listening: granian sends no close frame while somebody listens.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_TIMEOUT):
+                        await send(last)
+                        closed.set()
+                        while (await receive())["type"] != "websocket.disconnect":
+                            pass
 
-    async def _arrive(self, hub: Hub, connection: Connection, since: Cursor | None) -> None:
-        try:
-            await hub.connect(connection, since)
-        except Exception as error:
-            user = connection.visitor.user
-            signals.connect_failed.send_robust(type(self), recipient=user, error=error)
-            connection.close(CloseCode.GOING_AWAY)
+    async def _listen(self, hub: Hub, connection: Connection, receive: Receive) -> None:
+        while (event := await receive())["type"] == "websocket.receive":
+            await self._receive(hub, connection, event.get("text"))
+            # After a flood the loop belongs to others, and to what it has to answer.
+            await asyncio.sleep(0)
 
     async def _receive(self, hub: Hub, connection: Connection, text: str | None) -> None:
         if not connection.is_open:
@@ -143,16 +140,3 @@ class NotifyConsumer(AsyncConsumer):
                 return protocol.dumps(await in_executor(commands.execute, recipient, command))
         except Exception as error:
             return protocol.dumps(commands.failed(recipient, command, error))
-
-
-async def _refuse(send: Send, code: CloseCode) -> None:
-    await send({"type": "websocket.close", "code": int(code)})
-
-
-def since_of(scope: Scope) -> Cursor | None:
-    """The cursor in ``?since=``. What is none starts anew: a socket cannot answer 400."""
-    given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("since", [""])[0]
-    try:
-        return Cursor.parse(given)
-    except ProtocolError:
-        return None

@@ -6,6 +6,8 @@ So the hub of the main thread puts a handler of its own in front of the server's
 closes its connections with a code that means *come back*, spread over ``NOTIFY_DRAIN_SECONDS``; then
 the server's handler gets its signal. No notification depends on it: a client that is cut comes back
 too, only all of them at once.
+
+At Ctrl-C nobody waits, but who holds an answer open is told at once: the server may wait for that.
 """
 
 from __future__ import annotations
@@ -73,7 +75,23 @@ class Drain:
             self._is_over = True
         if self._is_over or now >= min(self._ends, (self._began or now) + DOUBLE_SECONDS):
             self._is_over = True
-            self.handler(number, frame)
+            self.pass_on(number, frame)
+
+    def pass_on(self, number: int, frame: FrameType | None) -> None:
+        """
+        Give a signal to the server, and say goodbye to all who are left.
+
+        Some servers (uvicorn) wait for each open answer, and a stream's would be open for long.
+        """
+        if os.getpid() == self._process:
+            with suppress(RuntimeError):  # the loop is closed
+                self.hub.loop.call_soon_threadsafe(self._send_away)
+        self.handler(number, frame)
+
+    def _send_away(self) -> None:
+        self.hub.is_draining = True
+        for connection in list(self.hub.connections()):
+            connection.close(CloseCode.GOING_AWAY)
 
     def _begin(self, now: float) -> bool:
         if os.getpid() != self._process or not self.hub.loop.is_running():
@@ -121,7 +139,7 @@ class Drain:
     def _hand_over(self) -> None:
         if not self._is_over:
             self._is_over = True
-            self.handler(signal.SIGTERM, inspect.currentframe())
+            self.pass_on(signal.SIGTERM, inspect.currentframe())
 
 
 def watch(hub: Hub) -> Drain | None:
@@ -133,14 +151,15 @@ def watch(hub: Hub) -> Drain | None:
     """
     if threading.current_thread() is not threading.main_thread():
         return None
-    handler = signal.getsignal(signal.SIGTERM)
-    if (earlier := _drain_of(handler)) is not None:
-        handler = earlier.handler  # that of a hub which ended without a word
+    handler = _server_of(signal.getsignal(signal.SIGTERM))
     if not _is_function(handler):
         return None
     drain = Drain(hub, handler)
+    is_ctrl_c = _server_of(signal.getsignal(signal.SIGINT)) == handler
     try:
         signal.signal(signal.SIGTERM, drain.on_signal)
+        if is_ctrl_c:
+            signal.signal(signal.SIGINT, drain.pass_on)
     except ValueError:  # a subinterpreter
         return None
     return drain
@@ -148,14 +167,21 @@ def watch(hub: Hub) -> Drain | None:
 
 def unwatch(drain: Drain | None) -> None:
     """Give the signal back to the server's handler, unless somebody else has taken it meanwhile."""
-    if drain is not None and _drain_of(signal.getsignal(signal.SIGTERM)) is drain:
-        with suppress(ValueError):  # not the main thread; without its loop all is passed on
-            signal.signal(signal.SIGTERM, drain.handler)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if drain is not None and _drain_of(signal.getsignal(number)) is drain:
+            with suppress(ValueError):  # not the main thread; without its loop all is passed on
+                signal.signal(number, drain.handler)
 
 
 def _is_function(handler: Any) -> TypeGuard[Handler]:
     """Not so SIG_DFL and SIG_IGN, which are numbers, and None, a handler that is not Python's."""
     return callable(handler) and not isinstance(handler, signal.Handlers)
+
+
+def _server_of(handler: Any) -> Any:
+    """The handler of the server, also behind the drain of a hub that ended without a word."""
+    earlier = _drain_of(handler)
+    return handler if earlier is None else earlier.handler
 
 
 def _drain_of(handler: Any) -> Drain | None:

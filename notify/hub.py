@@ -26,6 +26,8 @@ from notify.threads import in_executor
 MAX_GIVEN = 1000  # sends that wait for a loop that is busy; after more the rooms read
 LOOK_PAUSE = 0.2  # seconds in which more rooms may miss something
 SHORTEST_BEAT = 1.0  # seconds, whatever NOTIFY_HEARTBEAT says
+LEAVE_TIMEOUT = 5.0  # seconds; daphne kills an application that takes 10 to end
+LINGER = 2.0  # seconds that a room waits for a client that comes back at once
 GOODBYE_TIMEOUT = 1.0  # seconds that the end of a hub waits for its clients to be told
 
 
@@ -204,6 +206,36 @@ class Hub:
 
     # -- Connections -----------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def visit(
+        self, connection: Connection, since: Cursor | None, sender: type
+    ) -> AsyncIterator[None]:
+        """
+        Keep a connection in its room while the block runs, whatever ends it.
+
+        Args:
+            since: the cursor of its client.
+            sender: of the signals; the transport's class.
+        """
+        arriving = self.spawn(self._arrive(connection, since, sender))
+        try:
+            yield
+        finally:
+            arriving.cancel()
+            # Before anything that could wait: the client may have gone without a word.
+            await asyncio.wait([self.spawn(self.leave(connection))], timeout=LEAVE_TIMEOUT)
+
+    async def _arrive(self, connection: Connection, since: Cursor | None, sender: type) -> None:
+        if self.is_draining:  # it was signed in meanwhile, and no goodbye has found it
+            connection.close(CloseCode.GOING_AWAY)
+            return
+        try:
+            await self.connect(connection, since)
+        except Exception as error:
+            user = connection.visitor.user
+            signals.connect_failed.send_robust(sender, recipient=user, error=error)
+            connection.close(CloseCode.GOING_AWAY)
+
     async def connect(self, connection: Connection, since: Cursor | None) -> None:
         """
         Bring a connection into its room: join first, then read, then welcome it.
@@ -244,6 +276,19 @@ class Hub:
         if room is None:
             return
         room.connections.discard(connection)
+        if connection.comes_back and not room.connections:
+            self.spawn(self._close_later(room))
+        else:
+            await self._close(room)
+
+    async def _close_later(self, room: Room) -> None:
+        """A long poll leaves with each answer. Its group is not left and joined again each time."""
+        await asyncio.sleep(LINGER)
+        await self._close(room)
+
+    async def _close(self, room: Room) -> None:
+        """Give a room up, if nobody is in it."""
+        name = str(room.recipient)
         if room.connections:
             return
         async with room.membership:

@@ -74,14 +74,14 @@ def on_sweep_failed(error: BaseException, **kwargs: Any) -> None:
 
 def on_connect_failed(recipient: Any, error: BaseException, **kwargs: Any) -> None:
     doing = "look up who opened" if recipient is None else f"read the mailbox of {recipient} for"
-    _say("connect", f"notify could not {doing} a WebSocket; its tab comes back.", error)
+    _say("connect", f"notify could not {doing} a connection; its tab comes back.", error)
 
 
 def on_connection_refused(setting: str, recipient: Any, **kwargs: Any) -> None:
     whose = "" if recipient is None else f" of user {recipient}"
     _say(
         setting,
-        f"notify refused a WebSocket{whose}: this process has {setting} ="
+        f"notify refused a connection{whose}: this process has {setting} ="
         f" {getattr(conf, setting.removeprefix(PREFIX))} already. Its tab polls, and tries again.",
     )
 

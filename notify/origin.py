@@ -1,5 +1,5 @@
 """
-Which pages may open a WebSocket: those of the site itself.
+Which pages may open a connection: those of the site itself.
 
 Browsers send the user's cookies with a handshake from any page, and no CSRF token; the Origin
 header tells which page it is. The rule is that of Django's CsrfViewMiddleware.
@@ -28,11 +28,12 @@ def header(scope: Mapping[str, Any], name: bytes) -> str:
 def is_allowed(scope: Mapping[str, Any]) -> bool:
     """
     Whether the Origin is the host that was asked, or one in CSRF_TRUSTED_ORIGINS or
-    NOTIFY_ALLOWED_ORIGINS. A client that sends none is no browser.
+    NOTIFY_ALLOWED_ORIGINS. A client that sends none is no browser, or its page is the site's own,
+    unless the browser says otherwise.
     """
     origin = header(scope, b"origin").lower()
     if not origin:
-        return True
+        return header(scope, b"sec-fetch-site").lower() != "cross-site"
     try:
         asked = urlsplit(origin)
         return _is_host(scope, asked) or _is_trusted(origin, asked)

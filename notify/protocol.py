@@ -68,6 +68,34 @@ class CloseCode(IntEnum):
     KICKED = 4504
 
 
+class Refusal(NamedTuple):
+    """
+    What an HTTP client is told where a WebSocket is closed.
+
+    Attributes:
+        pause: seconds after which it may come back, at least; 0 where it should not.
+    """
+
+    status: int
+    code: str
+    message: str
+    pause: int = 0
+
+    def document(self) -> dict[str, Any]:
+        return error(None, self.code, self.message)
+
+
+REFUSALS = {
+    CloseCode.GOING_AWAY: Refusal(503, "going_away", "Come back later.", 1),
+    CloseCode.TOO_SLOW: Refusal(503, "too_slow", "Come back later.", 1),
+    CloseCode.TOO_MANY: Refusal(503, "too_many", "There are too many connections. Poll.", 10),
+    CloseCode.PROTOCOL: Refusal(400, "bad_command", "This is not understood."),
+    CloseCode.NOT_SIGNED_IN: Refusal(401, "not_signed_in", "Sign in to be notified."),
+    CloseCode.FOREIGN_ORIGIN: Refusal(403, "foreign_origin", "This page is of another site."),
+    CloseCode.KICKED: Refusal(403, "kicked", "Your connections were ended."),
+}
+
+
 # -- Cursors and the rule ------------------------------------------------------------------------
 
 
@@ -207,6 +235,11 @@ class Changes(NamedTuple):
         """Whether no page follows this one."""
         return self.cursor is None or self.cursor.position >= self.head
 
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether its reader knows it all already."""
+        return self.since is not None and self.since == self.cursor
+
     def encode(self) -> str:
         """The ``changes`` document as JSON text."""
         # By hand, as this is done for each frame; no part of a cursor needs escaping.
@@ -249,6 +282,11 @@ def ping(cursor: Cursor | None, ref: int) -> str:
 def pong(cursor: Cursor | None, ref: int | None) -> str:
     """The answer to a ping, with its ref."""
     return dumps({"type": "pong", "cursor": None if cursor is None else str(cursor), "ref": ref})
+
+
+def close(code: int) -> dict[str, Any]:
+    """The last document where the transport has no close code of its own."""
+    return {"type": "close", "code": int(code)}
 
 
 def ack(ref: int | None, cursor: Cursor | None) -> dict[str, Any]:

@@ -140,9 +140,10 @@ class Room:
             taking = [connection for connection in self.connections if connection.is_open]
             for connection in taking:
                 connection.offer(frame, text)
-            signals.delivered.send_robust(
-                type(self),
-                recipient=self.recipient,
-                cursor=frame.cursor,
-                connections=len(taking),
-            )
+            if taking:
+                signals.delivered.send_robust(
+                    type(self),
+                    recipient=self.recipient,
+                    cursor=frame.cursor,
+                    connections=len(taking),
+                )

@@ -76,12 +76,12 @@ read_failed = LoopSignal()
 #: Runs on the event loop.
 sweep_failed = LoopSignal()
 
-#: A WebSocket could not be welcomed, mostly for the database's sake; its client was told to come back.
+#: A connection could not be welcomed, mostly for the database's sake; its client was told to come back.
 #: ``recipient``: primary key, or None where it could not be looked up, ``error``: exception. Runs on
 #: the event loop.
 connect_failed = LoopSignal()
 
-#: A WebSocket was refused, as there are too many. ``setting``: the name of the limit, ``recipient``:
+#: A connection was refused, as there are too many. ``setting``: the name of the limit, ``recipient``:
 #: primary key of the user, or None where it was not asked who it is. Runs on the event loop.
 connection_refused = LoopSignal()
 

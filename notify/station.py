@@ -212,8 +212,11 @@ class Station:
                 self._stumbled("join its groups", error)
 
     async def _join_again(self, room: Room, was_dirty: bool) -> None:
-        if self.rooms.get(str(room.recipient)) is not room or not room.connections:
-            return  # it was left while other rooms were joined, or is about to be
+        if self.rooms.get(str(room.recipient)) is not room:
+            return  # it was left while other rooms were joined
+        if not room.connections:
+            room.is_joined = False  # it is about to be left; who comes before that joins again
+            return
         await self._group_add(room.group)
         late, room.is_joined = not room.is_joined, True
         if was_dirty or late:

@@ -115,7 +115,7 @@ class _LosingRings(TestContextDecorator):
 
 def close_connections(to: Any = None) -> int:
     """
-    Close the WebSockets of this process with the code 4000, as a server that goes away does.
+    Close the connections of this process with the code 4000, as a server that goes away does.
 
     Their clients come back by themselves, and read what they have missed. (A cable that is cut
     cannot be had from the server's side: its client would notice nothing before the next ping.)

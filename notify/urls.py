@@ -9,6 +9,7 @@ from notify import views
 app_name = "notify"
 urlpatterns = [
     path("ws/", views.websocket, name="ws"),
+    path("stream/", views.stream, name="stream"),
     path("changes/", views.changes, name="changes"),
     path("commands/", views.command, name="commands"),
 ]

@@ -1,27 +1,35 @@
-"""The HTTP side that works everywhere, WSGI too: poll, and commands by POST."""
+"""
+The HTTP side that works everywhere, WSGI too: poll, and commands by POST; streams and held polls
+where Django runs under ASGI and ``notify_asgi`` does not stand before it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
 from django.db import Error, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import RawPostDataException
+from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_POST
 
-from notify import auth, commands, inbox, protocol, signals
+from notify import auth, bridge, commands, http, inbox, longpoll, protocol, signals, sse
+from notify.bridge import EitherView
 from notify.exceptions import ProtocolError
 from notify.protocol import Cursor
 
 View = Callable[[HttpRequest], HttpResponse]
+R = TypeVar("R", bound=HttpResponseBase)
+AnyView = TypeVar("AnyView", bound=Callable[..., Any])
 
 
 def endpoint(view: View) -> View:
@@ -36,9 +44,7 @@ def endpoint(view: View) -> View:
 
     @wraps(view)
     def guarded(request: HttpRequest) -> HttpResponse:
-        session = getattr(request, "session", None)
-        if session is not None:
-            request.session = QuietSession(lambda: session)  # type: ignore[assignment]
+        leave_alone(request)
         try:
             user = getattr(request, "user", None)
             if user is None or not user.is_authenticated or not user.is_active:
@@ -48,6 +54,13 @@ def endpoint(view: View) -> View:
             return failure(request, error)
 
     return never_cache(open_to_all(guarded))
+
+
+def leave_alone(request: HttpRequest) -> None:
+    """Leave the session as it was, unless somebody changes it."""
+    session = getattr(request, "session", None)
+    if session is not None:
+        request.session = QuietSession(lambda: session)  # type: ignore[assignment]
 
 
 def refusal(request: HttpRequest) -> HttpResponse:
@@ -66,7 +79,7 @@ def failure(request: HttpRequest, error: Exception) -> HttpResponse:
     return quietly(JsonResponse(commands.unavailable(None), status=503))
 
 
-def quietly(response: HttpResponse) -> HttpResponse:
+def quietly(response: R) -> R:
     """
     Keep Django from logging each 5xx, and mailing it to ADMINS: every tab asks every few seconds.
 
@@ -77,7 +90,7 @@ def quietly(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def open_to_all(view: View) -> View:
+def open_to_all(view: AnyView) -> AnyView:
     """Neither ``ATOMIC_REQUESTS`` nor ``LoginRequiredMiddleware`` touches this view."""
     for alias in settings.DATABASES:
         view = transaction.non_atomic_requests(using=alias)(view)
@@ -97,17 +110,78 @@ class QuietSession(SimpleLazyObject):  # type: ignore[type-arg]
         return super().__getattr__(name)
 
 
+def held(application: bridge.Application) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
+    """A view that runs a push transport; it keeps a thread of its own, and no database connection."""
+
+    async def view(request: HttpRequest) -> HttpResponseBase:
+        try:
+            who = await sync_to_async(_who_asks)(request)
+        except Error as error:
+            return failure(request, error)
+        scope: dict[str, Any] = request.scope  # type: ignore[attr-defined]
+        return quietly(await bridge.respond(application, {**scope, **who}))
+
+    return open_to_all(view)
+
+
+def _who_asks(request: HttpRequest) -> dict[str, Any]:
+    """The user and the session that middleware has found, for an ASGI scope."""
+    session, user = getattr(request, "session", None), getattr(request, "user", None)
+    leave_alone(request)
+    try:
+        if user is None or not user.is_authenticated:
+            return {}  # the door looks itself, and knows when the sessions cannot be read
+        return {"user": user, "session": session}
+    finally:
+        bridge.give_connections_back()
+
+
 @endpoint
 @require_GET
-def changes(request: HttpRequest) -> HttpResponse:
+def poll(request: HttpRequest) -> HttpResponse:
     """What changed since the cursor ``?since=``; 204 when nothing did."""
     try:
         since = Cursor.parse(request.GET["since"]) if request.GET.get("since") else None
+        if "wait" in request.GET:
+            longpoll.question(None, request.GET["wait"])
     except ProtocolError as problem:
         return JsonResponse(protocol.error(None, problem.code, str(problem)), status=400)
-    if since is not None and not inbox.has_changed(request.user, since):
-        return HttpResponse(status=204)
-    return HttpResponse(inbox.changes(request.user, since).changes().encode(), "application/json")
+    page = inbox.changes(request.user, since)
+    if page.tells_nothing:
+        answer = HttpResponse(status=204)
+    else:
+        answer = HttpResponse(page.changes().encode(), "application/json")
+    if "wait" in request.GET:  # which is not to be had here
+        answer["Retry-After"] = http.retry_after()
+    return answer
+
+
+async def poll_or_wait(request: HttpRequest) -> HttpResponseBase:
+    if "wait" in request.GET:
+        return await wait(request)
+    answer: HttpResponse = await sync_to_async(poll)(request)
+    return answer
+
+
+@endpoint
+@require_GET
+def one_event(request: HttpRequest) -> HttpResponse:
+    """A stream where none can be held: an EventSource reads it, and polls by itself."""
+    since = http.cursor_or_none(request.headers.get("Last-Event-ID")) or http.cursor_or_none(
+        request.GET.get("since")
+    )
+    page = inbox.changes(request.user, since)
+    text = sse.retry(1000 * int(http.retry_after()))
+    text += sse.event(page.changes().encode(), cursor=page.cursor)
+    answer = HttpResponse(text)
+    for name, value in sse.headers():
+        answer[name.decode()] = value.decode()
+    return answer
+
+
+wait = held(longpoll.long_poll)
+changes = EitherView(poll, open_to_all(poll_or_wait))
+stream = EitherView(one_event, held(sse.stream))
 
 
 @endpoint

@@ -249,17 +249,23 @@ class Tab(Reader):
 
 
 def scope_of(path: str = "/notify/ws/", *, session: str = "", **more: Any) -> dict[str, Any]:
-    """The ASGI scope of a WebSocket from the site's own pages; `since` and headers may be given."""
-    headers = {"host": "testserver", "origin": "http://testserver"}
+    """
+    The ASGI scope of a WebSocket, or of a GET of another path, from the site's own pages.
+
+    `since`, `wait`, headers and all that stands in a scope may be given.
+    """
+    is_socket = not path.endswith(("/stream/", "/changes/"))
+    headers = {"host": "testserver", "origin": "http://testserver" if is_socket else ""}
     if session:
         headers["cookie"] = f"{settings.SESSION_COOKIE_NAME}={session}"
     headers |= more.pop("headers", {})
-    since = more.pop("since", None)
+    asked = {name: str(more.pop(name)) for name in ("since", "wait") if more.get(name) is not None}
     return {
-        "type": "websocket",
+        "type": "websocket" if is_socket else "http",
         "path": path,
+        **({} if is_socket else {"method": "GET"}),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items() if value],
-        "query_string": urlencode({"since": str(since)}).encode() if since else b"",
+        "query_string": urlencode(asked).encode(),
         **more,
     }
 
@@ -316,6 +322,85 @@ class Socket(Reader):
         """Wait until the application has returned."""
         await asyncio.wait_for(asyncio.shield(self.app), PATIENCE)
         return self.code
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if not self.app.done():
+            self.disconnect()
+            await self.ended()
+
+
+class Exchange(Reader):
+    """A GET as an ASGI server shows it to an application; a client reads the answer as it comes."""
+
+    def __init__(self, app: Any, scope: dict[str, Any]) -> None:
+        super().__init__()
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.body = ""
+        self.is_over = False
+        self.holds = False  # send waits for ever, as for a client that does not read
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._events.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        self.app = asyncio.ensure_future(app(scope, self._events.get, self._send))
+
+    async def _send(self, part: dict[str, Any]) -> None:
+        if self.holds:
+            await asyncio.Event().wait()
+        assert not self.is_over, f"{part} came after the end."
+        if part["type"] == "http.response.start":
+            assert self.status is None, "A second answer came."
+            self.status = part["status"]
+            self.headers = {
+                name.decode().lower(): value.decode() for name, value in part["headers"]
+            }
+            return
+        assert self.status is not None, f"{part} came before the start."
+        text = part["body"].decode()
+        self.body += text
+        self.is_over = not part.get("more_body", False)
+        for event in self.events_of(text):
+            if event["event"] == "message":
+                self.take_frame(json.loads(event["data"]))
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events of a stream, each with its name, data and id."""
+        return self.events_of(self.body)
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        """Their documents."""
+        return [json.loads(event["data"]) for event in self.events]
+
+    def events_of(self, text: str) -> list[dict[str, Any]]:
+        """What an EventSource reads in a text; `retry` is passed over."""
+        events = []
+        if self.headers.get("content-type", "").startswith("text/event-stream"):
+            for block in text.split("\n\n"):
+                event: dict[str, Any] = {"event": "message", "data": None, "id": None}
+                event.update(line.split(": ", 1) for line in block.splitlines())
+                if event["data"] is not None:
+                    events.append(event)
+        return events
+
+    def json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.body)
+        return document
+
+    async def welcome(self) -> dict[str, Any]:
+        frame: dict[str, Any] = (await until(lambda: self.frames))[0]
+        return frame
+
+    def disconnect(self) -> None:
+        self._events.put_nowait({"type": "http.disconnect"})
+
+    async def ended(self) -> int | None:
+        """Wait until the application has returned; the status of its answer."""
+        await asyncio.wait_for(asyncio.shield(self.app), PATIENCE)
+        return self.status
 
     async def __aenter__(self) -> Self:
         return self

@@ -358,6 +358,90 @@ class Redis(Server):
         return f"redis://{self.address}/0"
 
 
+class Nginx(Server):
+    """
+    nginx before a web process, with a site file of docs/howto/nginx as a site would use it. Only what
+    every site has to write anew is put in: the addresses, and where the other files are.
+
+    Args:
+        site: the name of the file.
+        upstream: address of the web process.
+        secure: put TLS and HTTP/2 into a file that has neither.
+    """
+
+    user = "www-data"
+    FILES = PROJECT / "docs" / "howto" / "nginx"
+    AROUND = """
+        daemon off;
+        master_process off;  # one process, so that none is left when it is killed
+        pid {folder}/pid;
+        error_log stderr;
+        events {{}}
+        http {{
+            access_log {folder}/access.log;
+            client_body_temp_path {folder}/body;
+            proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi;
+            scgi_temp_path {folder}/scgi;
+            uwsgi_temp_path {folder}/uwsgi;
+            include {folder}/site.conf;
+        }}
+    """
+
+    def __init__(self, site: str, upstream: str, *, secure: bool = False) -> None:
+        super().__init__()
+        self.site = (self.FILES / site).read_text()
+        self.upstream = upstream
+        if secure:
+            certificate = (
+                "ssl_certificate /etc/ssl/site.pem; ssl_certificate_key /etc/ssl/site.key;"
+            )
+            self.site = self.site.replace("listen 80;", f"listen 443 ssl http2; {certificate}")
+        self.secure = " ssl" in self.site
+
+    @classmethod
+    def check(cls) -> None:
+        find_program("nginx", package="nginx-light")
+
+    def prepare(self) -> None:
+        assert self.folder is not None
+        # The checkout may lie where the user of nginx may not look.
+        shutil.copy(self.FILES / "notify.conf", self.folder)
+        if self.secure:
+            import trustme
+
+            certificate = trustme.CA().issue_cert("127.0.0.1", "localhost")
+            certificate.cert_chain_pems[0].write_to_path(str(self.folder / "site.pem"))
+            certificate.private_key_pem.write_to_path(str(self.folder / "site.key"))
+        site = self.site
+        for theirs, ours in {
+            "listen 80;": f"listen {self.address};",
+            "listen 443 ": f"listen {self.address} ",
+            "127.0.0.1:8000;": f"{self.upstream};",
+            "/etc/nginx/": f"{self.folder}/",
+            "/etc/ssl/": f"{self.folder}/",
+        }.items():
+            site = site.replace(theirs, ours)
+        assert self.address in site
+        assert self.upstream in site
+        (self.folder / "site.conf").write_text(site)
+        (self.folder / "nginx.conf").write_text(self.AROUND.format(folder=self.folder))
+
+    def command(self) -> list[str]:
+        program = find_program("nginx", package="nginx-light")
+        # Its own prefix, so that no file of the machine's nginx is opened.
+        return [program, "-e", "stderr", "-p", f"{self.folder}/", "-c", f"{self.folder}/nginx.conf"]
+
+    @property
+    def requests(self) -> str:
+        """The lines of its access log."""
+        return (Path(f"{self.folder}") / "access.log").read_text()
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.secure else 'http'}://{self.address}"
+
+
 class Web(Server):
     """A web process that serves the ASGI application of this path, from the project's folder."""
 
@@ -384,3 +468,22 @@ class Uvicorn(Web):
     def command(self) -> list[str]:
         server = [sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--log-level", "warning"]
         return [*server, "--port", str(self.port), self.application]
+
+
+class Hypercorn(Web):
+    def command(self) -> list[str]:
+        # No worker processes: the one that is killed is the one that serves.
+        server = [sys.executable, "-m", "hypercorn", "--workers", "0", "--log-level", "warning"]
+        return [*server, "--bind", self.address, self.application]
+
+
+class Granian(Web):
+    """It serves in a child of the process that is started, which would outlive that one."""
+
+    def command(self) -> list[str]:
+        server = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"]
+        options = ["--log-level", "warning", "--port", str(self.port)]
+        return [*server, *options, "tests.leashed:application"]
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"NOTIFY_TEST_APPLICATION": self.application}

@@ -14,9 +14,13 @@ from django.urls import include, path, set_script_prefix
 
 from notify.asgi import is_ours, notify_asgi
 from notify.hub import Hub
-from tests.fakes import Socket, close_connections, scope_of, settle, until
+from tests.fakes import Exchange, Socket, close_connections, scope_of, settle, until
 
 urlpatterns = [path("deep/in/the/site/", include("notify.urls"))]
+
+
+def is_our_socket(scope):
+    return is_ours(scope, "ws")
 
 
 async def other(scope, receive, send):
@@ -32,25 +36,25 @@ class WithoutNotify:
 
 
 def test_the_prefix_comes_from_the_urls_alone(settings):
-    assert is_ours(scope_of("/notify/ws/"))
-    assert not is_ours(scope_of("/deep/in/the/site/ws/"))
+    assert is_our_socket(scope_of("/notify/ws/"))
+    assert not is_our_socket(scope_of("/deep/in/the/site/ws/"))
     settings.ROOT_URLCONF = "tests.test_asgi"
-    assert is_ours(scope_of("/deep/in/the/site/ws/"))
-    assert not is_ours(scope_of("/notify/ws/"))
+    assert is_our_socket(scope_of("/deep/in/the/site/ws/"))
+    assert not is_our_socket(scope_of("/notify/ws/"))
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/ws/", "/notify/ws", "/notify/ws/x", "/x/notify/ws/", "/notify/changes/"]
 )
 def test_other_paths_are_not_ours(path):
-    assert not is_ours(scope_of(path))
+    assert not is_our_socket(scope_of(path))
 
 
 def test_a_root_path_of_the_server_comes_first():
     """Servers give the whole path, some proxies take the root off."""
-    assert is_ours(scope_of("/app/notify/ws/", root_path="/app"))
-    assert is_ours(scope_of("/notify/ws/", root_path="/app"))
-    assert not is_ours(scope_of("/app/notify/ws/"))
+    assert is_our_socket(scope_of("/app/notify/ws/", root_path="/app"))
+    assert is_our_socket(scope_of("/notify/ws/", root_path="/app"))
+    assert not is_our_socket(scope_of("/app/notify/ws/"))
 
 
 @pytest.mark.parametrize("name", ["/app", "/app/"])
@@ -58,16 +62,16 @@ def test_a_forced_script_name_comes_first(settings, name):
     settings.FORCE_SCRIPT_NAME = name
     set_script_prefix(name)
     try:
-        assert is_ours(scope_of("/app/notify/ws/"))
-        assert is_ours(scope_of("/notify/ws/"))
-        assert not is_ours(scope_of("/other/notify/ws/"))
+        assert is_our_socket(scope_of("/app/notify/ws/"))
+        assert is_our_socket(scope_of("/notify/ws/"))
+        assert not is_our_socket(scope_of("/other/notify/ws/"))
     finally:
         set_script_prefix("/")
 
 
 def test_without_our_urls_nothing_is_ours(settings):
     settings.ROOT_URLCONF = WithoutNotify
-    assert not is_ours(scope_of("/notify/ws/"))
+    assert not is_our_socket(scope_of("/notify/ws/"))
 
 
 # -- What is passed on ---------------------------------------------------------------------------
@@ -80,6 +84,32 @@ async def test_all_else_is_passed_on(scope):
     """Other websockets, and plain requests even for our own path: its view answers them."""
     await notify_asgi(other)(scope, None, None)
     assert scope["seen"]
+
+
+@pytest.mark.parametrize("query", [b"", b"since=x", b"await=1"])
+async def test_a_plain_poll_is_passed_on(query):
+    scope = {**scope_of("/notify/changes/"), "query_string": query}
+    await notify_asgi(other)(scope, None, None)
+    assert scope["seen"]
+
+
+@pytest.mark.parametrize("path", ["/other/stream/", "/notify/stream", "/notify/stream/x/"])
+async def test_the_streams_of_others_are_passed_on(path):
+    scope = {**scope_of("/notify/stream/"), "path": path}
+    await notify_asgi(other)(scope, None, None)
+    assert scope["seen"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("path", "options"), [("stream/", {}), ("changes/", {"wait": 25})])
+async def test_streams_and_held_polls_are_answered_beside_the_application(path, options, settings):
+    settings.CHANNEL_LAYERS = {}
+    scope = scope_of(f"/notify/{path}", **options)
+    exchange = Exchange(notify_asgi(other), scope)
+    assert await exchange.ended() == 401
+    assert "seen" not in scope
+    await Hub.close_here()
+    await close_connections()
 
 
 async def test_a_websocket_that_nobody_serves_is_refused():

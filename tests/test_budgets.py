@@ -127,7 +127,7 @@ def test_a_poll_that_finds_nothing(user):
     notify.send(user, "one")
     cursor = mailbox_of(user).cursor
     with budget(everywhere=1):
-        assert not inbox.has_changed(user, cursor)
+        assert inbox.changes(user, cursor).tells_nothing
 
 
 def test_a_poll_that_finds_something(user):

@@ -194,13 +194,13 @@ def test_one_wrapped_within_another_is_too(asgi):
     assert found(checks.check_asgi) == []
 
 
-def test_one_that_is_not_wrapped_polls(asgi):
+def test_one_that_is_not_wrapped_costs_threads(asgi):
     asgi(lambda: plain)
     ((name, message, hint),) = found(checks.check_asgi)
     assert name == "notify.W002"
     assert message == (
-        "ASGI_APPLICATION = 'some_project_asgi.application' does not serve notify's WebSocket,"
-        " so tabs poll."
+        "ASGI_APPLICATION = 'some_project_asgi.application' does not serve notify's WebSocket, and"
+        " answers its streams and long polls with a thread for each."
     )
     assert "notify_asgi(get_asgi_application())" in hint
     assert "NOTIFY_TRANSPORTS = ['poll']" in hint
@@ -258,16 +258,21 @@ def test_settings_that_exist_are_in_order(settings):
     assert found(checks.check_settings) == []
 
 
-@pytest.mark.parametrize("transports", [["sse"], ["websocket", "pol"], [], "poll"])
+@pytest.mark.parametrize("transports", [["sockjs"], ["websocket", "pol"], [], "poll"])
 def test_transports_are_a_list_of_known_ones(transports, settings):
     settings.NOTIFY_TRANSPORTS = transports
     ((name, message, hint),) = found(checks.check_settings)
     assert name == "notify.E002"
     assert message == f"NOTIFY_TRANSPORTS = {transports!r} is not a list of transports."
-    assert hint == 'Use "websocket" and "poll", in order of preference: ["websocket", "poll"].'
+    assert hint == (
+        'Use "websocket", "sse", "longpoll" and "poll", or some of them, in order of preference:'
+        ' ["websocket", "poll"].'
+    )
 
 
-@pytest.mark.parametrize("transports", [["poll"], ("websocket",), ["poll", "websocket"]])
+@pytest.mark.parametrize(
+    "transports", [["poll"], ("websocket",), ["poll", "websocket", "longpoll", "sse"]]
+)
 def test_known_transports_are_in_order(transports, settings):
     settings.NOTIFY_TRANSPORTS = transports
     assert found(checks.check_settings) == []
@@ -312,7 +317,9 @@ def test_numbers_in_range_are_in_order(settings):
 
 
 def test_each_setting_that_is_a_number_is_checked(settings):
-    strange = {name for name in names() if not isinstance(getattr(conf, name[7:]), (str, tuple))}
+    strange = {
+        name for name in names() if not isinstance(getattr(conf, name[7:]), (bool, str, tuple))
+    }
     for name in strange:
         setattr(settings, name, "many")
     said = {message.partition(" ")[0] for _, message, _ in found(checks.check_numbers)}

@@ -473,3 +473,84 @@ async def test_the_end_leaves_no_task(welcomed):
     await settle()
     assert drain.done()
     assert welcomed.connection._drain is None
+
+
+# -- A client that cannot answer -----------------------------------------------------------------
+
+
+class Mute(End):
+    """A connection whose client hears heartbeats and says nothing."""
+
+    def __init__(self, greeting=None):
+        super().__init__()
+        self.pings = 0
+        self.connection = Connection(
+            None,
+            self.wire.send,
+            self.wire.close,
+            self._fell_behind,
+            ping=self._ping,
+            greeting=greeting,
+        )
+
+    async def _ping(self, text):
+        await self.wire.send(text)
+        self.pings += 1
+
+
+async def test_a_heartbeat_that_is_written_is_its_own_answer():
+    end = Mute()
+    end.connection.welcome(document(0, 5))
+    now = end.connection._loop.time()
+    for count in (1, 2, 3):
+        end.connection.beat(now + settings_heartbeat() + 1)
+        await until(lambda count=count: end.pings == count)
+    end.connection.beat(now + 10_000)
+    await settle()
+    assert end.wire.code is None
+    end.connection.end()
+
+
+async def test_a_mute_client_that_takes_no_heartbeat_is_closed():
+    end = Mute()
+    end.connection.welcome(document(0, 5))
+    await settle()
+    end.wire.hold()
+    now = end.connection._loop.time()
+    end.connection.beat(now + settings_heartbeat() + 1)
+    await settle()
+    end.connection.beat(now + 10_000)
+    await until(lambda: end.wire.code == CloseCode.TOO_SLOW)
+    end.connection.end()
+
+
+async def test_a_mute_client_is_never_held_back(settings):
+    """As far as the wire takes what is written, the window is open."""
+    settings.NOTIFY_UNANSWERED_MAX_BYTES = 100
+    end = Mute()
+    end.connection.welcome(document(0, 1))
+    for position in range(1, 20):
+        end.offer(position, position + 1)
+        await settle()
+    assert end.cursors == list(range(1, 21))
+    end.connection.end()
+
+
+async def test_a_greeting_takes_the_place_of_the_welcome():
+    end = Mute(greeting=lambda changes: changes.encode())
+    end.connection.welcome(document(0, 5))
+    await settle()
+    assert end.wire.types == ["changes"]
+    end.connection.end()
+
+
+async def test_without_a_greeting_the_first_document_is_what_comes_next():
+    """And by the rule: what the client knows is not said."""
+    end = Mute(greeting=lambda changes: None)
+    end.offer(3, 4)
+    end.connection.welcome(document(0, 5))
+    end.offer(5, 6)
+    await settle()
+    assert end.wire.types == ["changes"]
+    assert end.cursors == [6]
+    end.connection.end()

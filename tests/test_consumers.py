@@ -13,6 +13,7 @@ from django.test import Client
 
 import notify
 from notify import auth, commands, consumers, inbox, limits, signals
+from notify import hub as hub_module
 from notify.consumers import NotifyConsumer, since_of
 from notify.hub import Hub
 from notify.models import Notification
@@ -71,6 +72,22 @@ async def test_a_signed_in_user_is_welcomed(session):
         assert frame["heartbeat"] == 25
         assert frame["changes"]["type"] == "changes"
         assert socket.accepted
+
+
+async def test_a_late_welcome_is_announced(session, monkeypatch):
+    """A ping says that the socket carries frames, so that the client waits; it comes once, and first."""
+    monkeypatch.setattr(consumers, "WELCOME_DUE", 0.01)
+    may_go_on = threading.Event()
+    sign_in = auth.sign_in
+    monkeypatch.setattr(auth, "sign_in", lambda scope: may_go_on.wait(PATIENCE) and sign_in(scope))
+    async with open_socket(session) as socket:
+        await until(lambda: socket.frames)
+        may_go_on.set()
+        await socket.welcome()
+        socket.send(type="ping", ref=1)
+        await until(lambda: socket.answer_to(1))
+    assert [frame["type"] for frame in socket.frames] == ["ping", "welcome", "pong"]
+    assert socket.frames[0] == {"type": "ping", "cursor": None, "ref": 0}
 
 
 @pytest.mark.parametrize("cookie", ["", "no-such-session"])
@@ -616,7 +633,7 @@ async def test_invariant_5_a_layer_that_hangs_does_not_hold_the_consumer(
     session, settings, monkeypatch
 ):
     """Daphne kills a consumer that takes ten seconds to end."""
-    monkeypatch.setattr(consumers, "LEAVE_TIMEOUT", 0.05)
+    monkeypatch.setattr(hub_module, "LEAVE_TIMEOUT", 0.05)
     async with open_socket(session) as socket:
         await socket.welcome()
         hub = Hub.here()
@@ -674,3 +691,22 @@ async def test_invariant_11_it_takes_no_channel_of_the_layer(session, settings):
         await one.welcome()
         await two.welcome()
         assert layer.count("new_channel") == 1
+
+
+async def test_a_client_that_goes_as_it_is_closed_is_left_at_once(session, monkeypatch):
+    """A server says once that it has gone; no second time is waited for."""
+    monkeypatch.setattr(consumers, "CLOSE_TIMEOUT", 3600)
+    events, sent = asyncio.Queue(), []
+    events.put_nowait({"type": "websocket.connect"})
+
+    async def send(event):
+        sent.append(event["type"])
+
+    scope = scope_of(session=session)
+    app = asyncio.ensure_future(NotifyConsumer()(scope, events.get, send))
+    await until(lambda: sent == ["websocket.accept", "websocket.send"])
+    (connection,) = Hub.here().connections()
+    connection.close(CloseCode.KICKED)
+    events.put_nowait({"type": "websocket.disconnect", "code": 1001})
+    await asyncio.wait_for(app, PATIENCE)
+    assert Hub.here().rooms == {}

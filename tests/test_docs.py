@@ -132,8 +132,18 @@ def test_every_error_code_has_a_row():
     named = {"bad_command"}  # the default of ProtocolError
     named.update(re.findall(r'code="(\w+)"', code))
     named.update(re.findall(r'protocol\.error\([^"()]*"(\w+)"', code))
+    named.update(refusal.code for refusal in protocol.REFUSALS.values())
     rows = re.findall(r"^\| `(\w+)` \| ", reference("protocol"), re.MULTILINE)
     assert set(rows) == named
+
+
+def test_every_refusal_over_http_has_a_row():
+    """With its status; what ends a connection for its documents is not refused."""
+    rows = re.findall(r"^\| ([\d, ]+) \| (`.*?`) \|", reference("protocol"), re.MULTILINE)
+    told = {(status, code) for status, codes in rows for code in re.findall(r"`(\w+)`", codes)}
+    for close_code, refusal in protocol.REFUSALS.items():
+        if close_code != protocol.CloseCode.PROTOCOL:
+            assert (str(refusal.status), refusal.code) in told
 
 
 def test_every_document_of_the_wire_is_described():
@@ -191,9 +201,13 @@ def test_every_attribute_of_the_elements_has_an_entry():
 
 
 def test_every_dom_event_has_a_heading():
-    told = re.findall(r'#tell\("(\w+)"', sources("root.js"))
+    """Those of the connection's life have a page of their own."""
+    source = sources("root.js")
+    told = re.findall(r'#tell\("(\w+)"', source)
+    told += re.findall(r'"(\w+)"', source.partition("const TOLD = ")[2].partition(";")[0])
     assert told
-    documented = {name for name in headings(reference("elements")) if name.startswith("notify:")}
+    pages = headings(reference("elements")) | headings(reference("events"))
+    documented = {name for name in pages if name.startswith("notify:")}
     assert documented == {f"notify:{name}" for name in told}
 
 

@@ -160,7 +160,7 @@ async def test_who_does_not_answer_is_not_waited_for_beyond_the_time(
 async def test_a_process_that_is_too_busy_for_all_goodbyes_ends_in_time(
     begin, server, clock, monkeypatch, settings
 ):
-    """The clients that are left are the server's."""
+    """The clients that are left are told while the server ends."""
     settings.NOTIFY_DRAIN_SECONDS = 1
     close = Connection.close
 
@@ -170,8 +170,8 @@ async def test_a_process_that_is_too_busy_for_all_goodbyes_ends_in_time(
 
     monkeypatch.setattr(Connection, "close", take_long)
     hub = await begin(*range(100))
-    assert len(hub.gone) == 2
     assert server.given == [(signal.SIGTERM, 98)]
+    assert len(hub.gone) == 100
 
 
 async def test_a_handshake_that_was_under_way_is_sent_away_too(begin, server, monkeypatch):
@@ -191,12 +191,13 @@ async def test_a_handshake_that_was_under_way_is_sent_away_too(begin, server, mo
 # -- The signal ----------------------------------------------------------------------------------
 
 
-async def test_zero_seconds_leave_the_signal_to_the_server(begin, server, settings):
+async def test_in_zero_seconds_all_are_told_at_once(begin, server, settings):
+    """A server that waits for open answers would wait long for a stream's."""
     settings.NOTIFY_DRAIN_SECONDS = 0
     hub = await begin(1, 2)
     assert server.given == [(signal.SIGTERM, 2)]
-    assert hub.gone == []
-    assert not hub.is_draining
+    assert [connection.user for connection in hub.gone] == [1, 2]
+    assert hub.is_draining
 
 
 @pytest.mark.parametrize("value", ["soon", None])
@@ -232,7 +233,7 @@ async def test_a_second_signal_ends_the_drain(server, clock):
     await settle()
     await asyncio.gather(*hub.tasks)
     await settle()
-    assert hub.gone == []
+    assert [connection.codes[0] for connection in hub.gone] == [CloseCode.GOING_AWAY] * 10
     assert len(server.given) == 1
 
 
@@ -288,10 +289,38 @@ def test_a_handler_that_exits_ends_the_loop(clock):
     assert caught.value.code == 7
 
 
-async def test_ctrl_c_is_left_alone(server):
+async def test_ctrl_c_of_python_is_left_alone(server):
     before = signal.getsignal(signal.SIGINT)
     watch(Hub(1))
     assert signal.getsignal(signal.SIGINT) == before
+
+
+@pytest.fixture
+def ctrl_c(server):
+    """Ctrl-C has the server's handler, too, as uvicorn's."""
+    before = signal.signal(signal.SIGINT, server.handle)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+async def test_at_ctrl_c_all_are_told_at_once_and_nobody_waits(server, clock, ctrl_c):
+    server.hub = hub = Hub(1, 2)
+    mine = watch(hub)
+    signal.raise_signal(signal.SIGINT)
+    assert server.given == [(signal.SIGINT, 2)]
+    await settle()
+    assert len(hub.gone) == 2
+    assert hub.tasks == []
+    unwatch(mine)
+    assert signal.getsignal(signal.SIGINT) == server.handle
+
+
+async def test_the_next_hub_takes_ctrl_c_as_well(server, ctrl_c):
+    watch(Hub(1))
+    second = watch(Hub(2))
+    assert second is not None
+    assert signal.getsignal(signal.SIGINT) == second.pass_on
+    unwatch(second)
 
 
 # -- Where nothing is done -----------------------------------------------------------------------

@@ -13,10 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notify
-from notify import inbox, marks, outbox
+from notify import inbox, marks
 from notify.exceptions import ProtocolError
+from notify.inbox import Page
 from notify.models import Mailbox, MailboxQuerySet, Notification
-from notify.protocol import Cursor, Mark, is_plausible, new_epoch
+from notify.protocol import Counts, Cursor, Mark, is_plausible, new_epoch
 from tests.mailboxes import (
     Failing,
     assert_sound,
@@ -503,22 +504,27 @@ def test_a_look_tells_whether_a_mailbox_needs_work(user, other_user):
     assert inbox.look(user.pk).needs_work
 
 
-def test_has_changed_answers_as_changes_would(user):
-    """Nothing new at the head; something after a send, a mark, a forgotten row or a lost mailbox."""
+def test_a_reader_that_knows_it_all_is_told_so_in_one_query(user):
+    """Not so after a send, a mark, a forgotten row or a lost mailbox."""
     first = notify.send(user, "one")
     cursor = mailbox_of(user).cursor
-    assert not inbox.has_changed(user, cursor)
-    assert inbox.has_changed(user, Cursor("0" * 17, 1))
-    assert inbox.has_changed(user, Cursor(cursor.epoch, 0))
-    assert inbox.has_changed(user, Cursor(cursor.epoch, 99))
+    with CaptureQueriesContext(connection) as context:
+        page = inbox.changes(user, cursor)
+    assert len(context) == 1
+    assert page == Page(cursor, cursor, cursor.position, Counts(1, 1), ())
+    assert page.tells_nothing
+    for other in (Cursor("0" * 17, 1), Cursor(cursor.epoch, 0), Cursor(cursor.epoch, 99), None):
+        assert not inbox.changes(user, other).tells_nothing
+    cursor = mailbox_of(user).cursor  # a cursor above it has started it over
     marks.mark(user.pk, Mark.SEEN, shown(first))
-    assert inbox.has_changed(user, cursor)
-    assert not inbox.has_changed(user, mailbox_of(user).cursor)
+    assert not inbox.changes(user, cursor).tells_nothing
+    assert inbox.changes(user, mailbox_of(user).cursor).tells_nothing
+    cursor = mailbox_of(user).cursor
     leave_waiting(user, "forgotten")
-    assert inbox.has_changed(user, mailbox_of(user).cursor)
-    outbox.publish([user.pk])
+    assert not inbox.changes(user, cursor).tells_nothing
+    cursor = mailbox_of(user).cursor
     Mailbox.objects.all().delete()
-    assert inbox.has_changed(user, cursor)
+    assert not inbox.changes(user, cursor).tells_nothing
 
 
 # -- Marking -------------------------------------------------------------------------------------

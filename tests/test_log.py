@@ -16,7 +16,7 @@ FAULTS: list[tuple[signals.Signal, dict[str, Any], str]] = [
     (signals.layer_failed, {"doing": "join a group"}, "hub could not join a group; the sweep"),
     (signals.read_failed, {"recipient": 1}, "could not read a mailbox"),
     (signals.sweep_failed, {}, "sweep failed; the next one tries again"),
-    (signals.connect_failed, {"recipient": 7}, "could not read the mailbox of 7 for a WebSocket"),
+    (signals.connect_failed, {"recipient": 7}, "could not read the mailbox of 7 for a connection"),
     (signals.command_failed, {"recipient": 7}, "could not execute a command; its tab tries again"),
     (signals.request_failed, {"path": "/notify/changes/"}, "could not answer /notify/changes/;"),
 ]
@@ -48,7 +48,7 @@ def test_a_fault_is_a_warning_with_its_traceback(signal, arguments, text, clock,
 
 def test_who_opened_a_websocket_may_be_unknown(clock, caplog):
     signals.connect_failed.send_robust(Notification, recipient=None, error=OSError("down"))
-    assert "could not look up who opened a WebSocket" in said(caplog)[0]
+    assert "could not look up who opened a connection" in said(caplog)[0]
 
 
 def test_a_full_process_names_the_setting_and_needs_no_traceback(clock, caplog, settings):
@@ -61,7 +61,7 @@ def test_a_full_process_names_the_setting_and_needs_no_traceback(clock, caplog, 
         signals.connection_refused.send_robust(Notification, setting=setting, recipient=user)
     everybody, one = said(caplog)
     assert "NOTIFY_MAX_CONNECTIONS = 3 already" in everybody
-    assert "a WebSocket of user 7" in one
+    assert "a connection of user 7" in one
     assert caplog.records[0].exc_info is None
 
 
@@ -126,7 +126,7 @@ def test_a_refused_connection_is_told_once_a_minute_for_each_limit(clock, caplog
         ):
             signals.connection_refused.send_robust(object, setting=setting, recipient=whose)
     process, user = said(caplog)
-    assert "a WebSocket: this process has NOTIFY_MAX_CONNECTIONS = 10000 already" in process
+    assert "a connection: this process has NOTIFY_MAX_CONNECTIONS = 10000 already" in process
     assert "of user 7: this process has NOTIFY_MAX_CONNECTIONS_PER_USER = 100 already" in user
     assert all(record.exc_info is None for record in caplog.records)
 

@@ -1,4 +1,4 @@
-"""Which pages may open a WebSocket: Django's own rule for unsafe requests."""
+"""Which pages may open a connection: Django's own rule for unsafe requests."""
 
 from __future__ import annotations
 
@@ -147,3 +147,17 @@ def test_cookies_that_came_in_several_headers_are_cookies():
     """HTTP/2 lets a browser split them."""
     scope = {"headers": [(b"cookie", b"theme=dark"), (b"cookie", b"sessionid=abc; x=y")]}
     assert header(scope, b"cookie") == "theme=dark; sessionid=abc; x=y"
+
+
+@pytest.mark.parametrize(
+    ("site", "may"),
+    [("same-origin", True), ("same-site", True), ("none", True), ("cross-site", False), ("", True)],
+)
+def test_without_an_origin_the_browser_says_whose_page_it_is(site, may):
+    """As for a GET from the page itself, or a link on another site."""
+    assert allowed("", sec_fetch_site=site) is may
+
+
+def test_an_origin_that_is_trusted_may_be_of_another_site(settings):
+    settings.NOTIFY_ALLOWED_ORIGINS = ["https://app.example.org"]
+    assert allowed("https://app.example.org", sec_fetch_site="cross-site")

@@ -422,3 +422,23 @@ def test_answers_are_documents():
         "code": "bad_command",
         "message": "No.",
     }
+
+
+# -- Refusals over HTTP --------------------------------------------------------------------------
+
+
+def test_every_close_code_is_refused_by_a_status_of_its_meaning():
+    """503 and a pause: come back. Another status: do not."""
+    assert {*protocol.REFUSALS} == {*CloseCode}
+    for code, refusal in protocol.REFUSALS.items():
+        assert (refusal.status == 503) == (refusal.pause > 0) == (code < 4500)
+        document = refusal.document()
+        assert (document["type"], document["ref"], document["code"]) == (
+            "error",
+            None,
+            refusal.code,
+        )
+
+
+def test_a_close_document_carries_the_number():
+    assert protocol.close(CloseCode.GOING_AWAY) == {"type": "close", "code": 4000}

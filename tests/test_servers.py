@@ -12,6 +12,7 @@ import pytest
 from tests import servers
 
 APPLICATION = "tests.test_servers:application"
+SITE = ("https.conf", "127.0.0.1:1")
 
 
 async def application(scope, receive, send):
@@ -27,10 +28,13 @@ async def application(scope, receive, send):
         servers.PostgreSQL,
         servers.MariaDB,
         servers.Redis,
+        lambda: servers.Nginx(*SITE),
         lambda: servers.Daphne(APPLICATION),
         lambda: servers.Uvicorn(APPLICATION),
+        lambda: servers.Hypercorn(APPLICATION),
+        lambda: servers.Granian(APPLICATION),
     ],
-    ids=["postgresql", "mariadb", "redis", "daphne", "uvicorn"],
+    ids=["postgresql", "mariadb", "redis", "nginx", "daphne", "uvicorn", "hypercorn", "granian"],
 )
 def server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
     server = request.param()
@@ -76,6 +80,8 @@ def test_a_server_dies_with_its_parent(server):
     """Even kill -9 of the tests leaves no process."""
     name = type(server).__name__
     arguments = repr(APPLICATION) if isinstance(server, servers.Web) else ""
+    if isinstance(server, servers.Nginx):
+        arguments = f"*{SITE}"
     script = (
         "import time; from tests import servers\n"
         f"server = servers.{name}({arguments}); server.start()\n"

@@ -6,10 +6,15 @@ from django.urls import NoReverseMatch, include, path, resolve, reverse
 from notify import urls, views
 
 urlpatterns = [path("a/b/", include("notify.urls"))]
-ADDRESSES = {"ws": "ws/", "changes": "changes/", "commands": "commands/"}
+ADDRESSES = {
+    "ws": "ws/",
+    "stream": "stream/",
+    "changes": "changes/",
+    "commands": "commands/",
+}
 
 
-def test_three_addresses_are_all():
+def test_four_addresses_are_all():
     """Their names and paths are part of the protocol."""
     assert {pattern.name: str(pattern.pattern) for pattern in urls.urlpatterns} == ADDRESSES
 
@@ -24,6 +29,7 @@ def test_the_prefix_is_the_project_s(name, address, settings):
 def test_each_address_has_its_view():
     for name, view in {
         "ws": views.websocket,
+        "stream": views.stream,
         "changes": views.changes,
         "commands": views.command,
     }.items():

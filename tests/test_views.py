@@ -13,6 +13,7 @@ from django.conf import settings as project
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.core.asgi import get_asgi_application
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import OperationalError, connection, connections, transaction
 from django.http import HttpRequest, HttpResponse
@@ -23,13 +24,16 @@ from django.urls import include, path, resolve
 from django.utils import timezone
 
 import notify
-from notify import views
+from notify import bridge, limits, views
+from notify.hub import Hub
 from notify.models import Mailbox, Notification
 from notify.views import QuietSession
+from tests.fakes import Exchange, close_connections, in_thread, scope_of, until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
 
 CHANGES, COMMANDS, WS = "/notify/changes/", "/notify/commands/", "/notify/ws/"
+STREAM = "/notify/stream/"
 MIDDLEWARE = list(project.MIDDLEWARE)
 AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
@@ -336,7 +340,7 @@ UNAVAILABLE = {
 }
 
 
-@pytest.mark.parametrize("broken", ["inbox.has_changed", "inbox.changes"])
+@pytest.mark.parametrize("broken", ["inbox.look_at", "inbox.changes"])
 def test_a_poll_that_cannot_be_answered_is_503(broken, tab, user, monkeypatch, caplog):
     """As JSON, for a machine; the reason is in the log."""
     notify.send(user, "one")
@@ -567,11 +571,14 @@ def test_no_transaction_is_open_around_a_view(tab, user, monkeypatch):
     assert tab.get(WS).status_code == 426
 
 
-@pytest.mark.parametrize("name", ["changes", "commands", "ws"])
-def test_each_view_is_for_everybody_and_without_a_transaction(name):
-    view = resolve(f"/notify/{name}/").func
-    assert view._non_atomic_requests == {"default", "other"}
-    assert view.login_required is False
+@pytest.mark.parametrize("name", ["changes", "commands", "stream", "ws"])
+async def test_each_view_is_for_everybody_and_without_a_transaction(name):
+    def look():
+        view = resolve(f"/notify/{name}/").func
+        return view._non_atomic_requests, view.login_required
+
+    # Where it is asked decides which of two views it is.
+    assert look() == in_thread(look) == ({"default", "other"}, False)
 
 
 def test_the_views_work_under_asgi(user):
@@ -590,3 +597,223 @@ def test_the_views_work_under_asgi(user):
 
     async_to_sync(browse)()
     assert notify.inbox.counts(user) == (0, 0)
+
+
+# -- Streams and held polls, without an event loop -----------------------------------------------
+
+
+def events_in(answer: HttpResponse) -> list[str]:
+    return answer.content.decode().split("\n\n")
+
+
+def test_where_nothing_can_be_held_a_stream_is_one_event_and_its_end(tab, user, settings):
+    """An EventSource so polls by itself. There is no welcome: our client sees that, and goes on."""
+    settings.NOTIFY_POLL_INTERVAL = 7.5
+    notify.send(user, "one")
+    answer = tab.get(STREAM)
+    retry, event, end = events_in(answer)
+    fields = dict(line.split(": ", 1) for line in event.splitlines())
+    document = json.loads(fields["data"])
+    assert (answer.status_code, retry, end) == (200, "retry: 8000", "")
+    assert (document["type"], document["reset"]) == ("changes", True)
+    assert fields == {"id": document["cursor"], "data": fields["data"]}
+    assert answer["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert answer["Content-Encoding"] == "identity"
+    assert answer["X-Accel-Buffering"] == "no"
+    assert {"no-store", "no-transform"} <= {*answer["Cache-Control"].split(", ")}
+
+
+def test_such_an_event_goes_on_at_the_last_one(tab, user):
+    notify.send(user, "one")
+    cursor = str(Mailbox.objects.get().cursor)
+    notify.send(user, "two")
+    for options in ({"headers": {"last-event-id": cursor}}, {"data": {"since": cursor}}):
+        event = events_in(tab.get(STREAM, **options))[1]
+        assert f'"since":"{cursor}"' in event
+        assert "two" in event
+        assert "one" not in event
+    assert '"reset":true' in events_in(tab.get(STREAM, headers={"last-event-id": "x"}))[1]
+
+
+def test_where_nothing_can_be_held_a_question_is_answered_at_once(tab, user):
+    """With the time after which to ask again, which says that it was not held."""
+    notify.send(user, "one")
+    first = tab.get(CHANGES, {"wait": 25})
+    since = first.json()["cursor"]
+    second = tab.get(CHANGES, {"wait": 25, "since": since})
+    assert [one.status_code for one in (first, second)] == [200, 204]
+    assert first["Retry-After"] == second["Retry-After"] == "5"
+    assert "Retry-After" not in tab.get(CHANGES)
+    assert tab.get(CHANGES, {"wait": "soon"}).json()["code"] == "bad_wait"
+
+
+def test_who_may_not_is_told_so_without_a_loop_too(client, tab):
+    assert Client().get(STREAM).json()["code"] == "not_signed_in"
+    assert tab.post(STREAM).status_code == 405
+    assert tab.head(STREAM).status_code == 405
+
+
+# -- Streams and held polls, as views under ASGI -------------------------------------------------
+
+
+@pytest.fixture
+async def browser(user, transactional_db, settings):
+    """Opens what Django alone serves, for a user who is signed in."""
+    settings.CHANNEL_LAYERS = {}
+    tab = Client()
+    await tab.aforce_login(user)
+    session = tab.cookies["sessionid"].value
+    app = get_asgi_application()
+
+    def browse(path: str, **options: Any) -> Exchange:
+        return Exchange(app, scope_of(path, session=session, **options))
+
+    yield browse
+    await Hub.close_here()
+    await close_connections()
+
+
+async def cursor_of(user: Any) -> Any:
+    return (await notify.inbox.asnapshot(user)).cursor
+
+
+async def test_a_stream_is_served_as_a_view(browser, user):
+    async with browser(STREAM) as exchange:
+        assert (await exchange.welcome())["type"] == "welcome"
+        await notify.asend(user, "one")
+        await until(lambda: exchange.shown == ["one"])
+        assert {name.lower() for name in exchange.headers} >= {
+            "cache-control",
+            "content-type",
+            "x-accel-buffering",
+        }
+        assert len(Hub.here().rooms) == 1
+
+
+async def test_a_question_is_held_as_a_view(browser, user):
+    await notify.asend(user, "one")
+    exchange = browser(CHANGES, since=await cursor_of(user), wait=25)
+    await until(lambda: any(Hub.here().connections()))
+    await notify.asend(user, "two")
+    assert await exchange.ended() == 200
+    assert [row["message"] for row in exchange.json()["notifications"]] == ["two"]
+    assert await browser(CHANGES, since=await cursor_of(user), wait=0.05).ended() == 204
+
+
+@pytest.mark.parametrize("path", [STREAM, CHANGES])
+async def test_a_client_that_goes_leaves_its_room_at_once(path, browser, user):
+    await notify.asend(user, "one")
+    exchange = browser(path, since=await cursor_of(user), wait=25)
+    hub = Hub.here()
+    await until(lambda: any(hub.connections()))
+    exchange.disconnect()
+    await until(lambda: not any(hub.connections()))
+    await exchange.ended()
+    assert hub.rooms == {}
+    assert limits.connections[limits.EVERYBODY] == 0
+
+
+@pytest.mark.parametrize("path", [STREAM, CHANGES])
+async def test_what_is_held_keeps_no_database_connection(path, browser, user, monkeypatch):
+    """A pool of four would hold four of them, and then nobody could ask the site for anything."""
+    closed = []
+
+    def give_back():
+        closed.append([alias for alias in connections if connections[alias].connection])
+        back()
+        closed.append([alias for alias in connections if connections[alias].connection])
+
+    back = bridge.give_connections_back
+    monkeypatch.setattr(bridge, "give_connections_back", give_back)
+    await notify.asend(user, "one")
+    async with browser(path, since=await cursor_of(user), wait=25):
+        await until(lambda: any(Hub.here().connections()))
+        assert closed == [["default"], []]
+
+
+@pytest.mark.parametrize("path", [STREAM, f"{CHANGES}?wait=25"])
+async def test_nobody_is_refused_by_a_view_as_beside_django(path, browser):
+    path, _, query = path.partition("?")
+    options = {"wait": 25} if query else {}
+    exchange = Exchange(get_asgi_application(), scope_of(path, **options))
+    await browser(CHANGES).ended()  # so that its fixture is at work
+    assert await exchange.ended() == 401
+    assert exchange.json()["code"] == "not_signed_in"
+
+
+@pytest.mark.parametrize("path", [STREAM, CHANGES])
+async def test_a_session_that_cannot_be_read_is_503_there_too(path, browser, monkeypatch):
+    monkeypatch.setattr(SessionStore, "load", fail)
+    exchange = browser(path, wait=25)
+    assert await exchange.ended() == 503
+    assert exchange.json()["code"] == "unavailable"
+
+
+async def test_only_get_is_answered_there_too(browser):
+    exchange = browser(STREAM, method="HEAD")
+    assert await exchange.ended() == 405
+
+
+@pytest.mark.parametrize(
+    "middleware",
+    [
+        "django.middleware.gzip.GZipMiddleware",
+        "django.middleware.http.ConditionalGetMiddleware",
+        "django.contrib.auth.middleware.LoginRequiredMiddleware",
+        f"{__name__}.read_the_session",  # which is not async
+    ],
+)
+async def test_middleware_of_the_project_changes_nothing(middleware, browser, user, settings):
+    settings.MIDDLEWARE = [MIDDLEWARE[0], middleware, *MIDDLEWARE[1:]]
+    if "LoginRequired" in middleware:
+        settings.MIDDLEWARE = [*MIDDLEWARE, middleware]
+    session = Client()
+    await session.aforce_login(user)
+    app = get_asgi_application()
+
+    def browse(path: str, **options: Any) -> Exchange:
+        return Exchange(app, scope_of(path, session=session.cookies["sessionid"].value, **options))
+
+    async with browse(STREAM, headers={"accept-encoding": "gzip"}) as stream:
+        await stream.welcome()
+        await notify.asend(user, "one")
+        await until(lambda: stream.shown == ["one"])
+        headers = {name.lower(): value for name, value in stream.headers.items()}
+        assert headers["content-encoding"] == "identity"
+        held = browse(CHANGES, since=stream.cursor, wait=25)
+        await until(lambda: len([*Hub.here().connections()]) == 2)
+        await notify.asend(user, "two")
+        assert await held.ended() == 200
+    assert await browse(CHANGES, since=await cursor_of(user)).ended() == 204
+
+
+async def test_a_stream_does_not_keep_its_user_signed_in(browser, settings):
+    settings.SESSION_SAVE_EVERY_REQUEST = True
+    later = timezone.now() + timedelta(hours=1)
+    await Session.objects.aupdate(expire_date=later)
+    async with browser(STREAM) as exchange:
+        await exchange.welcome()
+        assert "set-cookie" not in {name.lower() for name in exchange.headers}
+    assert (await Session.objects.aget()).expire_date == later
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+async def test_atomic_requests_are_no_hindrance(browser, monkeypatch):
+    """Django refuses an async view for which they are not put off."""
+    for alias in connections:
+        monkeypatch.setitem(connections[alias].settings_dict, "ATOMIC_REQUESTS", True)
+    async with browser(STREAM) as exchange:
+        await exchange.welcome()
+    assert await browser(CHANGES, wait=25).ended() == 200
+    assert await browser(CHANGES).ended() == 200
+
+
+async def test_the_door_is_the_same(browser, settings):
+    """Origins, limits, drains: the views run the applications that stand beside Django."""
+    foreign = browser(STREAM, headers={"origin": "http://evil.com"})
+    assert await foreign.ended() == 403
+    settings.NOTIFY_MAX_CONNECTIONS = 1
+    async with browser(STREAM) as exchange:
+        await exchange.welcome()
+        assert await browser(STREAM).ended() == 503
+        assert await browser(CHANGES, wait=25).ended() == 503

@@ -52,6 +52,8 @@ NEEDS = {
     "MariaDB": servers.MariaDB.check,
     "Chromium": servers.find_chromium,
     "Redis": servers.Redis.check,
+    "nginx": servers.Nginx.check,
+    "curl": lambda: servers.find_program("curl", package="curl"),
 }
 NOTHING_SELECTED = 5  # pytest's exit code
 

@@ -1,3 +1,4 @@
+import { element } from "./dom.js";
 import { levelWord } from "./labels.js";
 
 /** @import { Labels } from "./labels.js" */
@@ -74,11 +75,6 @@ export class Announcer {
    * @param {string} atomic
    */
   #region(role, live, atomic) {
-    const region = this.document.createElement("div");
-    region.className = "nf-sr";
-    region.setAttribute("role", role);
-    region.setAttribute("aria-live", live);
-    region.setAttribute("aria-atomic", atomic);
-    return region;
+    return element(this.document, "div", "nf-sr", { role, "aria-live": live, "aria-atomic": atomic });
   }
 }

@@ -17,19 +17,19 @@ export class Backoff {
     this.random = random;
   }
 
-  /** The next wait in ms: anywhere between the least and a ceiling that doubles from the third try on. */
+  /** The next wait in ms: anywhere between the least and a ceiling that doubles from the third try on. @internal */
   next() {
     const ceiling = Math.min(this.most, this.least * 4 * 2 ** Math.max(0, this.#tries - 1));
     this.#tries += 1;
     return this.least + this.random() * (ceiling - this.least);
   }
 
-  /** The other side is full: from now on the ceiling is the highest. */
+  /** The other side is full: from now on the ceiling is the highest. @internal */
   giveWay() {
     this.#tries = Infinity;
   }
 
-  /** Call when things went well for a while. */
+  /** Call when things went well for a while. @internal */
   reset() {
     this.#tries = 0;
   }

@@ -1,3 +1,4 @@
+import { element } from "./dom.js";
 import { fill, readLabels } from "./labels.js";
 
 const MOST = 99;
@@ -45,8 +46,7 @@ export function defineBadge() {
         const { text, name } = badgeText(count, labels);
         let badge = /** @type {HTMLElement | null} */ (this.querySelector(".nf-badge"));
         if (!badge) {
-          badge = this.ownerDocument.createElement("span");
-          badge.className = "nf-badge";
+          badge = element(this.ownerDocument, "span", "nf-badge");
           (this.querySelector("a, button") ?? this).append(badge);
         }
         this.setAttribute("count", String(count));

@@ -1,33 +1,49 @@
 import { Commands } from "./commands.js";
 import { Connection } from "./connection.js";
-import { CLOSE, compare } from "./protocol.js";
+import { Emitter } from "./emitter.js";
+import { tellLife } from "./lifecycle.js";
+import { Network } from "./network.js";
+import { compare, reasonOf } from "./protocol.js";
 import { Store } from "./store.js";
+import { Tabs } from "./tabs.js";
 import { PollTransport } from "./transports/poll.js";
-import { WebSocketTransport } from "./transports/websocket.js";
+import { PushTransport } from "./transports/push.js";
+import { SharedTransport } from "./transports/shared.js";
 
 /**
- * A mailbox in this tab: connection, store and commands put together, and no
- * DOM. `<notify-root>` draws what it says.
- *
- * Events: `notification` ({notification}; new content), `change`
- * ({notification, previous}), `counts`, `reset`, `state`, `cursor`, `error`
- * ({code, message}), `end`.
- *
  * @import { Backoff } from "./backoff.js"
+ * @import { State } from "./connection.js"
  * @import { Csrf } from "./commands.js"
- * @import { Changes, Command, Cursor, Document, Mark, Notification, Shown } from "./protocol.js"
- * @import { Change } from "./store.js"
+ * @import { LifeEvents } from "./lifecycle.js"
+ * @import { Changes, Command, Counts, Cursor, Document, Mark, Notification, Shown } from "./protocol.js"
  * @import { Transport } from "./transports/transport.js"
+ *
+ * @typedef {object} MailboxEvents
+ * @property {{notification: Notification}} notification  new content
+ * @property {{notification: Notification, previous: Notification | null, refused?: boolean}} change
+ * @property {Counts | null} counts
+ * @property {null} reset  the tab starts over from a snapshot
+ * @property {{state: State, transport: string}} state
+ * @property {Cursor} cursor
+ * @property {{code: string, message: string}} error
+ * @property {null} end  closed for good
+ *
+ * @typedef {MailboxEvents & LifeEvents} Events
  *
  * @typedef {object} Options
  * @property {string} src  absolute address of notify's urls
  * @property {string[]} transports  best first
  * @property {() => Csrf} csrf
+ * @property {string} [user]  whose tabs share what; without it this one is alone
+ * @property {string | null} [share]  "websocket": this one too, and not HTTP alone
+ * @property {Tabs} [tabs]
  * @property {number} [pollInterval]  seconds
  * @property {EventTarget} window
  * @property {EventTarget & {hidden?: boolean, cookie: string}} document
  * @property {typeof fetch} [fetch]
  * @property {typeof WebSocket} [WebSocket]
+ * @property {typeof EventSource} [EventSource]
+ * @property {() => Storage} [storage]  shared by all tabs; a function, because asking may throw
  * @property {Backoff} [backoff]
  * @property {Backoff} [probing]
  */
@@ -35,33 +51,63 @@ import { WebSocketTransport } from "./transports/websocket.js";
 /** A question over the socket that nobody answers may be asked again. */
 const PATIENCE = 10_000;
 
-/** What a closed connection means, for `error` events. */
-const REASONS = /** @type {Record<number, string>} */ ({
-  [CLOSE.PROTOCOL]: "protocol",
-  [CLOSE.NOT_SIGNED_IN]: "not_signed_in",
-  [CLOSE.FOREIGN_ORIGIN]: "foreign_origin",
-  [CLOSE.KICKED]: "kicked",
-});
-
-export class Client extends EventTarget {
+/**
+ * A mailbox in this tab: connection, store and commands put together, and no
+ * DOM. `<notify-root>` draws what it says.
+ *
+ *     client.on("notification", ({ notification }) => console.log(notification.message));
+ *
+ * @extends {Emitter<Events>}
+ */
+export class Client extends Emitter {
   store = new Store();
+  /** @internal @type {Tabs} */
+  tabs;
+  /** @internal @type {Connection} */
+  connection;
+  /** @internal @type {Commands} */
+  commands;
+  /** Tells the marks of this tab from those of others. */
+  #id = Math.random().toString(36).slice(2);
+  #life;
   /** The cursor from which the open question asks, and when it was put. */
   #question = { open: false, since: /** @type {Cursor} */ (null), at: 0, again: false };
 
   /** @param {Options} options */
-  constructor({ src, transports, csrf, pollInterval, window, document, fetch, WebSocket, backoff, probing }) {
+  constructor({ src, transports, csrf, user, share, tabs = new Tabs({ user }), pollInterval, window, document, fetch, WebSocket = globalThis.WebSocket, EventSource = globalThis.EventSource, storage = () => localStorage, backoff, probing }) {
     super();
+    this.tabs = tabs;
     const cursor = () => this.store.cursor;
+    const network = new Network(storage);
+    const asking = { src, cursor, document, fetch };
+    /** Reads when it must. */
+    const reader = () => new PollTransport({ ...asking, interval: Infinity });
     /** @type {Record<string, () => Transport>} */
     const makers = {
-      websocket: () => new WebSocketTransport({ src, cursor, WebSocket }),
-      poll: () => new PollTransport({ src, cursor, interval: pollInterval, document, fetch }),
+      websocket: () => new PushTransport({ name: "websocket", Source: WebSocket, path: "ws/", src: src.replace("http", "ws"), cursor }),
+      sse: () => new PushTransport({ name: "sse", Source: EventSource, path: "stream/", src, cursor, reader }),
+      longpoll: () => new PollTransport({ ...asking, hold: () => network.beat }),
+      poll: () => new PollTransport({ ...asking, interval: pollInterval }),
     };
     // A name of a later release is passed over; polling is always possible.
-    const ladder = transports.filter((name) => Object.hasOwn(makers, name)).map((name) => makers[name]);
-    this.connection = new Connection({ ladder: ladder.length ? ladder : [makers.poll], window, document, backoff, probing });
+    const known = transports.filter((name) => Object.hasOwn(makers, name));
+    const names = known.length ? known : ["poll"];
+    const own = names.filter((name) => name === "websocket" && share !== name);
+    const common = names.filter((name) => !own.includes(name));
+    const rungs = (/** @type {string[]} */ names) => names.map((name) => ({ names: [name], make: makers[name] }));
+    const passing = (/** @type {() => Transport} */ make) => [{ names: ["poll"], make: () => Object.assign(make(), { passing: true }) }];
+    const ladders = { best: rungs(common), slow: passing(makers.poll), read: passing(reader) };
+    const shared = () =>
+      new SharedTransport({
+        ...{ tabs, document, cursor },
+        connect: (kind) => new Connection({ ladder: ladders[kind], window, document, network }),
+      });
+    const ladder = rungs(own);
+    if (common.length > 0) ladder.splice(names.indexOf(common[0]), 0, { names: common, make: shared });
+    this.connection = new Connection({ ladder, window, document, backoff, probing, network });
     this.commands = new Commands({ src, send: (command) => this.connection.send(command), csrf, document, fetch });
     this.#listen();
+    this.#life = tellLife(this.connection, (name, detail) => this.emit(name, /** @type {any} */ (detail)));
   }
 
   get state() {
@@ -77,12 +123,14 @@ export class Client extends EventTarget {
   }
 
   open() {
+    this.tabs.open();
     this.connection.open();
   }
 
   /** Release the socket; what the store holds stays. */
   close() {
     this.connection.close();
+    this.tabs.close();
   }
 
   /**
@@ -95,7 +143,7 @@ export class Client extends EventTarget {
     if (notifications.length === 0) return;
     const ids = notifications.map(pair);
     const ref = this.commands.nextRef();
-    this.store.mark(mark, ids, ref);
+    this.#show(mark, ids, ref);
     this.commands.issue({ type: mark, ids, epoch: this.#epoch(), ref }, { leaving });
   }
 
@@ -111,9 +159,36 @@ export class Client extends EventTarget {
     const epoch = this.#epoch();
     const above = all.filter((row) => compare(`${epoch}:${row.arrived}`, complete) > 0);
     const ref = this.commands.nextRef();
-    this.store.mark(mark, all.map(pair), ref);
+    this.#show(mark, all.map(pair), ref);
     const type = /** @type {Command["type"]} */ (`${mark}_all`);
     this.commands.issue({ type, cursor: complete, ids: above.map(pair), epoch, ref });
+  }
+
+  /**
+   * Here and in the other tabs, before the server has answered.
+   * @param {Mark} mark
+   * @param {Shown[]} ids
+   * @param {number} ref
+   */
+  #show(mark, ids, ref) {
+    this.store.mark(mark, ids, ref);
+    this.#tell(ref, { mark, ids, epoch: this.#epoch() });
+  }
+
+  /**
+   * Tell the other tabs what becomes of a mark.
+   * @param {number} ref
+   * @param {object} news
+   */
+  #tell(ref, news) {
+    this.tabs.post({ ...news, ref: `${this.#id}:${ref}` });
+  }
+
+  /** @param {any} news  of another tab's mark */
+  #overhear({ ref, mark, ids, epoch, acked, refused }) {
+    if (mark && epoch === this.#epoch()) this.store.mark(mark, ids, ref);
+    if (acked) this.store.acknowledge(ref, acked);
+    if (refused) this.store.fail(ref, true);
   }
 
   /** In which the rows of the store arrived. */
@@ -122,49 +197,55 @@ export class Client extends EventTarget {
   }
 
   #listen() {
-    const { connection, store, commands } = this;
-    connection.addEventListener("state", () => this.#emit("state", { state: this.state, transport: this.transport }));
-    connection.addEventListener("document", (event) => this.#hear(/** @type {CustomEvent} */ (event).detail));
-    connection.addEventListener("doubt", () => connection.send({ type: "ping", cursor: store.cursor }));
-    connection.addEventListener("open", () => {
+    const { connection, store, commands, tabs } = this;
+    tabs.addEventListener("message", (event) => this.#overhear(/** @type {MessageEvent} */ (event).data));
+    const tellState = () => this.emit("state", { state: this.state, transport: this.transport });
+    connection.on("state", tellState);
+    connection.on("rename", tellState);
+    connection.on("document", (detail) => this.#hear(detail));
+    connection.on("doubt", () => connection.send({ type: "ping", cursor: store.cursor }));
+    connection.on("open", () => {
       commands.resend();
       // Said again, because the page may show older ones than the store knows.
-      if (store.counts) this.#emit("counts", store.counts);
+      if (store.counts) this.emit("counts", store.counts);
     });
-    connection.addEventListener("end", (event) => {
-      const { code } = /** @type {CustomEvent} */ (event).detail;
-      this.#emit("error", { code: REASONS[code] ?? String(code), message: `The server closed the connection (${code}).` });
-      this.#emit("end");
+    connection.on("end", ({ code }) => {
+      this.emit("error", { code: reasonOf(code), message: `The server closed the connection (${code}).` });
+      tabs.close();
+      this.emit("end");
     });
-    store.addEventListener("reset", () => this.#emit("reset"));
-    store.addEventListener("counts", () => this.#emit("counts", store.counts));
-    store.addEventListener("cursor", () => this.#emit("cursor", store.cursor));
-    store.addEventListener("change", (event) => {
-      const { notification, previous, fresh } = /** @type {CustomEvent<Change>} */ (event).detail;
-      this.#emit("change", { notification, previous });
-      if (fresh) this.#emit("notification", { notification });
+    store.on("reset", () => this.emit("reset"));
+    store.on("counts", () => this.emit("counts", store.counts));
+    store.on("cursor", () => this.emit("cursor", store.cursor));
+    store.on("change", ({ notification, previous, fresh, refused }) => {
+      this.emit("change", { notification, previous, refused });
+      if (!fresh) return;
+      this.#life.recovered += 1;
+      this.emit("notification", { notification });
     });
-    commands.addEventListener("ack", (event) => {
-      const { ref, cursor } = /** @type {CustomEvent} */ (event).detail;
+    commands.on("ack", ({ ref, cursor }) => {
       store.acknowledge(ref, cursor);
+      this.#tell(ref, { acked: cursor });
       // A poll would learn of its own mark seconds later.
-      if (compare(cursor, store.cursor) > 0) connection.ask();
+      if (this.transport === "poll" && compare(cursor, store.cursor) > 0) connection.ask();
     });
-    commands.addEventListener("error", (event) => {
-      const { ref, code, message } = /** @type {CustomEvent} */ (event).detail;
-      if (ref !== null) store.fail(ref);
-      this.#emit("error", { code, message });
+    commands.on("error", ({ ref, code, message }) => {
+      if (ref !== null) {
+        store.fail(ref, true);
+        this.#tell(ref, { refused: true });
+      }
+      this.emit("error", { code, message });
     });
   }
 
-  /** @param {{document: Document, authoritative: boolean}} detail */
-  #hear({ document, authoritative }) {
+  /** @param {{document: Document, own: boolean}} detail */
+  #hear({ document, own }) {
     switch (document.type) {
       case "welcome":
         this.#question.open = false;
-        return this.#take(document.changes, true);
+        return this.#take(document.changes, own, false);
       case "changes":
-        return this.#take(document, authoritative);
+        return this.#take(document, own, own);
       case "ping":
         this.connection.send({ type: "pong", cursor: this.store.cursor, ref: document.ref });
         return this.#compare(document.cursor);
@@ -178,15 +259,16 @@ export class Client extends EventTarget {
 
   /**
    * @param {Changes} changes
-   * @param {boolean} authoritative
+   * @param {boolean} own
+   * @param {boolean} asked  whoever sends it sends no more by itself
    */
-  #take(changes, authoritative) {
+  #take(changes, own, asked) {
     const question = this.#question;
     const answered = question.open && (changes.reset || compare(changes.since, question.since) === 0);
-    const verdict = this.store.apply(changes, { authoritative });
+    const verdict = this.store.apply(changes, { authoritative: own });
     if (answered) question.open = false;
     // The rest of a full page: the server sends it by itself, a poll must ask.
-    const more = this.transport === "poll" && verdict === "apply" && this.store.cursor !== null && this.store.complete !== this.store.cursor;
+    const more = asked && verdict === "apply" && this.store.cursor !== null && this.store.complete !== this.store.cursor;
     if (verdict === "read" || more || (answered && question.again)) this.#ask();
   }
 
@@ -208,14 +290,6 @@ export class Client extends EventTarget {
     const asked = this.connection.send({ type: "changes", since, ref: this.commands.nextRef() });
     Object.assign(question, { open: asked, since, at: Date.now(), again: false });
     if (!asked) this.connection.ask();
-  }
-
-  /**
-   * @param {string} type
-   * @param {unknown} [detail]
-   */
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
 

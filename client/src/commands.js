@@ -1,4 +1,5 @@
 import { Backoff } from "./backoff.js";
+import { Emitter } from "./emitter.js";
 
 /**
  * Tells the server what the user did: over the socket while one is open, else
@@ -18,7 +19,7 @@ import { Backoff } from "./backoff.js";
 /** A tab that is offline for a day does not remember every click of it. */
 const KEPT = 100;
 
-export class Commands extends EventTarget {
+export class Commands extends Emitter {
   #ref = 0;
   /** @type {Map<number, Command>} */
   #pending = new Map();
@@ -64,9 +65,9 @@ export class Commands extends EventTarget {
 
   /** @param {Ack | Failure} answer */
   settle(answer) {
-    if (answer.ref === null) return this.#emit("error", answer);
+    if (answer.ref === null) return this.emit("error", answer);
     if (!this.#pending.delete(answer.ref)) return;
-    this.#emit(answer.type, answer);
+    this.emit(answer.type, answer);
   }
 
   /**
@@ -131,14 +132,6 @@ export class Commands extends EventTarget {
     const { cookie, header, token } = this.csrf();
     const value = token ?? readCookie(this.document.cookie, cookie);
     return value ? { [header]: value } : {};
-  }
-
-  /**
-   * @param {string} type
-   * @param {Ack | Failure} detail
-   */
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
 

@@ -1,3 +1,5 @@
+import { dress } from "./dom.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** Strokes on a 24 × 24 grid. @type {Record<string, string>} */
@@ -17,12 +19,6 @@ const PATHS = {
  * @param {string} name
  */
 export function icon(document, name) {
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("class", "nf-icon");
-  svg.setAttribute("viewBox", "0 0 24 24");
-  svg.setAttribute("aria-hidden", "true");
-  const path = document.createElementNS(SVG, "path");
-  path.setAttribute("d", PATHS[name] ?? PATHS.info);
-  svg.append(path);
-  return svg;
+  const path = dress(document.createElementNS(SVG, "path"), { d: PATHS[name] ?? PATHS.info });
+  return dress(document.createElementNS(SVG, "svg"), { class: "nf-icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, path);
 }

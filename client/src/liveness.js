@@ -1,72 +1,57 @@
+/** Silence may take this much longer than the heartbeat, in ms. */
+const GRACE = 10_000;
+
 /**
  * Knows whether anybody still speaks at the other end. Any document is a sign
  * of life; silence for a heartbeat and a grace means dead.
  *
  * The wall clock decides, never the timer: timers stand still while a laptop
- * sleeps. Events: `doubt` (the network changed: ask for a sign), `dead`.
+ * sleeps. So whoever notices that the page is back calls `check()`.
  */
-export class Liveness extends EventTarget {
+export class Liveness {
   #heartbeat = 0;
-  #heard = 0;
-  #deadline = 0;
+  #deadline = Infinity;
   /** @type {any} */
   #timer;
-  /** @type {AbortController | null} */
-  #listening = null;
 
-  /**
-   * @param {object} options
-   * @param {EventTarget} options.window
-   * @param {EventTarget} options.document
-   * @param {number} [options.grace]  ms
-   */
-  constructor({ window, document, grace = 10_000 }) {
-    super();
-    this.window = window;
-    this.document = document;
-    this.grace = grace;
+  /** @param {() => void} die  what happens then */
+  constructor(die) {
+    this.die = die;
   }
 
   /** @param {number} heartbeat  seconds, as the welcome says */
   start(heartbeat) {
-    this.stop();
     this.#heartbeat = heartbeat * 1000;
-    this.#listening = new AbortController();
-    const { signal } = this.#listening;
-    this.window.addEventListener("online", () => this.#doubt(), { signal });
-    this.window.addEventListener("pageshow", () => this.#check(), { signal });
-    this.document.addEventListener("visibilitychange", () => this.#check(), { signal });
-    this.alive();
+    this.#wait(this.#heartbeat);
   }
 
   /** Something was heard. */
   alive() {
-    if (!this.#listening) return;
-    this.#heard = Date.now();
-    this.#deadline = this.#heard + this.#heartbeat + this.grace;
-    this.#wait();
+    if (this.#heartbeat) this.#wait(this.#heartbeat);
+  }
+
+  /** A sign of life was asked for, and has to come soon. */
+  doubt() {
+    this.check();
+    if (this.#heartbeat && Date.now() + GRACE < this.#deadline) this.#wait(0);
+  }
+
+  check() {
+    if (Date.now() < this.#deadline) return;
+    this.stop();
+    this.die();
   }
 
   stop() {
     clearTimeout(this.#timer);
-    this.#listening?.abort();
-    this.#listening = null;
+    this.#heartbeat = 0;
+    this.#deadline = Infinity;
   }
 
-  #wait() {
+  /** @param {number} quiet  ms that may pass before the grace */
+  #wait(quiet) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#check(), this.#deadline - Date.now());
-  }
-
-  #check() {
-    if (Date.now() < this.#deadline) return this.#wait();
-    this.stop();
-    this.dispatchEvent(new Event("dead"));
-  }
-
-  #doubt() {
-    this.#deadline = Math.min(this.#deadline, Math.max(Date.now(), this.#heard) + this.grace);
-    this.dispatchEvent(new Event("doubt"));
-    this.#check();
+    this.#deadline = Date.now() + quiet + GRACE;
+    this.#timer = setTimeout(() => this.check(), quiet + GRACE);
   }
 }

@@ -1,3 +1,5 @@
+import { Cell } from "./cell.js";
+
 /**
  * What a tab remembers over a full-page navigation: the store's cursor and
  * counts, and the open toasts with the time that they have left. One record,
@@ -15,6 +17,8 @@ const KEY = "notify";
 const VERSION = 1;
 
 export class TabMemory {
+  #cell;
+
   /**
    * @param {object} options
    * @param {string} options.user  whose memory this is; another user's is wiped
@@ -22,38 +26,23 @@ export class TabMemory {
    */
   constructor({ user, storage }) {
     this.user = user;
-    this.storage = storage;
+    this.#cell = new Cell(storage, KEY);
   }
 
   /** @returns {Memory | null} */
   read() {
-    try {
-      const text = this.storage().getItem(KEY);
-      if (text === null) return null;
-      const { version, user, memory } = JSON.parse(text);
-      if (version === VERSION && user === this.user) return memory;
-    } catch {
-      // Unreadable is the same as none: the server has everything.
-    }
+    const { version, user, memory } = this.#cell.read() ?? {};
+    if (version === VERSION && user === this.user) return memory;
     this.forget();
     return null;
   }
 
   /** @param {Memory} memory */
   write(memory) {
-    try {
-      this.storage().setItem(KEY, JSON.stringify({ version: VERSION, user: this.user, memory }));
-    } catch {
-      // Full or forbidden. A stale record would be worse than none.
-      this.forget();
-    }
+    this.#cell.write({ version: VERSION, user: this.user, memory });
   }
 
   forget() {
-    try {
-      this.storage().removeItem(KEY);
-    } catch {
-      // Forbidden: then nothing was kept either.
-    }
+    this.#cell.write(null);
   }
 }

@@ -1,3 +1,5 @@
+import { Emitter } from "./emitter.js";
+
 /**
  * Watches what becomes of the page that the toasts lie on: whether anybody
  * looks at it, whether it is left or comes back, and who asks for the toasts.
@@ -5,7 +7,7 @@
  * Events: `attention` ({hidden, blurred}; also once at the start), `leave`,
  * `return`, `call` (F6; cancel it where it is answered).
  */
-export class PageWatch extends EventTarget {
+export class PageWatch extends Emitter {
   /**
    * @param {object} options
    * @param {EventTarget} options.window
@@ -25,20 +27,23 @@ export class PageWatch extends EventTarget {
     window.addEventListener("focus", look, { signal });
     // The focus may only have gone to a frame in this page; ask when it is there.
     window.addEventListener("blur", () => setTimeout(() => signal.aborted || look()), { signal });
-    window.addEventListener("pagehide", () => this.dispatchEvent(new Event("leave")), { signal });
+    const leave = () => this.emit("leave");
+    window.addEventListener("pagehide", leave, { signal });
+    // A frozen tab answers nobody.
+    document.addEventListener("freeze", leave, { signal });
+    document.addEventListener("resume", () => this.emit("return"), { signal });
     window.addEventListener("pageshow", (event) => this.#show(/** @type {PageTransitionEvent} */ (event)), { signal });
     document.addEventListener("keydown", (event) => this.#press(/** @type {KeyboardEvent} */ (event)), { signal });
     look();
   }
 
   #look() {
-    const detail = { hidden: this.document.hidden, blurred: !this.document.hasFocus() };
-    this.dispatchEvent(new CustomEvent("attention", { detail }));
+    this.emit("attention", { hidden: this.document.hidden, blurred: !this.document.hasFocus() });
   }
 
   /** @param {PageTransitionEvent} event */
   #show({ persisted }) {
-    if (persisted) this.dispatchEvent(new Event("return"));
+    if (persisted) this.emit("return");
   }
 
   /** @param {KeyboardEvent} event */

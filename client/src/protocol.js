@@ -62,15 +62,15 @@
 /** The version of the wire that this client speaks. */
 export const VERSION = 1;
 
-/** Close codes are the server's word on whether to come back. */
-export const CLOSE = Object.freeze({
+/** Close codes are the server's word on whether to come back. @type {Record<string, number>} */
+export const CLOSE = {
   LOST: 1006, // what a browser reports for a connection that just ended
   TOO_MANY: 4002, // the process has no room, or too many tabs of this user
   PROTOCOL: 4500,
   NOT_SIGNED_IN: 4501,
   FOREIGN_ORIGIN: 4503,
   KICKED: 4504,
-});
+};
 
 const CURSOR = /^([0-9a-v]{17}):(0|[1-9][0-9]{0,15})$/;
 
@@ -86,15 +86,39 @@ export function isTerminal(code) {
 }
 
 /**
+ * Whether the server has closed a connection of its own accord, and awaits the client again.
+ * @param {number} code
+ */
+export function isOrderly(code) {
+  return code >= 4000 && code < 4500;
+}
+
+/**
+ * What the end of a connection is called.
+ * @param {number} code
+ */
+export function reasonOf(code) {
+  const name = Object.keys(CLOSE).find((name) => CLOSE[name] === code);
+  return name?.toLowerCase() ?? (isOrderly(code) ? "server" : isTerminal(code) ? String(code) : "lost");
+}
+
+/**
  * The epoch and the position of a cursor.
  * @param {string} cursor
  * @returns {{epoch: string, position: number}}
  */
 export function parseCursor(cursor) {
-  const match = CURSOR.exec(cursor);
+  const parsed = readCursor(cursor);
+  if (!parsed) throw new ProtocolError(`Not a cursor: ${cursor}`);
+  return parsed;
+}
+
+/** @param {unknown} value */
+function readCursor(value) {
+  const [, epoch, digits] = (typeof value === "string" && CURSOR.exec(value)) || [];
+  const position = Number(digits);
   // Above that, two positions may look like one to JavaScript.
-  if (!match || !Number.isSafeInteger(Number(match[2]))) throw new ProtocolError(`Not a cursor: ${JSON.stringify(cursor)}`);
-  return { epoch: match[1], position: Number(match[2]) };
+  return Number.isSafeInteger(position) ? { epoch, position } : null;
 }
 
 /**
@@ -145,37 +169,36 @@ export function parse(text) {
   try {
     value = JSON.parse(text);
   } catch {
-    throw new ProtocolError("Not JSON");
+    // Then it has no type either.
   }
-  const type = isObject(value) ? value.type : undefined;
-  if (typeof type !== "string") throw new ProtocolError("A document without a type");
+  const type = value?.type;
+  if (typeof type !== "string") throw new ProtocolError("Not a document");
   if (!Object.hasOwn(shapes, type)) return null;
   if (!shapes[type](value)) throw new ProtocolError(`A wrong ${type} document`);
-  return /** @type {any} */ (value);
+  return value;
 }
 
 /** @type {Record<string, (value: any) => boolean>} */
 const shapes = {
   changes: isChanges,
-  welcome: (value) => value.version === VERSION && value.heartbeat > 0 && isObject(value.changes) && isChanges(value.changes),
-  ping: (value) => isCursor(value.cursor),
-  pong: (value) => isCursor(value.cursor),
-  ack: (value) => isPosition(value.ref) && isCursor(value.cursor),
+  welcome: (value) => value.version === VERSION && value.heartbeat > 0 && isChanges(value.changes),
+  ping: isHeartbeat,
+  pong: isHeartbeat,
+  ack: (value) => isPosition(value.ref) && isHeartbeat(value),
   error: (value) => (value.ref === null || isPosition(value.ref)) && typeof value.code === "string",
 };
 
 /** @param {any} value */
 function isChanges(value) {
   return (
-    value.type === "changes" &&
+    value?.type === "changes" &&
     isCursor(value.since) &&
     isCursor(value.cursor) &&
     // Only the snapshot of a user without a mailbox has no cursor.
     (value.cursor !== null || value.reset === true) &&
     isPosition(value.head) &&
-    isObject(value.counts) &&
-    isPosition(value.counts.unseen) &&
-    isPosition(value.counts.unread) &&
+    isPosition(value.counts?.unseen) &&
+    isPosition(value.counts?.unread) &&
     Array.isArray(value.notifications) &&
     value.notifications.every(isNotification)
   );
@@ -184,8 +207,7 @@ function isChanges(value) {
 /** @param {any} value */
 function isNotification(value) {
   return (
-    isObject(value) &&
-    isPosition(value.id) &&
+    isPosition(value?.id) &&
     isPosition(value.position) &&
     isPosition(value.arrived) &&
     typeof value.level === "string" &&
@@ -195,20 +217,16 @@ function isNotification(value) {
 }
 
 /** @param {any} value */
+function isHeartbeat({ cursor }) {
+  return isCursor(cursor);
+}
+
+/** @param {any} value */
 function isCursor(value) {
-  const match = typeof value === "string" ? CURSOR.exec(value) : null;
-  return value === null || (match !== null && Number.isSafeInteger(Number(match[2])));
+  return value === null || readCursor(value) !== null;
 }
 
 /** @param {any} value */
 function isPosition(value) {
   return Number.isSafeInteger(value) && value >= 0;
-}
-
-/**
- * @param {unknown} value
- * @returns {value is Record<string, any>}
- */
-function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -19,6 +19,12 @@ const RENEWED = ["csrf-token", "csrf-cookie", "csrf-header", "labels"];
 /** What a page or a script may add: left out, it stays. */
 const KEPT = ["position"];
 
+/** The client's events that are DOM events as well, `notify:…`. */
+const TOLD = /** @type {const} */ ([
+  ...["state", "counts", "error", "reset", "change"],
+  ...["connecting", "connect", "connect_error", "disconnect", "reconnect_attempt", "reconnect", "transport"],
+]);
+
 /** The one root at work in this document. @type {any} */
 let current = null;
 
@@ -155,6 +161,8 @@ function NotifyRoot() {
       return new Client({
         src: new URL(this.getAttribute("src") ?? "/notify/", document.baseURI).href,
         transports: (this.getAttribute("transports") ?? "websocket poll").split(/\s+/),
+        user: this.getAttribute("user") ?? "",
+        share: this.getAttribute("share"),
         pollInterval: Number(this.getAttribute("poll-interval")) || 5,
         csrf: () => ({
           cookie: this.getAttribute("csrf-cookie") ?? "csrftoken",
@@ -171,25 +179,13 @@ function NotifyRoot() {
      * @param {Keeper} keeper
      */
     #listenToClient(client, keeper) {
-      const detail = (/** @type {Event} */ event) => /** @type {CustomEvent} */ (event).detail;
-      client.addEventListener("state", (event) => {
-        this.#reflect();
-        this.#tell("state", detail(event));
-      });
-      client.addEventListener("cursor", () => this.#reflect());
-      client.addEventListener("counts", (event) => {
-        this.#tell("counts", { ...detail(event) });
-        keeper.saveSoon();
-      });
-      client.addEventListener("error", (event) => this.#tell("error", detail(event)));
-      client.addEventListener("end", () => keeper.forget());
-      client.addEventListener("reset", () => this.#tell("reset"));
-      client.addEventListener("change", (event) => {
-        this.#tell("change", detail(event));
-        keeper.saveSoon();
-      });
-      client.addEventListener("notification", (event) => {
-        const { notification } = detail(event);
+      client.on("state", () => this.#reflect());
+      for (const name of TOLD) client.on(name, (detail) => this.#tell(name, detail && { ...detail }));
+      client.on("cursor", () => this.#reflect());
+      client.on("counts", () => keeper.saveSoon());
+      client.on("change", () => keeper.saveSoon());
+      client.on("end", () => keeper.forget());
+      client.on("notification", ({ notification }) => {
         if (this.#tell("notification", { notification })) this.#toasts.show(notification);
       });
     }
@@ -201,19 +197,18 @@ function NotifyRoot() {
      */
     #watchPage(client, keeper, signal) {
       const page = new PageWatch({ window, document: this.ownerDocument });
-      page.addEventListener("attention", (event) => {
-        const { hidden, blurred } = /** @type {CustomEvent} */ (event).detail;
+      page.on("attention", ({ hidden, blurred }) => {
         this.#toasts.pause("hidden", hidden);
         this.#toasts.pause("blur", blurred);
         this.#stage.look();
       });
-      page.addEventListener("leave", () => {
+      page.on("leave", () => {
         keeper.save();
         client.commands.resend({ leaving: true });
         // An open socket would keep the page out of the back/forward cache.
         client.close();
       });
-      page.addEventListener("return", () => {
+      page.on("return", () => {
         // Pages after this one went on from where it stopped.
         if (keeper.restore()) this.#reflect();
         client.open();

@@ -1,3 +1,5 @@
+import { Emitter } from "./emitter.js";
+
 /** @import { Notification } from "./protocol.js" */
 
 /** On screen for this long, in a visible tab: seen. */
@@ -7,7 +9,7 @@ const GLANCE = 1_000;
  * Notices what the reader had before their eyes long enough, several at once
  * where they came together. Event: `seen` ({notifications}).
  */
-export class SeenWatch extends EventTarget {
+export class SeenWatch extends Emitter {
   /** Since when each one is in view. @type {Map<number, {notification: Notification, since: number}>} */
   #watched = new Map();
   /** @type {any} */
@@ -55,6 +57,6 @@ export class SeenWatch extends EventTarget {
     for (const { notification } of seen) this.#watched.delete(notification.id);
     this.#schedule();
     const notifications = seen.map(({ notification }) => notification);
-    if (notifications.length > 0) this.dispatchEvent(new CustomEvent("seen", { detail: { notifications } }));
+    if (notifications.length > 0) this.emit("seen", { notifications });
   }
 }

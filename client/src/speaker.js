@@ -1,3 +1,5 @@
+import { Cell } from "./cell.js";
+
 const KEY = "notify:focused";
 
 /**
@@ -5,6 +7,7 @@ const KEY = "notify:focused";
  * else the one focused last if it can still be seen.
  */
 export class Speaker {
+  #focused;
   #me = Math.random().toString(36).slice(2);
 
   /**
@@ -16,13 +19,14 @@ export class Speaker {
   constructor({ window, document, storage }) {
     this.window = window;
     this.document = document;
-    this.storage = storage;
+    // Where it is forbidden, each visible tab speaks.
+    this.#focused = new Cell(storage, KEY);
   }
 
   /** @param {AbortSignal} signal */
   start(signal) {
-    const claim = () => this.document.hasFocus() && this.#write(this.#me);
-    const leave = () => this.#read() === this.#me && this.#write(null);
+    const claim = () => this.document.hasFocus() && this.#focused.write(this.#me);
+    const leave = () => this.#focused.read() === this.#me && this.#focused.write(null);
     this.window.addEventListener("focus", claim, { signal });
     this.window.addEventListener("pagehide", leave, { signal });
     this.document.addEventListener("visibilitychange", () => (this.document.hidden ? leave() : claim()), { signal });
@@ -32,25 +36,7 @@ export class Speaker {
   /** Ask at the moment of speaking. */
   speaks() {
     if (this.document.hasFocus()) return true;
-    const focused = this.#read();
+    const focused = this.#focused.read();
     return !this.document.hidden && (focused === null || focused === this.#me);
-  }
-
-  #read() {
-    try {
-      return this.storage().getItem(KEY);
-    } catch {
-      return null;
-    }
-  }
-
-  /** @param {string | null} value */
-  #write(value) {
-    try {
-      if (value === null) this.storage().removeItem(KEY);
-      else this.storage().setItem(KEY, value);
-    } catch {
-      // Forbidden: then each visible tab speaks.
-    }
   }
 }

@@ -1,3 +1,4 @@
+import { Emitter } from "./emitter.js";
 import { compare, judgeChanges, parseCursor } from "./protocol.js";
 
 /**
@@ -7,12 +8,13 @@ import { compare, judgeChanges, parseCursor } from "./protocol.js";
  *     store.mark("read", shown, ref)   shown at once, until the server has spoken
  *
  * Events, all dispatched when the store is whole again: `reset`, `change`
- * ({notification, previous, fresh}), `counts`, `cursor`.
+ * ({notification, previous, fresh, refused}), `counts`, `cursor`.
  *
  * @import { Changes, Counts, Cursor, Mark, Notification, Shown, Verdict } from "./protocol.js"
  *
- * @typedef {{notification: Notification, previous: Notification | null, fresh: boolean}} Change
- * @typedef {{ref: number, fields: (keyof Notification)[], shown: Map<number, number>, epoch: string | undefined, until: Cursor | undefined, timer: any}} Overlay
+ * @typedef {{notification: Notification, previous: Notification | null, fresh: boolean, refused?: boolean}} Change
+ * @typedef {number | string} Ref  of a command of this tab, or what names that of another
+ * @typedef {{ref: Ref, fields: (keyof Notification)[], shown: Map<number, number>, epoch: string | undefined, until: Cursor | undefined, timer: any}} Overlay
  * @typedef {object} Saved
  * @property {Cursor} cursor
  * @property {Cursor} complete
@@ -37,7 +39,7 @@ const FIELDS = /** @type {Record<Mark, (keyof Notification)[]>} */ ({
   dismissed: ["dismissed_at"],
 });
 
-export class Store extends EventTarget {
+export class Store extends Emitter {
   /** @type {Cursor} */
   cursor = null;
   /** The last cursor at which nothing was missing: what mark-all may vouch for. @type {Cursor} */
@@ -88,6 +90,7 @@ export class Store extends EventTarget {
    * @param {Changes} changes
    * @param {{authoritative?: boolean}} [options]
    * @returns {Verdict}
+   * @internal
    */
   apply(changes, { authoritative = false } = {}) {
     const verdict = authoritative && changes.reset ? "apply" : judgeChanges(this.cursor, changes);
@@ -136,18 +139,18 @@ export class Store extends EventTarget {
     const ended = this.#overlays.filter(({ until }) => until !== undefined && compare(until, this.complete) <= 0);
     const released = this.#end(ended);
 
-    if (reset) this.#emit("reset");
+    if (reset) this.emit("reset");
     // Rows come by position, which a mark moves; what is new comes in the order of its arrival.
     const order = [...touched].sort((a, b) => (this.#rows.get(a)?.arrived ?? 0) - (this.#rows.get(b)?.arrived ?? 0));
     for (const id of order) {
       const notification = this.get(id);
       if (!notification) continue;
       const wanted = !notification.archived_at && !notification.dismissed_at && !notification.read_at;
-      this.#emit("change", { notification, previous: before.get(id) ?? null, fresh: fresh.has(id) && wanted });
+      this.emit("change", { notification, previous: before.get(id) ?? null, fresh: fresh.has(id) && wanted });
     }
-    for (const change of released) if (!touched.has(change.notification.id)) this.#emit("change", change);
-    if (counted) this.#emit("counts", this.counts);
-    if (compare(mine, this.cursor) !== 0) this.#emit("cursor", this.cursor);
+    for (const change of released) if (!touched.has(change.notification.id)) this.emit("change", change);
+    if (counted) this.emit("counts", this.counts);
+    if (compare(mine, this.cursor) !== 0) this.emit("cursor", this.cursor);
     return verdict;
   }
 
@@ -155,7 +158,8 @@ export class Store extends EventTarget {
    * Show a mark before the server has answered.
    * @param {Mark} mark
    * @param {Shown[]} shown
-   * @param {number} ref  of the command that carries it
+   * @param {Ref} ref  of the command that carries it
+   * @internal
    */
   mark(mark, shown, ref) {
     const targets = new Map(shown);
@@ -163,13 +167,14 @@ export class Store extends EventTarget {
     const timer = setTimeout(() => this.fail(ref), OVERLAY_LIFE);
     const epoch = this.cursor?.split(":")[0];
     this.#overlays.push({ ref, fields: FIELDS[mark], shown: targets, epoch, until: undefined, timer });
-    for (const change of this.#differences(before)) this.#emit("change", change);
+    for (const change of this.#differences(before)) this.emit("change", change);
   }
 
   /**
    * The server has made the mark: it is in the rows once the cursor is there.
-   * @param {number} ref
+   * @param {Ref} ref
    * @param {Cursor} cursor
+   * @internal
    */
   acknowledge(ref, cursor) {
     for (const overlay of this.#overlays) if (overlay.ref === ref) overlay.until = cursor;
@@ -178,14 +183,16 @@ export class Store extends EventTarget {
 
   /**
    * Take an optimistic mark back: what the rows say is shown again.
-   * @param {number} ref
+   * @param {Ref} ref
+   * @param {boolean} [refused]  by the server, rather than not heard of
+   * @internal
    */
-  fail(ref) {
+  fail(ref, refused) {
     const ended = this.#overlays.filter((overlay) => overlay.ref === ref);
-    for (const change of this.#end(ended)) this.#emit("change", change);
+    for (const change of this.#end(ended)) this.emit("change", { ...change, refused });
   }
 
-  /** Forget the clock; used when the element is removed. */
+  /** Forget the clock; used when the element is removed. @internal */
   close() {
     this.#end([...this.#overlays]);
   }
@@ -194,6 +201,7 @@ export class Store extends EventTarget {
    * All that a next page needs to go on from here.
    * @param {Iterable<number>} ids  of the rows to keep
    * @returns {Saved}
+   * @internal
    */
   save(ids) {
     const rows = [...ids].map((id) => this.#rows.get(id)).filter((row) => row !== undefined);
@@ -201,7 +209,7 @@ export class Store extends EventTarget {
     return { cursor, complete, counts, countsAt: this.#countsAt, newest: this.#newest, told: [...this.#told], rows };
   }
 
-  /** @param {Saved} saved */
+  /** @param {Saved} saved @internal */
   restore({ cursor, complete, counts, countsAt, newest, told = [], rows }) {
     Object.assign(this, { cursor, complete, counts });
     this.#countsAt = countsAt;
@@ -260,14 +268,6 @@ export class Store extends EventTarget {
       if (!same) changes.push({ notification, previous, fresh: false });
     }
     return changes;
-  }
-
-  /**
-   * @param {string} type
-   * @param {unknown} [detail]
-   */
-  #emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }
 

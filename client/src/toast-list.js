@@ -1,3 +1,4 @@
+import { element } from "./dom.js";
 import { fill } from "./labels.js";
 import { createToast, fillToast } from "./toast-view.js";
 
@@ -13,10 +14,8 @@ export const FAREWELL = 180;
 /**
  * Draws the toasts into a labelled region: the newest first in the document,
  * so that Tab meets it first.
- *
- * Event: `drawn` ({appeared}: ids new on screen).
  */
-export class ToastList extends EventTarget {
+export class ToastList {
   /** @type {Map<number, HTMLElement>} */
   #items = new Map();
   /** Where the focus was before it came in here. @type {HTMLElement | null} */
@@ -31,25 +30,14 @@ export class ToastList extends EventTarget {
    * @param {() => Labels} options.labels
    */
   constructor({ document, toasts, labels }) {
-    super();
     this.document = document;
     this.toasts = toasts;
     this.labels = labels;
-    this.region = document.createElement("section");
-    this.region.className = "nf-region";
-    this.region.tabIndex = -1;
-    this.region.setAttribute("role", "region");
-    this.region.setAttribute("popover", "manual");
-    this.region.setAttribute("aria-label", labels().notifications);
-    this.list = document.createElement("ol");
-    this.list.className = "nf-list";
     // Safari takes the list role from a list without markers.
-    this.list.setAttribute("role", "list");
-    this.more = document.createElement("button");
-    this.more.className = "nf-more";
-    this.more.type = "button";
-    this.more.hidden = true;
-    this.region.append(this.list, this.more);
+    this.list = element(document, "ol", "nf-list", { role: "list" });
+    this.more = element(document, "button", "nf-more", { type: "button", hidden: "" });
+    const attributes = { tabindex: "-1", role: "region", popover: "manual", "aria-label": labels().notifications };
+    this.region = element(document, "section", "nf-region", attributes, this.list, this.more);
     this.#listen();
   }
 
@@ -60,7 +48,6 @@ export class ToastList extends EventTarget {
     const open = new Set(this.toasts.all().map(({ notification }) => notification.id));
     for (const [id, item] of this.#items) if (!wanted.has(id)) this.#remove(id, item, !open.has(id));
 
-    const appeared = [];
     /** @type {Element | null} */
     let next = this.list.firstElementChild;
     for (const toast of visible) {
@@ -72,14 +59,12 @@ export class ToastList extends EventTarget {
         item = createToast(this.document, toast, this.labels());
         this.#items.set(id, item);
         if (!toast.quiet) this.#welcome(item);
-        appeared.push(id);
       }
       while (next && /** @type {HTMLElement} */ (next).dataset.state === "closing") next = next.nextElementSibling;
       if (item === next) next = next.nextElementSibling;
       else this.list.insertBefore(item, next);
     }
     this.#drawMore();
-    this.dispatchEvent(new CustomEvent("drawn", { detail: { appeared } }));
   }
 
   /** Collapse to a chip that lets what is underneath be seen, or come back. */

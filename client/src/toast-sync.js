@@ -6,9 +6,13 @@
 /**
  * Keeps toasts and notifications in step, both ways: what the reader does with
  * a toast marks its notification, and a notification that is done with, in
- * whatever tab, takes its toast away.
+ * whatever tab, takes its toast away. If the server refuses another tab's mark,
+ * the toast comes back here.
  */
 export class ToastSync {
+  /** Those whose toast another tab has closed here. @type {Set<number>} */
+  #taken = new Set();
+
   /**
    * @param {object} options
    * @param {Client} options.client
@@ -30,14 +34,14 @@ export class ToastSync {
 
   #listenToClient() {
     const { client, toasts } = this;
-    client.addEventListener("reset", () => {
+    client.on("reset", () => {
       for (const { notification } of toasts.all()) {
         if (!client.store.get(notification.id)) toasts.close(notification.id, "elsewhere");
       }
     });
-    client.addEventListener("change", (event) => {
-      const { notification } = /** @type {CustomEvent} */ (event).detail;
+    client.on("change", ({ notification, refused }) => {
       if (isDone(notification)) toasts.close(notification.id, "elsewhere");
+      else if (refused && this.#taken.delete(notification.id)) toasts.show(notification);
       else toasts.update(notification);
     });
   }
@@ -47,7 +51,8 @@ export class ToastSync {
     const { client, list, toasts, seen } = this;
     const closed = (/** @type {Event} */ event) => {
       const { notification, reason } = /** @type {CustomEvent} */ (event).detail;
-      if (reason !== "elsewhere") client.mark("dismissed", [notification]);
+      if (reason === "elsewhere") this.#taken.add(notification.id);
+      else client.mark("dismissed", [notification]);
     };
     toasts.addEventListener("close", closed, { signal });
     seen.addEventListener("seen", (event) => client.mark("seen", /** @type {CustomEvent} */ (event).detail.notifications), { signal });

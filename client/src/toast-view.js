@@ -1,3 +1,4 @@
+import { element } from "./dom.js";
 import { safeHref } from "./href.js";
 import { icon } from "./icons.js";
 import { fill, levelWord } from "./labels.js";
@@ -7,19 +8,15 @@ import { fill, levelWord } from "./labels.js";
 /** @import { Toast } from "./toasts.js" */
 
 /**
- * The element of one toast. Text goes in as text, never as markup.
+ * The element of one toast.
  * @param {Document} document
  * @param {Toast} toast
  * @param {Labels} labels
  */
 export function createToast(document, { notification }, labels) {
-  const item = document.createElement("li");
-  item.className = "nf-toast";
-  item.id = `nf-t-${notification.id}`;
-  item.tabIndex = 0;
-  item.dataset.id = String(notification.id);
-  item.dataset.state = "open";
-  item.setAttribute("aria-labelledby", `${item.id}-h`);
+  const id = `nf-t-${notification.id}`;
+  const attributes = { id, tabindex: "0", "data-id": String(notification.id), "data-state": "open", "aria-labelledby": `${id}-h` };
+  const item = element(document, "li", "nf-toast", attributes);
   fillToast(item, notification, labels);
   return item;
 }
@@ -31,24 +28,21 @@ export function createToast(document, { notification }, labels) {
  * @param {Labels} labels
  */
 export function fillToast(item, notification, labels) {
-  const version = `${notification.arrived}/${notification.count}`;
+  const { title, message, level, arrived, count } = notification;
+  const version = `${arrived}/${count}`;
   if (item.dataset.version === version) return;
-  item.dataset.version = version;
-  item.dataset.level = notification.level;
+  Object.assign(item.dataset, { version, level });
 
   const document = item.ownerDocument;
   const focused = item.contains(document.activeElement);
-  const body = element(document, "div", "nf-body");
-  body.append(heading(item, notification, labels));
-  if (notification.title) body.append(text(document, "p", "nf-text", notification.message));
+  const body = element(document, "div", "nf-body", {}, heading(item, notification, labels));
+  if (title) body.append(text(document, "p", "nf-text", message));
   const links = actionLinks(document, notification);
-  if (links) body.append(links);
+  if (links.length > 0) body.append(element(document, "div", "nf-actions", {}, ...links));
 
-  const close = element(document, "button", "nf-close");
-  close.setAttribute("type", "button");
-  close.setAttribute("aria-label", `${labels.dismiss}: ${notification.title || notification.message}`);
-  close.append(icon(document, "close"));
-  item.replaceChildren(icon(document, notification.level), body, close);
+  const name = `${labels.dismiss}: ${title || message}`;
+  const close = element(document, "button", "nf-close", { type: "button", "aria-label": name }, icon(document, "close"));
+  item.replaceChildren(icon(document, level), body, close);
   if (focused) item.focus({ preventScroll: true });
 }
 
@@ -58,25 +52,18 @@ export function fillToast(item, notification, labels) {
  * @param {Notification} notification
  * @param {Labels} labels
  */
-function heading(item, notification, labels) {
+function heading(item, { title, message, level, url, count }, labels) {
   const document = item.ownerDocument;
-  const line = element(document, "p", notification.title ? "nf-title" : "nf-text");
-  line.id = `${item.id}-h`;
-  line.append(text(document, "span", "nf-sr-text", `${levelWord(labels, notification.level)}: `));
-  const href = safeHref(notification.url, document.baseURI);
+  const href = safeHref(url, document.baseURI);
+  const words = title || message;
   // The line takes its direction from these words alone: parts with a `dir` of
   // their own, as the level's name in the page's language, do not count.
-  line.dir = "auto";
-  const words = element(document, href ? "a" : "span", href ? "nf-link" : "nf-words");
-  words.textContent = notification.title || notification.message;
-  if (href) words.setAttribute("href", href);
-  line.append(words);
-  if (notification.count > 1) {
-    const times = text(document, "span", "nf-count", `×${notification.count}`);
-    times.setAttribute("role", "img");
-    times.setAttribute("aria-label", fill(labels.times, { count: notification.count }));
-    line.append(" ", times);
-  }
+  const line = text(document, "p", title ? "nf-title" : "nf-text", "", { id: `${item.id}-h` });
+  line.append(
+    text(document, "span", "nf-sr-text", `${levelWord(labels, level)}: `),
+    href ? element(document, "a", "nf-link", { href }, words) : element(document, "span", "nf-words", {}, words),
+  );
+  if (count > 1) line.append(" ", text(document, "span", "nf-count", `×${count}`, { role: "img", "aria-label": fill(labels.times, { count }) }));
   return line;
 }
 
@@ -85,38 +72,20 @@ function heading(item, notification, labels) {
  * @param {Notification} notification
  */
 function actionLinks(document, { actions }) {
-  const row = element(document, "div", "nf-actions");
-  for (const { label, url } of actions) {
+  return actions.flatMap(({ label, url }) => {
     const href = safeHref(url, document.baseURI);
-    if (!href) continue;
-    const link = text(document, "a", "nf-action", label);
-    link.setAttribute("href", href);
-    row.append(link);
-  }
-  return row.childElementCount > 0 ? row : null;
+    return href ? text(document, "a", "nf-action", label, { href }) : [];
+  });
 }
 
 /**
+ * Words with their own direction, not that of the page around them.
  * @param {Document} document
- * @param {string} tag
- * @param {string} className
- */
-function element(document, tag, className) {
-  const node = document.createElement(tag);
-  node.className = className;
-  return node;
-}
-
-/**
- * @param {Document} document
- * @param {string} tag
- * @param {string} className
+ * @param {keyof HTMLElementTagNameMap} tag
+ * @param {string} name
  * @param {string} content
+ * @param {Record<string, string>} [attributes]
  */
-function text(document, tag, className, content) {
-  const node = element(document, tag, className);
-  // The text's own direction, not that of the page around it.
-  node.dir = "auto";
-  node.textContent = content;
-  return node;
+function text(document, tag, name, content, attributes) {
+  return element(document, tag, name, { dir: "auto", ...attributes }, content);
 }

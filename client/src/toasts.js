@@ -1,3 +1,5 @@
+import { Emitter } from "./emitter.js";
+
 /**
  * Which toasts are open, which of them are on screen, and how long they stay.
  * Knows no DOM: it is told when the reader is near, and says what changed.
@@ -35,7 +37,7 @@ export function duration({ level, title, message, actions }) {
   return Math.max(FLOOR, BASE[level], 5_000 + Math.ceil(words / 20) * 1_000);
 }
 
-export class Toasts extends EventTarget {
+export class Toasts extends Emitter {
   /** @type {Map<number, Toast>} */
   #open = new Map();
   /** @type {Set<string>} */
@@ -67,18 +69,13 @@ export class Toasts extends EventTarget {
     return this.all().filter((toast) => toast.visible);
   }
 
-  /** @param {number} id */
-  has(id) {
-    return this.#open.has(id);
-  }
-
   /**
    * Open a toast, or give the open one its new content and its full time.
    * @param {Notification} notification
    */
   show(notification) {
     const visible = this.#open.get(notification.id)?.visible ?? false;
-    this.#settle();
+    this.settle();
     this.#open.set(notification.id, { notification, left: duration(notification), visible, announced: false, quiet: false });
     this.#arrange();
   }
@@ -88,7 +85,7 @@ export class Toasts extends EventTarget {
    * @param {Toast[]} toasts
    */
   restore(toasts) {
-    this.#settle();
+    this.settle();
     this.#open = new Map(toasts.map((toast) => [toast.notification.id, { ...toast, quiet: true }]));
     this.#arrange();
   }
@@ -100,7 +97,7 @@ export class Toasts extends EventTarget {
   update(notification) {
     const toast = this.#open.get(notification.id);
     if (!toast) return;
-    this.#settle();
+    this.settle();
     toast.notification = notification;
     this.#arrange();
   }
@@ -110,7 +107,7 @@ export class Toasts extends EventTarget {
    * @param {Reason} reason
    */
   close(id, reason) {
-    this.#settle();
+    this.settle();
     this.#close([id], reason);
     this.#arrange();
   }
@@ -122,7 +119,7 @@ export class Toasts extends EventTarget {
    */
   pause(reason, on = true) {
     if (!on) return this.#resume(reason);
-    this.#settle();
+    this.settle();
     this.#pauses.add(reason);
     this.#schedule();
   }
@@ -137,20 +134,15 @@ export class Toasts extends EventTarget {
 
   /** Bring those behind "N more" to the screen. */
   expand() {
-    this.#settle();
+    this.settle();
     this.#expanded = true;
     this.#arrange();
   }
 
   /** The number that fits has changed. */
   refit() {
-    this.#settle();
+    this.settle();
     this.#arrange();
-  }
-
-  /** Bring the reading time up to date, for whoever saves it. */
-  settle() {
-    this.#settle();
   }
 
   stop() {
@@ -159,7 +151,7 @@ export class Toasts extends EventTarget {
 
   /** @param {string} reason */
   #resume(reason) {
-    this.#settle();
+    this.settle();
     const paused = this.#pauses.delete(reason);
     if (paused && this.#pauses.size === 0) {
       for (const toast of this.#open.values()) toast.left = Math.max(toast.left, RESUME);
@@ -167,8 +159,8 @@ export class Toasts extends EventTarget {
     this.#schedule();
   }
 
-  /** Take the time since the last look off the toasts that were being read. */
-  #settle() {
+  /** Bring the reading time up to date: take the time since the last look off the toasts that were being read. */
+  settle() {
     const now = Date.now();
     if (this.#pauses.size === 0) {
       for (const toast of this.#open.values()) if (toast.visible) toast.left -= now - this.#settled;
@@ -177,7 +169,7 @@ export class Toasts extends EventTarget {
   }
 
   #tick() {
-    this.#settle();
+    this.settle();
     const over = [...this.#open.values()].filter((toast) => toast.visible && toast.left <= 0);
     this.#close(over.map((toast) => toast.notification.id), "timeout");
     this.#arrange();
@@ -193,7 +185,7 @@ export class Toasts extends EventTarget {
       if (!toast) continue;
       this.#open.delete(id);
       this.#held.delete(id);
-      this.dispatchEvent(new CustomEvent("close", { detail: { notification: toast.notification, reason } }));
+      this.emit("close", { notification: toast.notification, reason });
     }
   }
 
@@ -215,7 +207,7 @@ export class Toasts extends EventTarget {
       toast.visible = room > 0 || age === 0;
       room -= 1;
     }
-    this.dispatchEvent(new Event("change"));
+    this.emit("change");
     this.#schedule();
   }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Backoff } from "../src/backoff.js";
 import { Client } from "../src/client.js";
-import { at, changes, EPOCH, FakeFetch, FakePage, FakeWebSocket, heard, row, settled, snapshot, welcome } from "./helpers.js";
+import { at, changes, EPOCH, FakeEventSource, FakeFetch, FakePage, FakeStorage, FakeWebSocket, heard, row, settled, snapshot, welcome } from "./helpers.js";
 
 beforeEach(() => {
   FakeWebSocket.all = [];
@@ -10,15 +10,18 @@ beforeEach(() => {
 
 /** @param {import("node:test").TestContext} t */
 function client(t, transports = ["websocket", "poll"]) {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
   const [web, window, document] = [new FakeFetch(), new FakePage(), new FakePage()];
   document.cookie = "a=b; token=s%3Dcret; c=d";
+  const storage = new FakeStorage();
   const page = { header: /** @type {string | null} */ (null) };
   const subject = new Client({
     ...{ src: "https://example.org/notify/", transports, window, document, pollInterval: 5 },
     csrf: () => ({ cookie: "token", header: "X-CSRFToken", token: page.header }),
     fetch: web.fetch,
     WebSocket: /** @type {any} */ (FakeWebSocket),
+    EventSource: /** @type {any} */ (FakeEventSource),
+    storage: () => /** @type {any} */ (storage),
     backoff: new Backoff({ random: () => 0 }),
     probing: new Backoff({ random: () => 0 }),
   });
@@ -145,7 +148,7 @@ test("a poll asks on at once while pages follow", async (t) => {
 });
 
 test("names of transports that this release does not have are passed over", (t) => {
-  const it = client(t, ["sse", "constructor"]);
+  const it = client(t, ["carrier-pigeon", "constructor"]);
   assert.equal(it.web.calls.length, 1, "polling is always possible");
 });
 
@@ -293,4 +296,53 @@ test("known counts are told again at each opening, because a page may show older
   it.server.say(welcome(changes(41, 41, [], { unseen: 1 })));
   await settled();
   assert.equal(it.counts.length, before + 1);
+});
+
+test("the life of the connection is told, with what it has brought, to whoever still listens", (t) => {
+  const it = client(t);
+  /** @type {any[]} */
+  const told = [];
+  const stop = it.subject.on("connect", (detail) => told.push(detail));
+  it.subject.on("reconnect", (detail) => told.push(detail));
+  it.server.accept();
+  it.server.say(welcome(snapshot(41, [row(1, 41)])));
+  it.server.end(1001);
+  stop();
+  it.clock.tick(500);
+  it.server.say(welcome(changes(41, 43, [row(2, 42), row(3, 43)])));
+  assert.deepEqual(told, [{ transport: "websocket", recovered: 1 }, { attempt: 1, recovered: 2 }]);
+});
+
+test("the end of a stream that the server ends for good has the same reason as that of a socket", async (t) => {
+  const it = client(t, ["poll"]);
+  const ends = heard(it.subject, "disconnect");
+  await it.web.last.answer(200, snapshot(41));
+  it.subject.connection.ask();
+  await it.web.last.answer(403, { type: "error", ref: null, code: "kicked", message: "" });
+  assert.deepEqual([it.errors[0].code, ends], ["kicked", [{ reason: "kicked", returns: false }]]);
+});
+
+test("behind a stream the gap is read beside it", async (t) => {
+  const it = client(t, ["sse"]);
+  const stream = FakeEventSource.last;
+  stream.say(JSON.stringify(welcome(snapshot(41, [row(1, 41)]))));
+  stream.say(JSON.stringify({ type: "ping", cursor: at(43) }), "ping");
+  assert.equal(it.web.last.url.searchParams.get("since"), at(41));
+  await it.web.last.answer(200, changes(41, 43, [row(2, 43)]));
+  assert.deepEqual(it.news.map(({ notification }) => notification.id), [1, 2]);
+});
+
+test("two at once: the late welcome of a socket that asked for a snapshot takes nothing away", (t) => {
+  const it = client(t, ["websocket", "sse"]);
+  it.clock.tick(2_500);
+  const stream = FakeEventSource.last;
+  stream.say(JSON.stringify(welcome(snapshot(41, [row(1, 41)]))));
+  stream.say(JSON.stringify(changes(41, 42, [row(2, 42)])));
+  it.server.accept();
+  it.server.say(welcome(snapshot(41, [row(1, 41)])));
+  assert.deepEqual([it.subject.transport, it.subject.store.cursor, it.subject.store.get(2)?.id], ["websocket", at(42), 2]);
+});
+
+test("sockets are secure where the page is", (t) => {
+  assert.equal(client(t).server.url.href, "wss://example.org/notify/ws/");
 });

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../src/backoff.js";
 import { Liveness } from "../src/liveness.js";
-import { FakePage, heard } from "./helpers.js";
 
 test("a wait lies anywhere between the least and a ceiling that doubles after the second try, up to the most", () => {
   const longest = new Backoff({ random: () => 1 });
@@ -37,10 +36,11 @@ test("who gives way draws from the highest ceiling, until a reset", () => {
 /** @param {import("node:test").TestContext} t */
 function liveness(t) {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  const [window, document] = [new FakePage(), new FakePage()];
-  const monitor = new Liveness({ window, document });
+  /** @type {number[]} */
+  const dead = [];
+  const monitor = new Liveness(() => dead.push(Date.now()));
   monitor.start(25);
-  return { monitor, window, document, dead: heard(monitor, "dead"), doubt: heard(monitor, "doubt"), clock: t.mock.timers };
+  return { monitor, dead, clock: t.mock.timers };
 }
 
 test("silence for a heartbeat and ten seconds is death, once", (t) => {
@@ -63,42 +63,47 @@ test("every sign of life starts the time anew", (t) => {
   assert.equal(dead.length, 1);
 });
 
-for (const [place, type] of /** @type {["window" | "document", string][]} */ ([["window", "online"], ["window", "pageshow"], ["document", "visibilitychange"]])) {
-  test(`after a sleep the wall clock decides at ${type}, although no timer has run`, (t) => {
-    const { dead, clock, ...page } = liveness(t);
-    clock.setTime(1_000_000 + 35_000);
-    const before = dead.length;
-    page[place].fire(type);
-    assert.deepEqual([before, dead.length], [0, 1]);
-  });
-}
+test("after a sleep the wall clock decides, although no timer has run", (t) => {
+  const { monitor, dead, clock } = liveness(t);
+  clock.setTime(1_000_000 + 35_000);
+  assert.equal(dead.length, 0);
+  monitor.check();
+  assert.equal(dead.length, 1);
+});
 
-test("looking at the tab in good time changes nothing", (t) => {
-  const { document, dead, clock } = liveness(t);
+test("a check in good time changes nothing", (t) => {
+  const { monitor, dead, clock } = liveness(t);
   clock.tick(34_000);
-  document.fire("visibilitychange");
+  monitor.check();
   assert.equal(dead.length, 0);
   clock.tick(1_000);
   assert.equal(dead.length, 1);
 });
 
-test("another network is a reason to doubt: no sign in ten seconds is death", (t) => {
-  const { window, dead, doubt, clock } = liveness(t);
+test("in doubt, no sign in ten seconds is death", (t) => {
+  const { monitor, dead, clock } = liveness(t);
   clock.tick(5_000);
-  window.fire("online");
-  assert.deepEqual([doubt.length, dead.length], [1, 0]);
+  monitor.doubt();
   clock.tick(9_999);
   assert.equal(dead.length, 0);
   clock.tick(1);
   assert.equal(dead.length, 1);
 });
 
+test("doubt puts nothing off", (t) => {
+  const { monitor, dead, clock } = liveness(t);
+  clock.tick(30_000);
+  monitor.doubt();
+  clock.tick(5_000);
+  assert.equal(dead.length, 1);
+});
+
 test("a stopped monitor is silent", (t) => {
-  const { monitor, window, dead, doubt, clock } = liveness(t);
+  const { monitor, dead, clock } = liveness(t);
   monitor.stop();
-  clock.tick(100_000);
-  window.fire("online");
   monitor.alive();
+  monitor.doubt();
   clock.tick(100_000);
-  assert.deepEqual([dead, doubt], [[], []]);
+  monitor.check();
+  assert.deepEqual(dead, []);
 });

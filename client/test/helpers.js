@@ -127,6 +127,34 @@ export class FakeWebSocket extends EventTarget {
   }
 }
 
+/** An EventSource whose other end is the test. */
+export class FakeEventSource extends EventTarget {
+  /** @type {FakeEventSource[]} */
+  static all = [];
+  readyState = 1;
+  closed = false;
+
+  /** @param {URL} url */
+  constructor(url) {
+    super();
+    this.url = url;
+    FakeEventSource.all.push(this);
+  }
+
+  static get last() {
+    return /** @type {FakeEventSource} */ (FakeEventSource.all.at(-1));
+  }
+
+  close() {
+    this.closed = true;
+  }
+
+  /** @param {string} data */
+  say(data, type = "message") {
+    this.dispatchEvent(new MessageEvent(type, { data }));
+  }
+}
+
 /** A fetch that waits until the test answers. */
 export class FakeFetch {
   /** @type {{url: URL, options: any, answer: (status: number, body?: unknown, headers?: Record<string, string>) => Promise<void>, fail: () => Promise<void>}[]} */

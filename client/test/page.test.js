@@ -4,6 +4,7 @@ import { Announcer, spoken } from "../src/announcer.js";
 import { badgeText } from "../src/badge.js";
 import { safeHref } from "../src/href.js";
 import { Keeper } from "../src/keeper.js";
+import { Emitter } from "../src/emitter.js";
 import { DEFAULTS, fill, levelWord, readLabels } from "../src/labels.js";
 import { TabMemory } from "../src/memory.js";
 import { PageWatch } from "../src/page-watch.js";
@@ -65,17 +66,16 @@ class FakeNode {
   /** @type {FakeNode[]} */
   children = [];
   textContent = "";
-  className = "";
   /** @type {FakeNode | null} */
   parent = null;
   /** @param {string} name @param {string} value */
   setAttribute(name, value) {
     this.attributes[name] = value;
   }
-  /** @param {FakeNode} child */
-  append(child) {
-    child.parent = this;
-    this.children.push(child);
+  /** @param {FakeNode[]} children */
+  append(...children) {
+    for (const child of children) child.parent = this;
+    this.children.push(...children);
   }
   remove() {
     if (this.parent) this.parent.children = this.parent.children.filter((child) => child !== this);
@@ -92,8 +92,8 @@ function announcer(t, document = { createElement: () => new FakeNode() }) {
 
 test("the two live regions are there before the first word, and empty", (t) => {
   const { polite, assertive } = announcer(t);
-  assert.deepEqual(polite.attributes, { role: "status", "aria-live": "polite", "aria-atomic": "false", "aria-relevant": "additions" });
-  assert.deepEqual(assertive.attributes, { role: "alert", "aria-live": "assertive", "aria-atomic": "true" });
+  assert.deepEqual(polite.attributes, { class: "nf-sr", role: "status", "aria-live": "polite", "aria-atomic": "false", "aria-relevant": "additions" });
+  assert.deepEqual(assertive.attributes, { class: "nf-sr", role: "alert", "aria-live": "assertive", "aria-atomic": "true" });
   assert.deepEqual([polite.children, assertive.textContent], [[], ""]);
 });
 
@@ -323,7 +323,7 @@ test("a toast goes when its notification is done with, and its end marks it unle
   for (const notification of rows) toasts.show(notification);
   /** @type {any[]} */
   const marks = [];
-  const client = Object.assign(new EventTarget(), {
+  const client = Object.assign(new Emitter(), {
     store: { get: (/** @type {number} */ id) => (id === 4 ? undefined : rows[id - 1]) },
     mark: (/** @type {string} */ mark, /** @type {any[]} */ of) => marks.push([mark, ...of.map(({ id }) => id)]),
   });

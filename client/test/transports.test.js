@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { PollTransport } from "../src/transports/poll.js";
-import { WebSocketTransport } from "../src/transports/websocket.js";
-import { at, changes, FakeFetch, FakePage, FakeWebSocket, settled } from "./helpers.js";
+import { PushTransport } from "../src/transports/push.js";
+import { at, changes, FakeEventSource, FakeFetch, FakePage, FakeWebSocket, settled } from "./helpers.js";
 
 const src = "https://example.org/notify/";
 
@@ -18,11 +18,24 @@ function log(transport) {
 
 beforeEach(() => {
   FakeWebSocket.all = [];
+  FakeEventSource.all = [];
 });
 
+/** @param {() => string | null} cursor @param {object} [more] */
+function socketTransport(cursor, more) {
+  const options = { name: "websocket", Source: /** @type {any} */ (FakeWebSocket), path: "ws/", src: "wss://example.org/notify/", cursor };
+  return new PushTransport({ ...options, ...more });
+}
+
+/** @param {() => string | null} cursor @param {object} [more] */
+function streamTransport(cursor, more) {
+  const options = { name: "sse", Source: /** @type {any} */ (FakeEventSource), path: "stream/", src, cursor, reader: never };
+  return new PushTransport({ ...options, ...more });
+}
+
 /** @param {string | null} cursor */
-function socket(cursor = at(41), address = src) {
-  const transport = new WebSocketTransport({ src: address, cursor: () => cursor, WebSocket: /** @type {any} */ (FakeWebSocket) });
+function socket(cursor = at(41)) {
+  const transport = socketTransport(() => cursor);
   const events = log(transport);
   transport.open();
   return { transport, events, server: FakeWebSocket.last };
@@ -31,7 +44,6 @@ function socket(cursor = at(41), address = src) {
 test("a socket asks from the cursor, or for a snapshot without one", () => {
   assert.equal(socket().server.url.href, `wss://example.org/notify/ws/?since=${encodeURIComponent(at(41))}`);
   assert.equal(socket(null).server.url.href, "wss://example.org/notify/ws/");
-  assert.equal(socket(null, "http://localhost:8000/n/").server.url.href, "ws://localhost:8000/n/ws/");
 });
 
 test("a socket's life: open, message, close", () => {
@@ -67,7 +79,7 @@ test("a page that forbids sockets is like a socket that ends", async () => {
       throw new Error("SecurityError");
     }
   };
-  const transport = new WebSocketTransport({ src, cursor: () => null, WebSocket: /** @type {any} */ (WebSocket) });
+  const transport = socketTransport(() => null, { Source: WebSocket });
   const events = log(transport);
   transport.open();
   await settled();
@@ -124,14 +136,13 @@ test("one question at a time: what is asked meanwhile is asked after the answer"
 });
 
 test("a hidden tab asks six times less often, and at once when it is looked at", async (t) => {
-  const { web, document, clock } = poll(t);
+  const { transport, web, document, clock } = poll(t);
   document.hidden = true;
   await web.last.answer(204);
   clock.tick(29_999);
   assert.equal(web.calls.length, 1);
   document.hidden = false;
-  document.fire("visibilitychange");
-  clock.tick(0);
+  transport.wake();
   assert.equal(web.calls.length, 2);
   document.hidden = true;
   await web.last.answer(204);
@@ -200,4 +211,231 @@ test("a question that hangs for half a minute is lost", async (t) => {
   await settled();
   assert.equal(web.last.options.signal.aborted, true);
   assert.deepEqual(events, [[1006, 0]]);
+});
+
+/** @param {EventTarget} transport */
+function answers(transport) {
+  /** @type {boolean[]} */
+  const own = [];
+  transport.addEventListener("message", (event) => own.push(/** @type {any} */ (event).own));
+  return own;
+}
+
+test("the first document of a socket answers its own question, no other does", () => {
+  const { transport, server } = socket();
+  const own = answers(transport);
+  server.say("welcome");
+  server.say("changes");
+  assert.deepEqual(own, [true, false]);
+});
+
+for (const kind of /** @type {const} */ (["socket", "stream", "poll"])) {
+  test(`a ${kind} that asked without a cursor does not answer a tab that has one by now`, async (t) => {
+    const state = { cursor: /** @type {string | null} */ (null) };
+    const cursor = () => state.cursor;
+    const web = new FakeFetch();
+    const transport = {
+      socket: () => socketTransport(cursor),
+      stream: () => streamTransport(cursor),
+      poll: () => new PollTransport({ src, cursor, document: new FakePage(), fetch: web.fetch }),
+    }[kind]();
+    const own = answers(transport);
+    transport.open();
+    state.cursor = at(42);
+    if (kind === "socket") FakeWebSocket.last.say("welcome");
+    if (kind === "stream") FakeEventSource.last.say("welcome");
+    if (kind === "poll") await web.last.answer(200, "snapshot");
+    transport.close();
+    assert.deepEqual(own, [false]);
+  });
+}
+
+test("a socket knows when it last carried anything", (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000 });
+  const { transport, server } = socket();
+  server.accept();
+  server.say("welcome");
+  assert.equal(transport.used, 1_000);
+  t.mock.timers.setTime(2_000);
+  transport.send("{}");
+  assert.equal(transport.used, 2_000);
+});
+
+/** @returns {never} */
+function never() {
+  throw new Error("Nothing is read beside the stream");
+}
+
+/** @param {{cursor?: string | null, reader?: () => any}} [options] */
+function stream({ cursor = at(41), reader = never } = {}) {
+  const transport = streamTransport(() => cursor, { reader });
+  const events = log(transport);
+  transport.open();
+  return { transport, events, server: FakeEventSource.last };
+}
+
+test("a stream asks from the cursor, or for a snapshot without one", () => {
+  assert.equal(stream().server.url.href, `${src}stream/?since=${encodeURIComponent(at(41))}`);
+  assert.equal(stream({ cursor: null }).server.url.href, `${src}stream/`);
+});
+
+test("a stream's life: open, documents and pings, and the server's word at its end", () => {
+  const { transport, events, server } = stream();
+  const own = answers(transport);
+  server.dispatchEvent(new Event("open"));
+  server.say("welcome");
+  server.say("ping", "ping");
+  server.say("changes");
+  server.say('{"type": "close", "code": 4504}', "close");
+  server.dispatchEvent(new Event("error"));
+  assert.deepEqual(events, ["open", "welcome", "ping", "changes", [4504, 0]]);
+  assert.deepEqual([own, server.closed], [[true, false, false], true]);
+});
+
+test("a stream that breaks is lost, and its source does not try again", () => {
+  const { events, server } = stream();
+  server.readyState = 0;
+  server.dispatchEvent(new Event("error"));
+  assert.deepEqual([events, server.closed], [[[1006, 0]], true]);
+});
+
+test("a closed stream says nothing more", () => {
+  const { transport, events, server } = stream();
+  transport.close();
+  server.say("late");
+  server.dispatchEvent(new Event("error"));
+  assert.deepEqual([events, server.closed], [[], true]);
+});
+
+test("a browser without streams, or a page that forbids them, is like a stream that ends", async () => {
+  const transport = streamTransport(() => null, { Source: undefined });
+  const events = log(transport);
+  transport.open();
+  assert.deepEqual(events, []);
+  await settled();
+  assert.deepEqual(events, [[1006, 0]]);
+});
+
+test("what a stream is asked is asked beside it, and its answer counts as one", async () => {
+  const web = new FakeFetch();
+  const reader = () => new PollTransport({ src, cursor: () => at(41), interval: Infinity, document: new FakePage(), fetch: web.fetch });
+  const { transport, events } = stream({ reader });
+  const own = answers(transport);
+  transport.ask();
+  await web.last.answer(200, "rows");
+  transport.ask();
+  await web.last.answer(401, {});
+  assert.deepEqual([events, own, web.calls.length], [["rows", [4501, 0]], [true], 2]);
+});
+
+test("a closed stream closes what was asked beside it", () => {
+  const web = new FakeFetch();
+  const reader = () => new PollTransport({ src, cursor: () => at(41), interval: Infinity, document: new FakePage(), fetch: web.fetch });
+  const { transport } = stream({ reader });
+  transport.ask();
+  transport.close();
+  assert.equal(web.last.options.signal.aborted, true);
+});
+
+test("who reads only when asked sets no timer", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  const web = new FakeFetch();
+  const reader = new PollTransport({ src, cursor: () => at(41), interval: Infinity, document: new FakePage(), fetch: web.fetch });
+  reader.open();
+  await web.last.answer(204);
+  t.mock.timers.tick(1_000_000_000);
+  assert.equal(web.calls.length, 1);
+  reader.close();
+});
+
+/** @param {import("node:test").TestContext} t */
+function longpoll(t, keepBusy = Infinity) {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  const [web, document] = [new FakeFetch(), new FakePage()];
+  const transport = new PollTransport({ src, cursor: () => at(41), document, fetch: web.fetch, hold: () => keepBusy });
+  const events = log(transport);
+  transport.open();
+  const wait = () => web.last.url.searchParams.get("wait");
+  return { transport, events, web, document, wait, clock: t.mock.timers };
+}
+
+test("a long poll asks once for what there is, then to be held, again and again", async (t) => {
+  const { events, web, wait, clock } = longpoll(t);
+  assert.deepEqual([wait(), web.last.url.searchParams.get("since")], ["0", at(41)]);
+  await web.last.answer(204);
+  assert.deepEqual(events, ["open"]);
+  for (const asked of [2, 3]) {
+    clock.tick(250);
+    assert.deepEqual([wait(), web.calls.length], ["25", asked]);
+    clock.tick(20_000);
+    await web.last.answer(200, "rows");
+    clock.tick(0);
+  }
+  assert.deepEqual([events, web.calls.length], [["open", "rows", "rows"], 4]);
+});
+
+test("answers that should have been held are not asked for more than four times a second", async (t) => {
+  const { web, clock } = longpoll(t);
+  for (let second = 0; second < 4; second += 1) {
+    await web.last.answer(204);
+    clock.tick(249);
+    await settled();
+    clock.tick(1);
+  }
+  assert.equal(web.calls.length, 5);
+});
+
+test("a long poll is held no longer than the link stands", async (t) => {
+  const { web, wait, clock } = longpoll(t, 5_900);
+  await web.last.answer(204);
+  clock.tick(250);
+  assert.equal(wait(), "5");
+});
+
+test("a held question has its wait and ten seconds", async (t) => {
+  const { web, events, clock } = longpoll(t);
+  await web.last.answer(204);
+  clock.tick(250);
+  clock.tick(34_999);
+  await settled();
+  assert.deepEqual(events, ["open"]);
+  clock.tick(1);
+  await settled();
+  assert.deepEqual(events, ["open", [1006, 0]]);
+});
+
+for (const status of [200, 204]) {
+  test(`a ${status} that says when to ask again was not held: no long polling here`, async (t) => {
+    const { web, events } = longpoll(t);
+    await web.last.answer(status, status === 200 ? changes(41, 42) : undefined, { "Retry-After": "5" });
+    assert.deepEqual(events, [[1006, 5_000]]);
+  });
+}
+
+test("after a sleep a question that is overdue is asked again, one that is not is waited for", async (t) => {
+  const { transport, events, web, clock } = longpoll(t);
+  await web.last.answer(204);
+  clock.tick(250);
+  transport.wake();
+  assert.equal(web.calls.length, 2);
+  clock.setTime(Date.now() + 600_000);
+  const old = web.last;
+  transport.wake();
+  assert.deepEqual([web.calls.length, old.options.signal.aborted], [3, true]);
+  await settled();
+  assert.deepEqual(events, ["open"]);
+});
+
+for (const [code, close] of /** @type {[string, number][]} */ ([["kicked", 4504], ["foreign_origin", 4503], ["not_signed_in", 4501], ["toString", 4501]])) {
+  test(`a refusal by HTTP means what the close code means: ${code}`, async (t) => {
+    const { web, events } = poll(t);
+    await web.last.answer(403, { type: "error", ref: null, code, message: "" });
+    assert.deepEqual(events, [[close, 0]]);
+  });
+}
+
+test("a server that is full says so by HTTP as well", async (t) => {
+  const { web, events } = poll(t);
+  await web.last.answer(503, { type: "error", ref: null, code: "too_many", message: "" }, { "Retry-After": "30" });
+  assert.deepEqual(events, [[4002, 30_000]]);
 });

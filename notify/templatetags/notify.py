@@ -67,6 +67,7 @@ def notify(context: template.Context, transports: str = "", position: str = "") 
         ).hexdigest()[:16],
         "prefix": reverse("notify:ws").removesuffix("ws/"),
         "transports": transports or " ".join(conf.TRANSPORTS),
+        "share": "websocket" if conf.SHARE_WEBSOCKET else "",
         "position": position,
         # Of Django 6 or django-csp, for a policy that wants one; notify itself needs none.
         "nonce": context.get("csp_nonce") or getattr(request, "csp_nonce", ""),

@@ -45,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Site:
     """The demo with its web process, its worker and somebody who sends, on one SQLite file."""
 
-    def __init__(self, server: type[servers.Web], folder: Path) -> None:
+    def __init__(self, server: type[servers.Web], folder: Path, **env: str) -> None:
         self.folder = folder
         self.env = {
             **{
@@ -55,6 +55,7 @@ class Site:
             },
             "DJANGO_SETTINGS_MODULE": "demo_project.settings",
             "DEMO_DATA_DIR": str(folder),
+            **env,
         }
         self.web = server("demo_project.asgi:application", env=self.env)
         self._stack = ExitStack()
@@ -163,8 +164,9 @@ class Person:
         self.tabs: list[Tab] = []
         context.add_init_script(WATCH_POLICY)
 
-    def tab(self) -> Tab:
-        tab = Tab(self.context.new_page(), self.site.web.url)
+    def tab(self, url: str = "") -> Tab:
+        """A new one, at the site or at the address of what stands before it."""
+        tab = Tab(self.context.new_page(), url or self.site.web.url)
         self.tabs.append(tab)
         return tab
 

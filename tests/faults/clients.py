@@ -234,10 +234,12 @@ class Client:
 
     # -- The transport ---------------------------------------------------------------------------
 
-    def _query(self) -> str:
+    def _query(self, **asked: str) -> str:
         since = self._since or (self.cursor and str(self.cursor))
         self._since = None
-        return f"?{urlencode({'since': since})}" if since else ""
+        if since:
+            asked["since"] = since
+        return f"?{urlencode(asked)}" if asked else ""
 
     def _let_in(self) -> None:
         if not self.is_open:
@@ -324,9 +326,10 @@ class WebSocketClient(Client):
         await self.socket.send(json.dumps(document))
 
 
-class PollClient(Client):
-    transport = "poll"
-    pause = 0.2  # seconds between two polls
+class HTTPClient(Client):
+    """One that asks again and again, with the statuses of its answers; commands go by POST."""
+
+    pause = 0.2  # seconds between two questions
     statuses: list[int]
 
     async def _run(self) -> None:
@@ -334,12 +337,10 @@ class PollClient(Client):
         tries = 0
         for turn in range(1_000_000):
             address = self.addresses[turn % len(self.addresses)]
+            opens = self.opens
             try:
                 async with self._client(address) as client:
-                    while self.refusal is None:
-                        if not await self._poll(client):
-                            break
-                        tries = 0
+                    while self.refusal is None and await self._ask(client):
                         await asyncio.sleep(self.pause)
             except (httpx.HTTPError, OSError) as error:
                 self.note(f"{address}: {type(error).__name__} {error}")
@@ -347,34 +348,13 @@ class PollClient(Client):
                 self.is_open = False
             if self.refusal is not None:
                 return
-            tries += 1
-            self.failures += 1
+            tries = 0 if self.opens > opens else tries + 1
+            self.failures += self.opens == opens
             await asyncio.sleep(self.backoff(tries))
 
-    async def _poll(self, client: httpx.AsyncClient) -> bool:
-        """Ask until nothing more follows. Whether the server could answer."""
-        while True:
-            answer = await client.get(f"/notify/changes/{self._query()}")
-            self.statuses.append(answer.status_code)
-            if answer.status_code == 200:
-                document = answer.json()
-                if document["cursor"] is not None or self.cursor is not None or not self.opens:
-                    self.take(document, is_authoritative=True)
-                if self.cursor and self.cursor.position < document["head"]:
-                    continue
-            elif answer.status_code == 401:
-                self.refusal = answer.json()["code"]
-                return True
-            elif answer.status_code == 400:
-                assert answer.json()["code"] == "bad_cursor", answer.text
-                self.note("its cursor is no cursor")
-                self.cursor = None
-                continue
-            elif answer.status_code != 204:
-                self.note(f"is answered {answer.status_code}")
-                return False
-            self._let_in()
-            return True
+    async def _ask(self, client: httpx.AsyncClient) -> bool:
+        """Ask once. Whether to ask again at once."""
+        raise NotImplementedError
 
     async def _send(self, document: dict[str, Any]) -> None:
         async with self._client(self.addresses[0]) as client:
@@ -388,9 +368,93 @@ class PollClient(Client):
             cookies=self.user.cookies,
             timeout=OPEN_TIMEOUT + self.grace,
             trust_env=False,
+            verify=False,
         )
 
 
+class SSEClient(HTTPClient):
+    """It judges by documents: a stream that is silent for a heartbeat and a grace is dead."""
+
+    transport = "sse"
+
+    async def _ask(self, client: httpx.AsyncClient) -> bool:
+        heartbeat = OPEN_TIMEOUT
+        async with client.stream("GET", f"/notify/stream/{self._query()}") as answer:
+            self.statuses.append(answer.status_code)
+            if answer.status_code in (401, 403):
+                self.refusal = json.loads(await answer.aread())["code"]
+                return True
+            if answer.status_code != 200:
+                self.note(f"is answered {answer.status_code}")
+                return False
+            lines = answer.aiter_lines()
+            while True:
+                try:
+                    async with asyncio.timeout(heartbeat + self.grace):
+                        line = await anext(lines)
+                except (StopAsyncIteration, TimeoutError):
+                    break
+                if not line.startswith("data: "):
+                    continue
+                document = json.loads(line.removeprefix("data: "))
+                if document["type"] == "welcome":
+                    heartbeat = document["heartbeat"]
+                    self.take(document["changes"], is_authoritative=True)
+                    self._let_in()
+                elif document["type"] == "changes" and self.take(document) is Verdict.READ:
+                    break
+                elif document["type"] == "close":
+                    self.closes.append(document["code"])
+                    if document["code"] >= TERMINAL:
+                        self.refusal = CloseCode(document["code"]).name.lower()
+                    break
+        self.note("its stream has ended")
+        return self.refusal is not None
+
+
+class PollClient(HTTPClient):
+    transport = "poll"
+
+    async def _ask(self, client: httpx.AsyncClient) -> bool:
+        """Ask until nothing more follows. Whether the server could answer."""
+        while True:
+            answer = await client.get(f"/notify/changes/{self._query(**self._more())}")
+            self.statuses.append(answer.status_code)
+            if answer.status_code == 200:
+                document = answer.json()
+                if document["cursor"] is not None or self.cursor is not None or not self.opens:
+                    self.take(document, is_authoritative=True)
+                if self.cursor and self.cursor.position < document["head"]:
+                    continue
+            elif answer.status_code in (401, 403):
+                self.refusal = answer.json()["code"]
+                return True
+            elif answer.status_code == 400:
+                assert answer.json()["code"] == "bad_cursor", answer.text
+                self.note("its cursor is no cursor")
+                self.cursor = None
+                continue
+            elif answer.status_code != 204:
+                self.note(f"is answered {answer.status_code}")
+                return False
+            self._let_in()
+            return True
+
+    def _more(self) -> dict[str, str]:
+        return {}
+
+
+class LongPollClient(PollClient):
+    """Its first question does not wait: it shows that there is a way."""
+
+    transport = "longpoll"
+    pause = 0.02
+    wait = 2.0  # seconds
+
+    def _more(self) -> dict[str, str]:
+        return {"wait": f"{self.wait if self.is_open else 0:g}"}
+
+
 TRANSPORTS: dict[str, type[Client]] = {
-    kind.transport: kind for kind in (WebSocketClient, PollClient)
+    kind.transport: kind for kind in (WebSocketClient, SSEClient, LongPollClient, PollClient)
 }

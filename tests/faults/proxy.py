@@ -252,6 +252,7 @@ class Pipe:
     def __init__(self, source: socket.socket, target: socket.socket, way: Direction) -> None:
         self.source, self.target, self.way = source, target, way
         self._loop = asyncio.get_running_loop()
+        self.heard = self._loop.time()  # when something came from the source
         self._queue: deque[tuple[float, bytes]] = deque()  # when it may leave; no bytes: the end
         self._size = 0
         self._changed = asyncio.Event()
@@ -265,13 +266,18 @@ class Pipe:
             rate = self.way.rate
             amount = CHUNK if rate is None else max(1, rate // SLICES)
             chunk = await self._loop.sock_recv(self.source, amount)
+            self.heard = self._loop.time()
             if self.way.is_swallowed and chunk:
                 continue
-            self._queue.append((self._loop.time() + self.way.delay, chunk))
-            self._size += len(chunk)
-            self._changed.set()
+            self.put(chunk)
             if rate is not None:
                 await asyncio.sleep(len(chunk) / rate)
+
+    def put(self, chunk: bytes) -> None:
+        """Send this on; no bytes: the end."""
+        self._queue.append((self._loop.time() + self.way.delay, chunk))
+        self._size += len(chunk)
+        self._changed.set()
 
     async def write(self) -> None:
         chunk = b"?"

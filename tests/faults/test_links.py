@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults import is_thorough, seconds
 from tests.faults.browsers import tab
-from tests.faults.clients import Client, PollClient
+from tests.faults.clients import Client
 from tests.faults.proxy import Proxy
 from tests.faults.window import memory_of
 from tests.faults.world import pubsub
@@ -61,7 +61,7 @@ async def test_a_link_that_is_cut_again_and_again_loses_nothing(
     """
     Two seconds of every fifteen, for two minutes: all is shown, 99 of 100 within five seconds.
 
-    Three users, each behind a link that goes away in another manner, with sockets and polls.
+    Three users, each behind a link that goes away in another manner, with tabs of every transport.
     """
     world = await make_world(
         layer=pubsub(redis_server.url), NOTIFY_SWEEP_INTERVAL=1.0, NOTIFY_HEARTBEAT=HEARTBEAT
@@ -77,11 +77,11 @@ async def test_a_link_that_is_cut_again_and_again_loses_nothing(
                 for _ in range(count)
             ]
             for how in links
-            for transport, count in (("websocket", 10), ("poll", 5))
+            for transport, count in (("websocket", 10), ("sse", 5), ("longpoll", 5), ("poll", 5))
         }
         for client in (client for group in tabs.values() for client in group):
-            if isinstance(client, PollClient):
-                client.pause = POLL_INTERVAL
+            if client.transport == "poll":
+                client.pause = POLL_INTERVAL  # type: ignore[attr-defined]
             await client.opened()
         await sender.start_load(list(users.values()), rate=15)
         began = time.monotonic()

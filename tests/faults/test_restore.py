@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.faults.clients import until
+from tests.faults.clients import TRANSPORTS, until
 from tests.faults.world import aside, pubsub
 
 SWEEP = 0.3  # seconds
@@ -64,7 +64,7 @@ class People:
         self.tabs = [
             await world.open(self.user, transport, at=web)
             for web in webs
-            for transport in ("websocket", "poll")
+            for transport in TRANSPORTS
         ]
         self.sender = await world.start_sender()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.clients import TRANSPORTS
 from tests.faults.world import SenderDied, pubsub
 
 SWEEP = 0.5  # seconds
@@ -69,7 +70,7 @@ async def test_killed_between_the_row_and_its_merge_it_is_merged_by_the_next_swe
     assert [row["count"] for row in tab.rows.values()] == [2]
 
 
-@pytest.mark.parametrize("transport", ["websocket", "poll"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_what_nobody_published_is_found_by_the_next_connect_or_poll(make_world, transport):
     """No daemon is required: here no sweep comes, and no tab was open."""
     world = await make_world(NOTIFY_SWEEP_INTERVAL=3600)

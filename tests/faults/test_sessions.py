@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.faults import deeds
-from tests.faults.clients import Client, User
+from tests.faults.clients import TRANSPORTS, Client, User
 from tests.faults.world import World, pubsub
 
 SERVERS = ["uvicorn", "daphne"]
@@ -62,13 +62,13 @@ async def is_told(tab: Client, within: float) -> float:
 async def test_who_is_no_longer_signed_in_is_told_within_a_recheck(
     make_world: Any, kind: str, deed: str
 ) -> None:
-    """Every socket and poll of the user, or of the session; and others go on as if nothing were."""
+    """Every tab of the user, or of the session; and others go on as if nothing were."""
     world = await make_world(NOTIFY_RECHECK_INTERVAL=RECHECK, NOTIFY_SWEEP_INTERVAL=0.2)
     await world.start_web(kind)
     sender = await world.start_sender()
     alice, bob = await world.user("alice"), await world.user("bob")
     elsewhere = await sign_in_again(world, alice)
-    tabs = [await world.open(alice, transport) for transport in ("websocket", "websocket", "poll")]
+    tabs = [await world.open(alice, transport) for transport in ("websocket", *TRANSPORTS)]
     others = [await world.open(elsewhere), await world.open(elsewhere, "poll")]
     neighbour = await world.open(bob)
     await sender.send(alice, "before")
@@ -87,7 +87,7 @@ async def test_who_is_no_longer_signed_in_is_told_within_a_recheck(
         assert others[0].closes == []
     else:
         await asyncio.gather(*(is_told(tab, LATEST) for tab in others))
-    assert [tab.shown for tab in tabs] == [["before"]] * 3
+    assert [tab.shown for tab in tabs] == [["before"]] * len(tabs)
 
 
 async def log_out(world: World, address: str, user: User) -> None:
@@ -116,16 +116,16 @@ async def test_a_logout_ends_every_tab_of_the_session_at_once(
     alice = await world.user("alice")
     elsewhere = await sign_in_again(world, alice)
     tabs = [await world.open(alice, at=web) for web in webs]
-    poll = await world.open(alice, "poll", webs[1])
+    over_http = [await world.open(alice, kind, webs[1]) for kind in ("sse", "longpoll", "poll")]
     others = [await world.open(elsewhere, at=web) for web in webs]
     await log_out(world, webs[0].address, alice)
-    times = await asyncio.gather(*(is_told(tab, 20) for tab in [*tabs, poll]))
+    times = await asyncio.gather(*(is_told(tab, 20) for tab in [*tabs, *over_http]))
     assert max(times) < AT_ONCE, times
     await sender.send(alice, "after")
     for tab in others:
         await tab.shows("after")
         assert tab.closes == []
-    assert [tab.shown for tab in [*tabs, poll]] == [[]] * 3
+    assert all(tab.shown == [] for tab in [*tabs, *over_http])
 
 
 @pytest.mark.parametrize("kind", SERVERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.clients import TRANSPORTS
 from tests.faults.world import CallFailed, SenderDied, core, pubsub
 
 
@@ -12,7 +13,7 @@ async def test_what_is_sent_is_shown(make_world):
     webs = await world.start_webs("uvicorn", "daphne")
     sender = await world.start_sender()
     alice = await world.user("alice")
-    tabs = [await world.open(alice, kind, at=web) for web in webs for kind in ("websocket", "poll")]
+    tabs = [await world.open(alice, kind, at=web) for web in webs for kind in TRANSPORTS]
     await sender.send(alice, "one")
     await sender.send(alice, "two")
     for tab in tabs:

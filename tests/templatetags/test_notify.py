@@ -95,7 +95,7 @@ def test_a_page_gets_script_style_and_root(user, request_of):
     assert attributes == {
         "id": "notify-root",
         "src": "/notify/",
-        "transports": "websocket poll",
+        "transports": "websocket sse longpoll poll",
         "poll-interval": "5",
         "csrf-cookie": "csrftoken",
         "csrf-header": "X-CSRFTOKEN",
@@ -150,6 +150,13 @@ def test_settings_reach_the_client(user, request_of, settings):
     assert attributes["poll-interval"] == "0.25"
     assert attributes["csrf-cookie"] == "token"
     assert attributes["csrf-header"] == "X-MY-TOKEN"
+
+
+def test_a_site_may_have_its_tabs_share_the_websocket(user, request_of, settings):
+    """By default each tab has its own."""
+    assert "share" not in root(request_of(user))
+    settings.NOTIFY_SHARE_WEBSOCKET = True
+    assert root(request_of(user))["share"] == "websocket"
 
 
 @pytest.mark.parametrize("around", ["{}", "{{% autoescape off %}}{}{{% endautoescape %}}"])

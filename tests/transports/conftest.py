@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
@@ -10,41 +14,70 @@ from django.test import Client
 
 from tests import servers
 from tests.fakes import close_connections
-from tests.transports.tabs import PollTab, Tab, WebSocketTab
+from tests.transports.tabs import LongPollTab, PollTab, SSETab, Tab, WebSocketTab
 
 APPLICATION = "tests.asgi:application"
+DJANGO_ALONE = "tests.transports.asgi:application"  # without notify_asgi
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.transports.settings"}
 
-# The server, whether Redis carries rings between the processes, and the transport.
-TRANSPORTS: dict[str, tuple[str, type[Tab]]] = {
-    "websocket-daphne-sweeps": ("daphne", WebSocketTab),
-    "websocket-uvicorn-rings": ("uvicorn", WebSocketTab),
-    "poll-daphne": ("daphne", PollTab),
+TABS: dict[str, type[Tab]] = {
+    "websocket": WebSocketTab,
+    "sse": SSETab,
+    "longpoll": LongPollTab,
+    "poll": PollTab,
 }
+# The servers, each with rings between the processes (by Redis) or with sweeps alone.
+SERVERS: dict[str, type[servers.Web]] = {
+    "daphne-sweeps": servers.Daphne,
+    "uvicorn-rings": servers.Uvicorn,
+}
+# The newest Python meets all of them.
+has_all_servers = sys.version_info >= (3, 13) or bool(os.environ.get("NOTIFY_TEST_ALL_SERVERS"))
+if has_all_servers:
+    SERVERS |= {"hypercorn-rings": servers.Hypercorn, "granian-sweeps": servers.Granian}
+TRANSPORTS = [f"{tab}-{server}" for server in SERVERS for tab in TABS] + [
+    # As views of Django, where asgi.py is Django alone.
+    f"{tab}-{server}-views"
+    for server in ("daphne-sweeps", "uvicorn-rings")
+    for tab in ("sse", "longpoll")
+]
 
 
 @pytest.fixture(scope="session")
-def daphne(django_db_setup: None) -> Iterator[servers.Web]:
+def web(
+    request: pytest.FixtureRequest, django_db_setup: None
+) -> Iterator[Callable[[str], servers.Web]]:
+    """Starts the server of this name, once."""
+    with ExitStack() as stack:
+
+        @cache
+        def web(name: str) -> servers.Web:
+            kind = SERVERS[name.removesuffix("-views")]
+            env = SETTINGS
+            if "-rings" in name:
+                redis: servers.Redis = request.getfixturevalue("redis_server")
+                env = SETTINGS | {"NOTIFY_TEST_RINGS": redis.url}
+            application = DJANGO_ALONE if name.endswith("-views") else APPLICATION
+            return stack.enter_context(kind(application, env))
+
+        yield web
+
+
+@pytest.fixture(scope="session")
+def daphne(web: Callable[[str], servers.Web]) -> servers.Web:
     """Daphne without a channel layer."""
-    with servers.Daphne(APPLICATION, SETTINGS) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def uvicorn(django_db_setup: None, redis_server: servers.Redis) -> Iterator[servers.Web]:
-    """Uvicorn with the pubsub layer."""
-    env = SETTINGS | {"NOTIFY_TEST_RINGS": redis_server.url}
-    with servers.Uvicorn(APPLICATION, env) as server:
-        yield server
+    return web("daphne-sweeps")
 
 
 @pytest.fixture(params=TRANSPORTS)
-def transport(request: pytest.FixtureRequest, settings: Any) -> Callable[[dict[str, str]], Tab]:
+def transport(
+    request: pytest.FixtureRequest, settings: Any, web: Callable[[str], servers.Web]
+) -> Callable[[dict[str, str]], Tab]:
     """Makes a tab of a browser with these cookies, over the transport of this run."""
-    server, kind = TRANSPORTS[request.param]
-    web = request.getfixturevalue(server)
+    tab, _, server = request.param.partition("-")
+    address = web(server).address
     settings.CHANNEL_LAYERS = {}
-    if server == "uvicorn":  # this process, which sends, rings it
+    if "-rings" in server:  # this process, which sends, rings it
         hosts = [request.getfixturevalue("redis_server").url]
         settings.CHANNEL_LAYERS = {
             "default": {
@@ -52,7 +85,7 @@ def transport(request: pytest.FixtureRequest, settings: Any) -> Callable[[dict[s
                 "CONFIG": {"hosts": hosts},
             }
         }
-    return lambda cookies: kind(web.address, cookies)
+    return lambda cookies: TABS[tab](address, cookies)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 
 from tests.settings import *  # noqa: F403
 
+ROOT_URLCONF = "tests.transports.urls"
 NOTIFY_RECHECK_INTERVAL = 0.2
 if url := os.environ.get("NOTIFY_TEST_RINGS"):
     # Only rings deliver here.

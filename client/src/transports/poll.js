@@ -1,19 +1,34 @@
 import { CLOSE } from "../protocol.js";
-import { Closed } from "./transport.js";
+import { address, Closed, Heard, isOwn } from "./transport.js";
 
 /** @import { Cursor } from "../protocol.js" */
 /** @import { Transport } from "./transport.js" */
 
-/** A question that takes longer than this is lost. */
-const PATIENCE = 30_000;
+/** How long the server is asked to hold a question, in seconds. */
+const WAIT = 25;
+
+/** The least time between two questions that are held, in ms. */
+const PAUSE = 250;
+
+/** A question that takes longer than this, and than it is held, is lost. */
+const PATIENCE = 10_000;
+
+/** What a question that is not held may take beyond that, in seconds. */
+const SLOW = 20;
 
 /** Nobody looks at a hidden tab, so it asks this many times less often. */
 const HIDDEN_FACTOR = 6;
 
-/** Asks every few seconds, one question at a time. Works wherever HTTP does. @implements {Transport} */
+/**
+ * Asks every few seconds, one question at a time; or, where it can be held,
+ * again as soon as it is answered: then it is a long poll. Works wherever HTTP
+ * does.
+ * @implements {Transport}
+ */
 export class PollTransport extends EventTarget {
-  name = "poll";
   greets = false;
+  /** @type {number | undefined} */
+  used;
   #open = false;
   #answered = false;
   #again = false;
@@ -24,25 +39,24 @@ export class PollTransport extends EventTarget {
   #question = null;
   /** @type {any} */
   #timer;
-  #look = () => {
-    // A tab that comes to the front should not wait for the slow beat to end.
-    if (!this.document.hidden) this.#wait();
-  };
 
   /**
    * @param {object} options
    * @param {string} options.src      absolute address of notify's urls
    * @param {() => Cursor} options.cursor
-   * @param {number} [options.interval]  seconds
-   * @param {EventTarget & {hidden?: boolean}} options.document
+   * @param {number} [options.interval]  seconds; Infinity: only when asked
+   * @param {() => number} [options.hold]  asks the server to hold its questions, for so many ms at the most
+   * @param {{hidden?: boolean}} options.document
    * @param {typeof fetch} [options.fetch]
    * @param {() => number} [options.random]
    */
-  constructor({ src, cursor, interval = 5, document, fetch = globalThis.fetch, random = Math.random }) {
+  constructor({ src, cursor, interval = 5, hold, document, fetch = globalThis.fetch, random = Math.random }) {
     super();
     this.src = src;
     this.cursor = cursor;
     this.interval = interval * 1000;
+    this.hold = hold;
+    this.name = hold ? "longpoll" : "poll";
     this.document = document;
     // Called as a plain function: window.fetch refuses any other `this`.
     this.fetch = /** @type {typeof fetch} */ ((...args) => fetch(...args));
@@ -51,7 +65,6 @@ export class PollTransport extends EventTarget {
 
   open() {
     this.#open = true;
-    this.document.addEventListener("visibilitychange", this.#look);
     this.#read();
   }
 
@@ -60,7 +73,6 @@ export class PollTransport extends EventTarget {
     clearTimeout(this.#timer);
     this.#question?.abort();
     this.#question = null;
-    this.document.removeEventListener("visibilitychange", this.#look);
   }
 
   /** Commands go by POST. */
@@ -69,8 +81,26 @@ export class PollTransport extends EventTarget {
   }
 
   ask() {
-    if (this.#question) this.#again = true;
-    else if (this.#open) this.#read();
+    if (!this.#open) return;
+    // The wall clock decides: no timer runs while a laptop sleeps.
+    if (this.#question && Date.now() < this.#asked + this.#patience) this.#again = true;
+    else {
+      this.#question?.abort();
+      this.#read();
+    }
+  }
+
+  wake() {
+    this.ask();
+  }
+
+  /** How long the question is held, in seconds. The first one is not: it shows that there is a way. */
+  get #wait() {
+    return this.hold && (this.#answered ? Math.min(WAIT, Math.floor(this.hold() / 1000)) : 0);
+  }
+
+  get #patience() {
+    return (this.#wait ?? SLOW) * 1000 + PATIENCE;
   }
 
   async #read() {
@@ -79,72 +109,75 @@ export class PollTransport extends EventTarget {
     this.#question = question;
     this.#again = false;
     this.#asked = Date.now();
-    const patience = setTimeout(() => question.abort(), PATIENCE);
+    const since = this.cursor();
+    const url = address("changes/", this.src, this.#forgetCursor ? null : since);
+    if (this.hold) {
+      url.searchParams.set("wait", String(this.#wait));
+      this.used = this.#asked;
+    }
+    const patience = setTimeout(() => question.abort(), this.#patience);
     /** @type {Response | null} */
     let response = null;
     let text = "";
     try {
-      response = await this.fetch(this.#url(), {
+      response = await this.fetch(url, {
         credentials: "same-origin",
         headers: { Accept: "application/json" },
         cache: "no-store",
         signal: question.signal,
       });
-      if (response.status === 200) text = await response.text();
+      text = await response.text();
     } catch {
       response = null;
     }
     clearTimeout(patience);
     if (this.#question !== question) return;
     this.#question = null;
-    this.#take(response, text);
+    // Who cannot hold a question says when to ask again.
+    if (response?.ok && !(this.hold && response.headers.has("Retry-After"))) this.#take(text, isOwn(since, this.cursor()));
+    else if (response?.status === 400 && !this.#forgetCursor && since !== null) {
+      this.#forgetCursor = true;
+      this.#read();
+    } else this.#end(response, text);
+  }
+
+  /**
+   * @param {string} text  "": nothing is new
+   * @param {boolean} own
+   */
+  #take(text, own) {
+    this.#forgetCursor = false;
+    if (!this.#answered) {
+      this.#answered = true;
+      this.dispatchEvent(new Event("open"));
+    }
+    if (text && this.#open) this.dispatchEvent(new Heard(text, own));
+    if (!this.#open || this.#question) return;
+    if (this.#again) this.#read();
+    else this.#rest();
+  }
+
+  #rest() {
+    clearTimeout(this.#timer);
+    const interval = this.hold ? PAUSE : this.interval * (this.document.hidden ? HIDDEN_FACTOR : 1) * (0.8 + 0.4 * this.random());
+    const due = this.#asked + interval - Date.now();
+    if (due < Infinity) this.#timer = setTimeout(() => this.#read(), Math.max(0, due));
   }
 
   /**
    * @param {Response | null} response
    * @param {string} text
    */
-  #take(response, text) {
-    const status = response?.status ?? 0;
-    if (status === 401 || status === 403) return this.#end(CLOSE.NOT_SIGNED_IN);
-    if (status === 400 && !this.#forgetCursor && this.cursor() !== null) {
-      this.#forgetCursor = true;
-      return this.#read();
+  #end(response, text) {
+    let code = response?.status === 401 || response?.status === 403 ? CLOSE.NOT_SIGNED_IN : CLOSE.LOST;
+    try {
+      const name = JSON.parse(text).code.toUpperCase();
+      if (Object.hasOwn(CLOSE, name)) code = CLOSE[name];
+    } catch {
+      // Whoever answered is not notify.
     }
-    if (status !== 200 && status !== 204) return this.#end(CLOSE.LOST, retryAfter(response));
-    this.#forgetCursor = false;
-    if (!this.#answered) {
-      this.#answered = true;
-      this.dispatchEvent(new Event("open"));
-    }
-    if (status === 200 && this.#open) this.dispatchEvent(new MessageEvent("message", { data: text }));
-    if (!this.#open || this.#question) return;
-    if (this.#again) this.#read();
-    else this.#wait();
-  }
-
-  #wait() {
-    if (this.#question || !this.#open) return;
-    clearTimeout(this.#timer);
-    const interval = this.document.hidden ? this.interval * HIDDEN_FACTOR : this.interval;
-    const due = this.#asked + interval * (0.8 + 0.4 * this.random());
-    this.#timer = setTimeout(() => this.#read(), Math.max(0, due - Date.now()));
-  }
-
-  #url() {
-    const url = new URL("changes/", this.src);
-    const cursor = this.cursor();
-    if (cursor !== null && !this.#forgetCursor) url.searchParams.set("since", cursor);
-    return url;
-  }
-
-  /**
-   * @param {number} code
-   * @param {number} [wait]
-   */
-  #end(code, wait) {
     this.close();
-    this.dispatchEvent(new Closed(code, wait));
+    this.dispatchEvent(new Closed(code, retryAfter(response)));
   }
 }
 

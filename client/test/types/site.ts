@@ -1,0 +1,48 @@
+/** What a site in TypeScript may write, and what its compiler tells it is wrong. Never run. */
+import { Client, type Events, type Notification, type NotifyRoot } from "../../../notify/static/notify/notify.js";
+
+declare function show(text: string): void;
+
+const root: NotifyRoot | null = document.querySelector("notify-root");
+const client: Client | null = root?.client ?? null;
+
+const stop: (() => void) | undefined = client?.on("connect", ({ transport, recovered }) => show(`${transport}: ${recovered.toFixed()}`));
+stop?.();
+client?.on("disconnect", ({ reason, returns }) => returns || show(reason));
+client?.on("connect_error", ({ transport, reason }) => show(transport + reason));
+client?.on("reconnect_attempt", ({ attempt }) => show(attempt.toFixed()));
+client?.on("reconnect", ({ attempt, recovered }) => show((attempt + recovered).toFixed()));
+client?.on("transport", ({ from, to }) => show(from + to));
+client?.on("counts", (counts) => show(String(counts?.unseen)));
+// @ts-expect-error: there is no such event
+client?.on("no_such_event", () => {});
+// @ts-expect-error: nor such a detail
+client?.on("connect", ({ speed }) => show(speed));
+
+document.addEventListener("notify:notification", (event) => {
+  const { notification }: { notification: Notification } = event.detail;
+  if (notification.level === "error") event.preventDefault();
+  // @ts-expect-error: a level is one of five
+  if (notification.level === "fatal") event.preventDefault();
+  client?.mark("read", [notification]);
+  // @ts-expect-error: no such mark
+  client?.mark("red", [notification]);
+});
+root?.addEventListener("notify:disconnect", ({ detail }) => show(detail.reason));
+
+for (const row of client?.store.all() ?? []) show(row.title);
+// @ts-expect-error: how it is done inside is nobody's business
+client?.connection.open();
+
+const own = new Client({
+  src: new URL("/notify/", location.href).href,
+  transports: ["websocket", "sse", "longpoll", "poll"],
+  csrf: () => ({ cookie: "csrftoken", header: "X-CSRFToken", token: null }),
+  window,
+  document,
+});
+own.open();
+own.close();
+
+const names: (keyof Events)[] = ["connecting", "reset", "end"];
+show(names.join());

@@ -1,0 +1,32 @@
+/**
+ * What TypeScript knows of notify's script: `npm run build` makes
+ * notify/static/notify/notify.d.ts of it and of the JSDoc of src/.
+ */
+import type { Client, Events } from "./src/client.js";
+import type { Counts } from "./src/protocol.js";
+import type { State } from "./src/connection.js";
+
+export { Client } from "./src/client.js";
+export type { Events, MailboxEvents, Options } from "./src/client.js";
+export type { LifeEvents } from "./src/lifecycle.js";
+export type { State } from "./src/connection.js";
+export type { Action, Counts, Cursor, Level, Mark, Notification, Shown } from "./src/protocol.js";
+
+/** `<notify-root>` */
+export interface NotifyRoot extends HTMLElement {
+  /** Null until the element is connected. */
+  readonly client: Client | null;
+  readonly counts: Counts | null;
+  readonly state: State;
+}
+
+/** The client's events as they are dispatched on `<notify-root>`. */
+export type NotifyEventMap = { [Name in Exclude<keyof Events, "cursor" | "end"> as `notify:${Name}`]: CustomEvent<Events[Name]> };
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "notify-root": NotifyRoot;
+  }
+  interface HTMLElementEventMap extends NotifyEventMap {}
+  interface DocumentEventMap extends NotifyEventMap {}
+}

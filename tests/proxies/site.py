@@ -1,0 +1,74 @@
+"""
+A small ASGI site with none of our code in it, to try proxies on. Below /notify/, where the reference
+files of nginx look for notify:
+
+    GET stream/    server-sent events, each as soon as somebody has said it
+    POST say/      one event for all streams; an empty one ends them
+    GET head/      the head of the request, a line for each header
+    ws/            a WebSocket that says everything back
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+streams: set[asyncio.Queue[bytes]] = set()
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await echo(receive, send)
+    elif scope["type"] == "http":
+        name = scope["path"].removeprefix("/notify")
+        serve = {"/stream/": stream, "/say/": say}.get(name, show_head)
+        await serve(scope, receive, send)
+
+
+async def echo(receive: Any, send: Any) -> None:
+    assert (await receive())["type"] == "websocket.connect"
+    await send({"type": "websocket.accept"})
+    while (event := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": event["text"]})
+
+
+async def stream(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    said: asyncio.Queue[bytes] = asyncio.Queue()
+    streams.add(said)
+    headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+    leaving = asyncio.create_task(leave(receive, said))
+    try:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"data: hello\n\n", "more_body": True})
+        while text := await said.get():
+            body = b"data: " + text + b"\n\n"
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body"})
+    finally:
+        streams.discard(said)
+        leaving.cancel()
+
+
+async def leave(receive: Any, said: asyncio.Queue[bytes]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    said.put_nowait(b"")
+
+
+async def say(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    text = (await receive())["body"]
+    count = len(streams)
+    for said in streams:
+        said.put_nowait(text)
+    await answer(send, f"{count}")
+
+
+async def show_head(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    lines = [f"{name.decode()}: {value.decode()}" for name, value in scope["headers"]]
+    await answer(send, "\n".join([f"http: {scope['http_version']}", *lines]))
+
+
+async def answer(send: Any, text: str) -> None:
+    headers = [(b"content-length", str(len(text)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": text.encode()})
