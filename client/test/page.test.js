@@ -293,6 +293,15 @@ test("the reader's attention is told at once and at each change; of a blur when 
   assert.equal(attention.length, 4);
 });
 
+test("a page that is frozen is left, and returns when it is thawed", () => {
+  const { document, page } = watched();
+  const [left, returned] = [heard(page, "leave"), heard(page, "return")];
+  document.fire("freeze");
+  assert.deepEqual([left.length, returned.length], [1, 0]);
+  document.fire("resume");
+  assert.deepEqual([left.length, returned.length], [1, 1]);
+});
+
 test("a page is left, and returns only if it was kept whole", () => {
   const { window, page } = watched();
   const [left, returned] = [heard(page, "leave"), heard(page, "return")];
