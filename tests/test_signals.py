@@ -18,7 +18,7 @@ from notify.consumers import NotifyConsumer
 from notify.hub import Hub
 from notify.models import Notification
 from notify.room import Room
-from tests.fakes import Socket, Tab, close_connections, scope_of, settle, until
+from tests.fakes import Socket, Tab, close_connections, scope_of, until
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
 
@@ -140,14 +140,20 @@ async def test_delivered_tells_of_each_document_and_its_connections(
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_delivered_tells_what_a_slow_tab_reads_by_itself(open_tab, user, heard, settings):
-    tab = await open_tab(user)
+async def test_delivered_tells_what_a_slow_tab_reads_by_itself(
+    hub, open_tab, user, heard, settings
+):
     settings.NOTIFY_QUEUE_MAX_FRAMES = 1
     settings.NOTIFY_COALESCE = 0
+    tab = await open_tab(user)
+    await notify.asend(user, "0")
+    await until(lambda: tab.shown == ["0"])
+    room = hub.rooms[str(user.pk)]
     tab.wire.hold()
-    for number in range(5):
+    for number in range(1, 5):
+        before = room.cursor
         await notify.asend(user, str(number))
-        await settle()
+        await until(lambda before=before: room.cursor > before)
     notes = heard(signals.delivered)
     tab.wire.flow()
     await until(lambda: tab.shown == ["0", "1", "2", "3", "4"])
