@@ -7,6 +7,7 @@ ARGS ?=
 
 # tox brings an environment of its own (BIN), which is ready.
 READY := $(if $(filter .venv/bin,$(BIN)),.venv/.ready)
+PEERS := $(if $(READY),.venv/.peers)
 NPM := $(shell command -v npm)
 MODULES := $(if $(NPM),client/node_modules/.package-lock.json)
 BUNDLE := notify/static/notify
@@ -37,7 +38,7 @@ soak: $(READY) ## The rules by 100,000 random schedules, the faults in full, ran
 	NOTIFY_TEST_THOROUGH=1 $(BIN)/python -m pytest -q tests/browser/test_proxies.py
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
-bench: $(READY) $(if $(NPM),benchmarks/node_modules/.package-lock.json) ## Side by side with the peers, in one run
+bench: $(READY) $(PEERS) $(if $(NPM),benchmarks/node_modules/.package-lock.json) ## Side by side with the peers, in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(READY)  ## Build the documentation; warnings are errors
@@ -98,6 +99,10 @@ endif
 
 .venv/.ready: setup.cfg pyproject.toml tools/venv
 	tools/venv
+
+.venv/.peers: .venv/.ready
+	.venv/bin/python -m pip install -q --disable-pip-version-check -e '.[bench]'
+	touch $@
 
 %/node_modules/.package-lock.json: %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund

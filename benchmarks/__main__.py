@@ -17,10 +17,11 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import delivery, payload, send
+from benchmarks import delivery, payload, progress, send
 from benchmarks.clients import BenchmarkError
 from tests.servers import ServerFailed
 
+PARTS = ("delivery", "send", "progress")
 NOTE = "Only the ratios hold: absolute figures depend on the machine and on what else it does."
 
 
@@ -45,6 +46,12 @@ def main() -> int:
             results = send.run(2 if options.quick else 8, say)
             result["send"] = results
             parts.append(SEND_TITLE + "\n\n" + send.report(results))
+        if "progress" in options.only:
+            say("Progress")
+            course = progress.Plan(rounds=1, lasting=3) if options.quick else progress.Plan()
+            costs = progress.run(course, say)
+            result["progress"] = costs
+            parts.append(PROGRESS_TITLE + "\n\n" + progress.report(costs))
     except (BenchmarkError, ServerFailed) as error:
         print(f"\nThe benchmark failed: {error}", file=sys.stderr)
         return 1
@@ -67,19 +74,18 @@ def delivery_title(plan: delivery.Plan) -> str:
 
 
 SEND_TITLE = "notify.send of one, and a bare ORM INSERT of the same row, outside atomic() (median)"
+PROGRESS_TITLE = "What telling how far it is costs a task, the empty loop subtracted (median)"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description="notify and its peers.")
-    parser.add_argument(
-        "--quick", action="store_true", help="a rough answer in a minute and a half"
-    )
+    parser.add_argument("--quick", action="store_true", help="a rough answer in three minutes")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement there")
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=("delivery", "send"),
-        default=("delivery", "send"),
+        choices=PARTS,
+        default=PARTS,
         help="which part to run",
     )
     parser.add_argument(
@@ -101,6 +107,7 @@ def arguments() -> argparse.Namespace:
 
 def machine() -> str:
     packages = ["Django", "channels", "channels_redis", "uvicorn", "uvloop", "daphne", "orjson"]
+    packages += ["redis", "celery", "celery-progress", "tqdm"]
     versions = [f"{name} {version_of(name)}" for name in packages]
     place = f"{platform.system()}, {os.cpu_count()} CPUs"
     return f"Python {platform.python_version()}, {', '.join(versions)}; {place}"

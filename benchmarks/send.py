@@ -28,7 +28,7 @@ Result = dict[str, Any]  # database, send, insert (microseconds), blocks
 def run(seconds: float, say: Callable[[str], None]) -> list[Result]:
     """Measure on each database that this machine has, for so many seconds each."""
     results = []
-    for name, database in (("SQLite", sqlite), ("PostgreSQL", postgresql), ("MariaDB", mariadb)):
+    for name, database in DATABASES:
         try:
             with database() as url:
                 environment = {
@@ -67,6 +67,9 @@ def mariadb() -> Iterator[str]:
         with pymysql.connect(host="127.0.0.1", port=server.port, user="root") as connection:
             connection.cursor().execute("CREATE DATABASE notify CHARACTER SET utf8mb4")
         yield f"{server.url}notify"
+
+
+DATABASES = (("SQLite", sqlite), ("PostgreSQL", postgresql), ("MariaDB", mariadb))
 
 
 def report(results: list[Result]) -> str:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import payload
@@ -21,6 +22,8 @@ from tests import servers
 from tests.servers import MissingProgram, Redis, Server, ServerFailed
 
 __all__ = [
+    "INSTALL_PEERS",
+    "CeleryWorker",
     "Daphne",
     "MariaDB",
     "MissingProgram",
@@ -34,6 +37,7 @@ __all__ = [
 ]
 
 HERE = Path(__file__).resolve().parent
+INSTALL_PEERS = "pip install -e '.[bench]'"  # the Python peers, pinned in setup.cfg
 
 
 @contextmanager
@@ -42,7 +46,9 @@ def temporary_folder() -> Iterator[str]:
         yield folder
 
 
-def run_python(module: str, *arguments: str, environment: Mapping[str, str]) -> str:
+def run_python(
+    module: str, *arguments: str, environment: Mapping[str, str], timeout: float = 180
+) -> str:
     """Run ``python -m module`` to its end, and return what it prints."""
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
@@ -50,7 +56,7 @@ def run_python(module: str, *arguments: str, environment: Mapping[str, str]) -> 
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,
-        timeout=180,
+        timeout=timeout,
     )
     if done.returncode:
         raise ServerFailed(f"{module} ended with {done.returncode}")
@@ -105,6 +111,35 @@ class Daphne(PythonServer):
             *(sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"),
             self.application,
         ]
+
+
+class CeleryWorker(Server):
+    """A worker as it comes, with one process for tasks; it has Redis as broker and as backend."""
+
+    def __init__(self, redis: str) -> None:
+        super().__init__()
+        self.redis = redis
+
+    @classmethod
+    def check(cls) -> None:
+        for package in ("celery", "celery_progress"):
+            if find_spec(package) is None:
+                raise MissingProgram(f"{package} is missing: {INSTALL_PEERS}")
+
+    def command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "celery", "--app", "benchmarks.servers.worker", "worker"),
+            *("--concurrency", "1", "--loglevel", "warning"),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        return {**super().environment(), "BENCHMARK_REDIS": self.redis}
+
+    def ping(self) -> None:
+        from celery import Celery
+
+        if not Celery(broker=self.redis).control.ping(timeout=1, limit=1):
+            raise ConnectionError("The worker is starting.")
 
 
 class Node(Server):

@@ -19,7 +19,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-NAMES = ("server", "layer", "database")
+NAMES = ("server", "layer", "database", "update")
 
 
 def number(value: float | None, digits: int | None = None) -> str:
@@ -33,4 +33,6 @@ def number(value: float | None, digits: int | None = None) -> str:
 
 def ratio(above: float | None, below: float | None) -> str:
     """``above ÷ below``, if both were measured."""
-    return f"{above / below:.2f}" if above and below else "–"
+    if not above or not below:
+        return "–"
+    return number(above / below, 2 if above < 100 * below else 0)

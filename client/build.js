@@ -35,12 +35,14 @@ const ROOT = "notify-client:///";
  * documents and messages, and those in storage, which another release reads.
  */
 const INTERNAL = [
-  ...["acknowledge", "adopt", "alive", "announcer", "ask", "assertive", "authoritative", "avoidedUntil", "beat", "build"],
-  ...["Channel", "commands", "connection", "die", "doubt", "duck", "ducked", "fail", "fields", "focused", "giveWay", "grace"],
-  ...["greets", "hear", "heard", "hold", "hover", "idAt", "inUse", "isOn", "issue", "ladder", "late", "lead", "learn"],
-  ...["leave", "limit", "listen", "liveness", "make", "network", "nextRef", "over", "passing", "patience", "polite", "reader"],
-  ...["refit", "region", "rehome", "remember", "renew", "resend", "retryAfter", "rung", "saveSoon", "say", "settle", "Source"],
-  ...["speaker", "speaks", "strikes", "timer", "together", "toggleFocus", "topLayer", "urgent", "used", "wake", "win"],
+  ...["acknowledge", "alive", "announcer", "apply", "ask", "assertive", "authoritative", "avoidedUntil"],
+  ...["backoff", "beat", "blurred", "build", "commands", "connection", "die", "doubt", "draw", "duck"],
+  ...["ducked", "emit", "expand", "fail", "fields", "focused", "forget", "giveWay", "greets", "hear"],
+  ...["heard", "hold", "holds", "host", "idAt", "inUse", "isOn", "issue", "ladder", "late", "lead"],
+  ...["learn", "leave", "limit", "list", "liveness", "make", "most", "move", "network", "nextRef", "over"],
+  ...["patience", "pause", "polite", "probing", "reader", "refit", "region", "rehome", "remember", "renew", "resend"],
+  ...["restore", "retryAfter", "rung", "save", "saveSoon", "say", "settle", "Source", "speaker", "speaks"],
+  ...["strikes", "suspect", "tabs", "timer", "together", "toggleFocus", "topLayer", "trust", "update", "urgent", "used", "wake", "win", "winner"],
 ];
 
 /**
@@ -48,33 +50,42 @@ const INTERNAL = [
  * what it has seen before. One that is not named here comes after them.
  */
 const ORDER = [
-  ...["href", "cell", "memory", "transports/transport", "protocol", "liveness", "network", "speaker", "transports/shared"],
-  ...["transports/push", "tabs", "lifecycle", "backoff", "transports/poll", "race", "emitter", "commands", "toasts", "seen"],
-  ...["store", "keeper", "connection", "client", "duck", "dom", "icons", "labels", "page-watch", "announcer", "toast-view"],
-  ...["toast-list", "top-layer", "stage", "toast-sync", "root", "badge", "index"],
+  ...["cell", "transports/transport", "liveness", "emitter", "transports/push", "lifecycle", "network"],
+  ...["transports/poll", "speaker", "transports/shared", "commands", "toasts", "seen", "store", "race", "backoff"],
+  ...["keeper", "client", "href", "duck", "page-watch", "toast-view", "toast-list", "top-layer", "labels", "root"],
+  ...["connection", "badge", "stage", "announcer", "tabs", "dom", "icons", "toast-sync", "protocol", "index"],
 ];
 
-/** One module out of all, and its map. */
-async function script() {
-  const result = await build({
-    ...common,
-    stdin: { contents: ORDER.map((name) => `${name === "index" ? "export * from" : "import"} "./src/${name}.js";`).join("\n"), resolveDir: here(".") },
-    format: "esm",
-    target: "es2022",
-    sourcemap: "external",
-    mangleProps: new RegExp(`^(${INTERNAL.join("|")})$`),
-  });
-  const [map, code] = ["stdin.js.map", "stdin.js"].map((name) => {
-    return result.outputFiles?.find(({ path }) => basename(path) === name)?.text ?? "";
+/** The main script, as one module, and its map. */
+function script() {
+  const contents = ORDER.map((name) => `${name === "index" ? "export * from" : "import"} "./src/${name}.js";`).join("\n");
+  return module("notify.js", contents, { mangleProps: new RegExp(`^(${INTERNAL.join("|")})$`) });
+}
+
+/** The bars of tasks. It sees of the main script what a page sees, so no names are shortened. */
+function tasks() {
+  return module("tasks.js", 'import { start } from "./src/tasks.js"; start();');
+}
+
+/**
+ * @param {string} name
+ * @param {string} contents  what imports the rest
+ * @param {import("esbuild").BuildOptions} [more]
+ */
+async function module(name, contents, more) {
+  const stdin = { contents, resolveDir: here(".") };
+  const result = await build({ ...common, ...more, stdin, format: "esm", target: "es2022", sourcemap: "external" });
+  const [map, code] = ["stdin.js.map", "stdin.js"].map((made) => {
+    return result.outputFiles?.find(({ path }) => basename(path) === made)?.text ?? "";
   });
   // What esbuild leaves, terser makes 4 % smaller; alone it makes more of it.
   return minify(
-    { "notify.js": code },
+    { [name]: code },
     {
       module: true,
       ecma: 2020,
       compress: { passes: 3, lhs_constants: false, pure_getters: true },
-      sourceMap: { content: map, filename: "notify.js", url: "notify.js.map", root: ROOT, includeSources: true },
+      sourceMap: { content: map, filename: name, url: `${name}.map`, root: ROOT, includeSources: true },
     },
   );
 }
@@ -114,10 +125,12 @@ function published(text) {
 
 /** @param {string} [target] folder */
 export async function bundle(target = here("../notify/static/notify")) {
-  const [{ code, map }, { outputFiles }] = await Promise.all([script(), style()]);
+  const [main, bars, { outputFiles }] = await Promise.all([script(), tasks(), style()]);
   await mkdir(target, { recursive: true });
-  await writeFile(join(target, "notify.js"), `${code}\n`);
-  await writeFile(join(target, "notify.js.map"), String(map));
+  for (const [name, { code, map }] of Object.entries({ "notify.js": main, "tasks.js": bars })) {
+    await writeFile(join(target, name), `${code}\n`);
+    await writeFile(join(target, `${name}.map`), String(map));
+  }
   await writeFile(join(target, "notify.css"), outputFiles?.[0].contents ?? "");
   await writeFile(join(target, "notify.d.ts"), await types());
 }

@@ -4,13 +4,16 @@
  */
 import type { Client, Events } from "./src/client.js";
 import type { Counts } from "./src/protocol.js";
+import type { Words } from "./src/promise.js";
 import type { State } from "./src/connection.js";
 
 export { Client } from "./src/client.js";
 export type { Events, MailboxEvents, Options } from "./src/client.js";
 export type { LifeEvents } from "./src/lifecycle.js";
 export type { State } from "./src/connection.js";
-export type { Action, Counts, Cursor, Level, Mark, Notification, Shown } from "./src/protocol.js";
+export type { Action, Counts, Cursor, Level, Mark, Notification, Progress, Shown, TaskState } from "./src/protocol.js";
+
+export type { Words } from "./src/promise.js";
 
 /** `<notify-root>` */
 export interface NotifyRoot extends HTMLElement {
@@ -18,6 +21,8 @@ export interface NotifyRoot extends HTMLElement {
   readonly client: Client | null;
   readonly counts: Counts | null;
   readonly state: State;
+  /** Show that work of the page is pending, and how it ends. Gives back the promise that it was given. */
+  promise<Work extends Promise<any>>(work: Work, words: Words<Awaited<Work>>): Work;
 }
 
 /** The client's events as they are dispatched on `<notify-root>`. */

@@ -10,6 +10,8 @@ from django.core.validators import validate_email
 from django.db import reset_queries, transaction
 from django.utils import timezone
 
+import notify
+
 from . import csvfile
 from .models import Customer, Import
 
@@ -30,10 +32,10 @@ def claim(import_id) -> Import | None:
     return None
 
 
-def run(job: Import) -> None:
+def run(job: Import, progress) -> None:
     """Import the file of a claimed job. The outcome is set, and left to the caller to save."""
     try:
-        read(job)
+        read(job, progress)
     except (csvfile.Unreadable, FileNotFoundError) as error:
         fail(job, error)
     except BaseException as error:  # also SystemExit, with which a stopped worker leaves a task
@@ -45,8 +47,9 @@ def run(job: Import) -> None:
         job.finished_at = timezone.now()
 
 
-def read(job: Import) -> None:
+def read(job: Import, progress) -> None:
     with job.file.open("rb") as file:
+        progress.total = 1  # in bytes nobody wants to know it: a share is shown in percent
         table = csvfile.Table(file)
         job.encoding, job.delimiter, job.columns = table.encoding, table.delimiter, table.columns
         name, email = find(NAMES, table.columns, default=0), find(EMAILS, table.columns)
@@ -70,6 +73,8 @@ def read(job: Import) -> None:
             with transaction.atomic():
                 Customer.objects.bulk_create(customers)
                 job.save()
+            progress.update(done=file.tell() / job.file.size)
+            progress.check()
             reset_queries()  # in DEBUG, Django keeps every statement, here with all its rows
     if not job.imported and not job.bad:
         raise csvfile.Unreadable("The file has column names, but no rows.")
@@ -110,6 +115,8 @@ def fail(job: Import, error: BaseException) -> None:
         job.problem = str(error)
     elif isinstance(error, FileNotFoundError):
         job.problem = "The file is no longer there. Please upload it again."
+    elif isinstance(error, notify.Cancelled):
+        job.problem = "You have stopped the import."
     elif isinstance(error, Exception):
         logger.exception("%s broke", job)
         job.problem = "Something went wrong on our side."
@@ -117,9 +124,13 @@ def fail(job: Import, error: BaseException) -> None:
         job.problem = "The import was stopped."
 
 
+def short(name: str) -> str:
+    return name if len(name) <= 60 else f"{name[:40]}…{name[-15:]}"
+
+
 def summary(job: Import) -> str:
     """One sentence or two on the outcome, for the notification."""
-    name = job.name if len(job.name) <= 60 else f"{job.name[:40]}…{job.name[-15:]}"
+    name = short(job.name)
     sentences = []
     if job.status == Import.Status.FAILED:
         sentences.append(f"{name}: {job.problem}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.contrib.auth import get_user_model
-from django.db import transaction
 
 import notify
 
@@ -15,24 +16,34 @@ except ImportError:
     from django_tasks import task
 
 
+def progress_of(job, **options):
+    """What the user sees of an import. By its key the page that queues it and the worker share it."""
+    return notify.progress(
+        job.user,
+        f"Importing {importer.short(job.name)}",
+        url=job,
+        key=f"import-{job.pk}",
+        cancellable=True,
+        **options,
+    )
+
+
 @task
 def import_customers(import_id):
     """Import an uploaded file and tell its user how it went, also when it went wrong."""
-    if job := importer.claim(import_id):
+    if not (job := importer.claim(import_id)):
+        return
+    with suppress(notify.Cancelled), progress_of(job) as progress:
         try:
-            importer.run(job)
+            importer.run(job, progress)
         finally:
-            # Committed together: no outcome without the news of it, and no news before it.
-            with transaction.atomic():
-                job.save()
-                notify.send(
-                    job.user,
-                    importer.summary(job),
-                    title="Import failed" if job.status == job.Status.FAILED else "Import finished",
-                    level=job.level,
-                    url=job,
-                    key=f"import-{job.pk}",
-                )
+            job.save()  # before the news of it
+            if progress.is_cancelled:
+                progress.cancel(importer.summary(job))
+            elif job.status == job.Status.FAILED:
+                progress.fail(importer.summary(job), title="Import failed")
+            else:
+                progress.succeed(importer.summary(job), title="Import finished", level=job.level)
 
 
 @task

@@ -31,6 +31,7 @@ def imports(request):
             job = Import.objects.create(user=request.user, file=file, name=file.name)
             # The task is a row of the same database: it starts when the import is committed.
             tasks.import_customers.enqueue(job.pk)
+        tasks.progress_of(job, queued=True)
         return redirect(job)
     return render(
         request, "demo/imports.html", {"form": form, "imports": request.user.imports.all()[:50]}

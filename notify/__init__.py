@@ -7,6 +7,9 @@ Notify users in every tab they have open.
     await notify.asend(user, "Ping")
     notify.disconnect(user)
 
+    with notify.progress(user, "Importing customers", total=1200) as p:
+        p.advance()
+
 Reading and marking: notify.inbox. Settings: notify.conf. In tests: notify.testing.
 """
 
@@ -37,10 +40,14 @@ if TYPE_CHECKING:
         success,
         warning,
     )
+    from notify.exceptions import Cancelled
+    from notify.jobs import tracked
     from notify.letters import Action
+    from notify.tracking import atrack, progress, track
 
 __all__ = [
     "Action",
+    "Cancelled",
     "adebug",
     "adisconnect",
     "aerror",
@@ -48,15 +55,19 @@ __all__ = [
     "asend",
     "asend_many",
     "asuccess",
+    "atrack",
     "awarning",
     "debug",
     "disconnect",
     "error",
     "inbox",
     "info",
+    "progress",
     "send",
     "send_many",
     "success",
+    "track",
+    "tracked",
     "warning",
 ]
 
@@ -67,6 +78,12 @@ def __getattr__(name: str) -> Any:
         return import_module("notify.inbox")
     if name == "Action":
         return import_module("notify.letters").Action
+    if name == "Cancelled":
+        return import_module("notify.exceptions").Cancelled
+    if name == "tracked":
+        return import_module("notify.jobs").tracked
+    if name in ("atrack", "progress", "track"):
+        return getattr(import_module("notify.tracking"), name)
     if name in __all__:
         return getattr(import_module("notify.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -61,10 +61,17 @@ class NotificationAdmin(ReadOnly):
     ordering = ("-pk",)
     show_full_result_count = False
     actions = ("publish",)
+    readonly_fields = ("detail",)
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         name = get_user_model().USERNAME_FIELD
         return ["title", "message", "=collapse_key", f"=recipient__{name}"]
+
+    @admin.display(description=_("what went wrong"))
+    def detail(self, notification: Notification) -> str:
+        """Of a task that has failed; its user is told no more than that."""
+        run = getattr(notification, "run", None)
+        return run.detail if run else ""
 
     @admin.display(description=_("state"))
     def state(self, notification: Notification) -> Any:

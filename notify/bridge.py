@@ -10,6 +10,7 @@ import asyncio
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, Self
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
@@ -105,7 +106,8 @@ class Answer:
         self._loop = asyncio.get_running_loop()
         self._has_taken = False
         self._next: dict[str, Any] | None = None
-        self._work = Hub.here().spawn(self._run(application, scope))
+        # Work of the request, so with all that middleware has set: the language, a trace.
+        self._work = Hub.here().spawn(self._run(application, scope), copy_context())
 
     async def _run(self, application: Application, scope: Scope) -> None:
         try:

@@ -6,25 +6,28 @@ from typing import Any
 
 from django.db import Error
 
-from notify import marks, protocol, signals
+from notify import marks, protocol, runs, signals
 from notify.exceptions import ProtocolError
-from notify.protocol import MarkCommand
+from notify.protocol import CancelCommand, Work
 
 
-def execute(recipient: Any, command: MarkCommand) -> dict[str, Any]:
+def execute(recipient: Any, command: Work) -> dict[str, Any]:
     """Do what a signed-in client asks of its own notifications; returns the answer."""
     try:
-        cursor = marks.mark(
-            recipient, command.mark, command.pairs, upto=command.upto, epoch=command.epoch
-        )
+        if isinstance(command, CancelCommand):
+            cursor = runs.ask_to_end(recipient, command.pairs, epoch=command.epoch)
+        else:
+            cursor = marks.mark(
+                recipient, command.mark, command.pairs, upto=command.upto, epoch=command.epoch
+            )
     except Error as error:
         return failed(recipient, command, error)
     return protocol.ack(command.ref, cursor)
 
 
-def failed(recipient: Any, command: MarkCommand, error: Exception) -> dict[str, Any]:
+def failed(recipient: Any, command: Work, error: Exception) -> dict[str, Any]:
     """Tell of a command that could not be executed; returns the answer to the client."""
-    signals.command_failed.send_robust(MarkCommand, recipient=recipient, error=error)
+    signals.command_failed.send_robust(type(command), recipient=recipient, error=error)
     return unavailable(command.ref)
 
 
@@ -41,8 +44,8 @@ def answer(recipient: Any, text: str | bytes) -> tuple[dict[str, Any], int]:
     """
     try:
         command = protocol.parse_command(text)
-        if not isinstance(command, MarkCommand):
-            raise ProtocolError("Over HTTP only marks are commands; read with GET changes/.")
+        if not isinstance(command, Work):
+            raise ProtocolError("Over HTTP this is no command; read with GET changes/.")
     except ProtocolError as problem:
         # What was refused for its length is not parsed after all.
         ref = protocol.reference_of(text) if len(text) <= protocol.MAX_COMMAND_BYTES else None

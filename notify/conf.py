@@ -46,6 +46,8 @@ class Defaults:
     COMMAND_RATE: float = 20.0  # commands of one connection a second, in the long run
     COMMAND_BURST: int = 200  # commands of one connection at once
     DRAIN_SECONDS: float = 3.0  # over which a process that is told to end closes its connections
+    PROGRESS_SILENT_AFTER: float = 60.0  # seconds without a sign of a task; then its user is told
+    PROGRESS_LOST_AFTER: float = 300.0  # seconds without a sign of a task, which is then lost
     THREADS: int = 4  # threads (and database connections) of the push side, for each process
     LANGUAGE: str | None = None  # dotted path of a callable: user -> language code
     ALLOWED_ORIGINS: tuple[str, ...] = ()  # more origins that may open a connection

@@ -32,6 +32,7 @@ class Connection:
         fell_behind: called when the queue is empty and frames were left out.
         ping: writes a heartbeat to a client that cannot answer one. That it is written is the answer.
         greeting: the first text, from what the client missed; None where there is nothing to say.
+        ticks: whether it can tell what has no cursor.
 
     Attributes:
         comes_back: it has ended in order, and its client asks again at once.
@@ -46,6 +47,7 @@ class Connection:
         *,
         ping: Callable[[str], Awaitable[None]] | None = None,
         greeting: Callable[[Changes], str | None] | None = None,
+        ticks: bool = False,
     ) -> None:
         self.visitor = visitor
         self.cursor: Cursor | None = None  # of the last document queued
@@ -57,6 +59,8 @@ class Connection:
         self._send = send
         self._send_heartbeat = ping
         self._greeting = greeting or _welcome
+        self._takes_ticks = ticks
+        self._tick: str | None = None  # the newest, until it is sent
         self._close = close
         self._fell_behind = fell_behind
         self._held: list[tuple[Changes, str]] | None = []  # what comes before the welcome
@@ -101,6 +105,12 @@ class Connection:
             self._enqueue(text, changes.cursor)
         elif verdict is Verdict.READ:
             self.read_again()
+
+    def tick(self, text: str) -> None:
+        """Take how far tasks are. Only the newest is told, and nothing waits for it."""
+        if self._takes_ticks and self._held is None:
+            self._tick = text
+            self._wake()
 
     def reply(self, text: str) -> None:
         """Answer a command. Answers are kept apart: an overflow does not lose them."""
@@ -192,6 +202,9 @@ class Connection:
                     self.is_behind = False
                     self._fell_behind(self)
                     return
+                elif self._tick is not None:
+                    text, self._tick = self._tick, None
+                    await self._put_tick(text)
                 else:
                     return
         except Exception:  # the transport is gone; its consumer ends and cleans up
@@ -206,6 +219,12 @@ class Connection:
         self._last_sent = self._loop.time()
         if self._unanswered > conf.UNANSWERED_MAX_BYTES // 2:
             self._send_ping()
+
+    async def _put_tick(self, text: str) -> None:
+        last_sent = self._last_sent
+        await self._put(text)
+        # It says nothing of the cursor, which the next ping is to do in time.
+        self._last_sent = last_sent
 
     async def _put_ping(self, text: str) -> None:
         if self._send_heartbeat is None:

@@ -15,7 +15,7 @@ from notify.connection import Connection
 from notify.exceptions import ProtocolError
 from notify.http import Receive, Scope, Send, either, since_of
 from notify.hub import Hub
-from notify.protocol import ChangesCommand, CloseCode, Heartbeat, MarkCommand
+from notify.protocol import CancelCommand, ChangesCommand, CloseCode, Heartbeat, MarkCommand, Work
 from notify.threads import in_executor
 
 WELCOME_DUE = 1.0  # seconds after which a client is told that it is not forgotten
@@ -86,7 +86,7 @@ class NotifyConsumer(AsyncConsumer):
             await closed.wait()
 
         hub = Hub.here()
-        connection = Connection(visitor, write, close, hub.catch_up)
+        connection = Connection(visitor, write, close, hub.catch_up, ticks=True)
         # Not by a disconnect handler: after an error some servers never send that event.
         async with hub.visit(connection, since_of(scope), type(self)):
             await either(listen(), closing.wait())
@@ -129,12 +129,12 @@ class NotifyConsumer(AsyncConsumer):
                 connection.reply(protocol.pong(connection.sent, command.ref))
             case ChangesCommand(since):
                 connection.rewind(since)
-            case MarkCommand():
+            case MarkCommand() | CancelCommand():
                 # The work outlives a tab that is cut off; so must its place among the marks.
                 work = hub.spawn(self._execute(hub, connection.visitor.user, command))
                 connection.reply(await asyncio.shield(work))
 
-    async def _execute(self, hub: Hub, recipient: Any, command: MarkCommand) -> str:
+    async def _execute(self, hub: Hub, recipient: Any, command: Work) -> str:
         try:
             async with hub.marking(recipient):
                 return protocol.dumps(await in_executor(commands.execute, recipient, command))

@@ -59,10 +59,13 @@ class Ring:
 
 
 class Hub(Protocol):
-    """What the doorbell knows of a hub. Both may be called from any thread."""
+    """What the doorbell knows of a hub. All may be called from any thread."""
 
     def take(self, rung: Sequence[tuple[str, Changes]]) -> None:
         """Changes by recipient."""
+
+    def tick(self, ticked: Sequence[tuple[str, str]]) -> None:
+        """Ticks by recipient, encoded."""
 
     def kick(self, recipient: str, session: str | None) -> None:
         """End the connections that a session of this user has opened; without one, all of them."""
@@ -129,7 +132,7 @@ def kick(recipient: Any, session: str | None = None) -> None:
         across = None if threads.is_monkey_patched() else layer()
         if across is not None:
             kicked = {"type": "notify.kick", "recipient": name, "session": session}
-            if not threads.submit(_send(across, [(group_of(name), kicked)])):
+            if not threads.submit(send(across, [(group_of(name), kicked)])):
                 raise RuntimeError("so much waits for the channel layer that a kick was dropped")
     except Exception as error:
         signals.ring_failed.send_robust(Ring, error=error)
@@ -161,7 +164,7 @@ class Outgoing:
             try:
                 # Anew each time: the settings of a test may have changed meanwhile.
                 if (across := layer()) is not None:
-                    await _send(across, list(messages(join(rung))))
+                    await send(across, list(messages(join(rung))))
             except Exception as error:
                 signals.ring_failed.send_robust(Ring, error=error)
 
@@ -204,7 +207,8 @@ def _fit(first: Changes, second: Changes) -> bool:
     return len(first.rows + second.rows) < int(conf.RING_MAX_BYTES)
 
 
-async def _send(layer: BaseChannelLayer, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+async def send(layer: BaseChannelLayer, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Send to groups, for as long as a ring may take; never raises."""
     outcomes: list[Any]
     try:
         async with asyncio.timeout(RING_TIMEOUT):

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Subquery
 
 from notify.doorbell import Ring
-from notify.models import Mailbox, Notification
+from notify.models import Mailbox, Notification, Progress
 from notify.transactions import batches
 
 # What a new notification with the same key brings to the one that stands.
@@ -26,6 +26,7 @@ CONTENT = (
     "url",
     "actions",
     "data",
+    "progress",
     "expires_at",
     "updated_at",
 )
@@ -66,6 +67,7 @@ class Edition:
         self.new: dict[int, Notification] = {}
         self.collapsed: dict[int, Notification] = {}  # rows that took the content of a later one
         self.absorbed: list[int] = []
+        self.tasks: list[int] = []
         # Keys are compared here: a database's collation may find "A" for "a".
         self.by_key = {(row.recipient_id, row.collapse_key): row for row in standing}
         for row in waiting:
@@ -86,6 +88,8 @@ class Edition:
         else:
             box.unseen += stands.seen_at is not None
             box.unread += stands.read_at is not None
+            if stands.progress is not None:
+                self.tasks.append(stands.pk)
             stands.count += row.count
             for name in CONTENT:
                 setattr(stands, name, getattr(row, name))
@@ -109,6 +113,8 @@ class Edition:
             rows.filter(pk=row.pk).update(**{name: getattr(row, name) for name in names})
         for ids in batches(self.absorbed):
             rows.filter(pk__in=ids).delete()
+        for ids in batches(self.tasks):  # whose place was taken: they have no more to say
+            Progress.objects.using(using).filter(pk__in=ids).delete()
         self._write_mailboxes(using)
 
     def _write_mailboxes(self, using: str) -> None:

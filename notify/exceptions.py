@@ -6,7 +6,8 @@ The errors a caller of notify can meet.
     ├── InvalidRecipient (ValueError)         nobody to tell
     │   └── RecipientNotSaved                 a user without a primary key
     ├── AsyncContext (RuntimeError)           a sync call inside a running event loop
-    └── ProtocolError (ValueError)            a document or cursor that breaks the wire format
+    ├── ProtocolError (ValueError)            a document or cursor that breaks the wire format
+    └── Cancelled                             the user has cancelled the task that asks
 
 A wrong type (an iterable for one user, an unknown keyword) is a plain TypeError.
 """
@@ -40,3 +41,7 @@ class ProtocolError(NotifyError, ValueError):
     def __init__(self, message: str, code: str = "bad_command") -> None:
         super().__init__(message)
         self.code = code
+
+
+class Cancelled(NotifyError):
+    """The user has cancelled this task; end it, and its progress says so."""

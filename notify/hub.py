@@ -13,6 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from contextvars import Context, copy_context
 from typing import Any
 
 from notify import auth, doorbell, drain, inbox, signals
@@ -118,11 +119,21 @@ class Hub:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         drain.unwatch(self._drain)
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run in the background; the hub holds the task, for the loop itself does not."""
-        task = self.loop.create_task(work)
+    def spawn(
+        self, work: Coroutine[Any, Any, Any], context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        """
+        Run in the background; the hub holds the task, for the loop itself does not.
+
+        Args:
+            context: its variables. None: it has none, as it serves all and may outlive the request
+                that has begun it, whose language, trace and thread it would keep.
+        """
+        context = Context() if context is None else context
+        # Not by create_task(context=…), which a task factory of the project's may not know.
+        task = context.run(self.loop.create_task, work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._tasks.discard, context=context)
         return task
 
     def connections(self) -> Iterator[Connection]:
@@ -149,6 +160,18 @@ class Hub:
                 room.repair()
         while self._given:
             self.ring(self._given.popleft())
+
+    def tick(self, ticked: Sequence[tuple[str, str]]) -> None:
+        """Ticks by recipient, from any thread."""
+        self._call(self._tick, ticked)
+
+    def _tick(self, ticked: Sequence[Sequence[str]]) -> None:
+        for recipient, text in ticked:
+            if not isinstance(text, str):
+                raise ValueError("The tick does not hold a text.")
+            room = self.rooms.get(recipient)
+            for connection in tuple(room.connections) if room else ():
+                connection.tick(text)
 
     def missed(self, room: Room) -> None:
         """
@@ -187,6 +210,8 @@ class Hub:
             return  # it was given by hand
         if message["type"] == "notify.ring":
             self.ring([doorbell.unpack(ring) for ring in message["rings"]])
+        elif message["type"] == "notify.tick":
+            self._tick(message["ticks"])
         elif message["type"] == "notify.kick":
             self.send_away(message["recipient"], message["session"])
 
@@ -217,7 +242,7 @@ class Hub:
             since: the cursor of its client.
             sender: of the signals; the transport's class.
         """
-        arriving = self.spawn(self._arrive(connection, since, sender))
+        arriving = self.spawn(self._arrive(connection, since, sender), copy_context())
         try:
             yield
         finally:
@@ -277,13 +302,16 @@ class Hub:
             return
         room.connections.discard(connection)
         if connection.comes_back and not room.connections:
-            self.spawn(self._close_later(room))
+            if room.lingering is not None:
+                room.lingering.cancel()  # since an earlier answer; its time is over too soon
+            room.lingering = self.spawn(self._close_later(room))
         else:
             await self._close(room)
 
     async def _close_later(self, room: Room) -> None:
         """A long poll leaves with each answer. Its group is not left and joined again each time."""
         await asyncio.sleep(LINGER)
+        room.lingering = None  # first: nobody may cancel it while it leaves the group
         await self._close(room)
 
     async def _close(self, room: Room) -> None:

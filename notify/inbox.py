@@ -21,14 +21,15 @@ from django.db import Error, connections
 from django.db.models import Exists, F, FilteredRelation, OuterRef, Q
 from django.utils import timezone
 
-from notify import marks, outbox, signals
+from notify import marks, outbox, runs, signals
 from notify.conf import conf
-from notify.models import Mailbox, Notification, all_users, database
-from notify.protocol import Changes, Counts, Cursor, Mark, Pair, is_plausible
+from notify.models import Mailbox, Notification, Progress, all_users, database
+from notify.protocol import Changes, Counts, Cursor, Mark, Pair, State, is_plausible
 from notify.threads import twin
 from notify.transactions import batches, commits_by_hand, in_callers_transaction
 
 EXPIRED_AT_ONCE = 50  # mailboxes; each is a transaction, and rooms wait for their repair meanwhile
+LIVE = [state.value for state in State if state.is_live]
 ROWS, ROW = "notify_notifications", "notify_row"
 COLUMNS = tuple(field.attname for field in Notification._meta.concrete_fields)
 COLUMNS_OF_ROW = tuple(f"{ROW}__{field.name}" for field in Notification._meta.concrete_fields)
@@ -78,6 +79,7 @@ class Glance(NamedTuple):
     counts: Counts
     waiting: bool  # rows in the outbox
     rows: bool  # rows at all
+    stale: bool = False  # tasks that say nothing any more
 
     @property
     def cursor(self) -> Cursor | None:
@@ -86,7 +88,7 @@ class Glance(NamedTuple):
     @property
     def needs_work(self) -> bool:
         """Whether something is to be published, has expired, or lacks a mailbox."""
-        return self.waiting or self.is_overdue or (self.rows and self.epoch is None)
+        return self.waiting or self.is_overdue or self.stale or (self.rows and self.epoch is None)
 
     @property
     def is_overdue(self) -> bool:
@@ -115,7 +117,8 @@ def counts(user: Any) -> Counts:
 
 def snapshot(user: Any) -> Page:
     """
-    What stands: the newest 100 that are not archived and not yet both seen and dismissed.
+    What stands: the newest 100 that are not archived, and not both seen and dismissed unless it is a
+    task that runs.
 
     Args:
         user: a user or its primary key.
@@ -169,10 +172,11 @@ def look_at(recipients: Sequence[Any]) -> list[Glance]:
     mine = Notification.objects.filter(recipient=OuterRef("pk"))
     users = all_users().filter(pk__in=recipients)
     columns = (f"notify_mailbox__{name}" for name in ("epoch", "head", "due", "unseen", "unread"))
-    lines = users.values_list("pk", *columns, Exists(mine.waiting()), Exists(mine))
+    stale = Progress.objects.filter(recipient=OuterRef("pk")).stale()
+    lines = users.values_list("pk", *columns, Exists(mine.waiting()), Exists(mine), Exists(stale))
     return [
-        Glance(pk, epoch, head, due, Counts(unseen or 0, unread or 0), waiting, rows)
-        for pk, epoch, head, due, unseen, unread, waiting, rows in lines
+        Glance(pk, epoch, head, due, Counts(unseen or 0, unread or 0), waiting, rows, stale)
+        for pk, epoch, head, due, unseen, unread, waiting, rows, stale in lines
     ]
 
 
@@ -196,6 +200,9 @@ def tend(glances: Iterable[Glance], *, made: bool = False) -> None:
     ]
     if without:
         _attempt(partial(Mailbox.objects.using(database()).ensure, without), without)
+    for glance in glances:
+        if glance.stale:
+            _attempt(partial(runs.tend, glance.recipient), [glance.recipient])
     overdue = [glance.recipient for glance in glances if glance.is_overdue]
     for recipient in overdue[:EXPIRED_AT_ONCE]:
         _attempt(partial(marks.expire, recipient), [recipient])
@@ -220,7 +227,7 @@ def _read(recipient: Any, since: Cursor | None) -> Page:
             position = rows[-1].position if more and rows[-1].position else box.head
             return Page(since, Cursor(box.epoch, position), box.head, box.counts, rows)
     standing = Q(archived_at=None, position__isnull=False) & (
-        Q(seen_at=None) | Q(dismissed_at=None)
+        Q(seen_at=None) | Q(dismissed_at=None) | Q(progress__state__in=LIVE)
     )
     box, rows = _mailbox_and_rows(recipient, standing, "-arrived", conf.PAGE_SIZE)
     if box.epoch is None:

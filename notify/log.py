@@ -35,6 +35,7 @@ def connect() -> None:
         (signals.connection_refused, on_connection_refused),
         (signals.command_failed, on_command_failed),
         (signals.request_failed, on_request_failed),
+        (signals.progress_failed, on_progress_failed),
     ):
         signal.connect(receiver, dispatch_uid="notify.log")
 
@@ -92,6 +93,15 @@ def on_command_failed(error: BaseException, **kwargs: Any) -> None:
 
 def on_request_failed(path: str, error: BaseException, **kwargs: Any) -> None:
     _say("request", f"notify could not answer {path}; its tab tries again.", error)
+
+
+def on_progress_failed(recipient: Any, error: BaseException, **kwargs: Any) -> None:
+    _say(
+        "progress",
+        f"notify could not write the progress of a task of user {recipient}; the task goes on, and"
+        " the writer tries again where the database is what failed.",
+        error,
+    )
 
 
 def _say(kind: str, text: str, error: BaseException | None = None) -> None:

@@ -17,6 +17,8 @@ from notify.hub import Hub
 from notify.protocol import Changes, CloseCode, Cursor
 from notify.threads import in_executor
 
+GRACE = 5.0  # seconds after its wait in which a question may still be read for; clients take 10
+
 Answer = tuple[int, str]  # the status, and the document
 
 
@@ -78,6 +80,12 @@ class LongPoll:
                 connection.comes_back = not isinstance(what, int)
                 given.set_result(what)
 
+        def give_up() -> None:
+            if not given.done():  # what was read in time may still be on its way to its client
+                error = TimeoutError(f"No rows were read {GRACE:g} seconds after the wait.")
+                signals.connect_failed.send_robust(type(self), recipient=visitor.user, error=error)
+                give(CloseCode.GOING_AWAY)
+
         async def tell() -> None:
             what = await given
             if isinstance(what, int):
@@ -87,7 +95,8 @@ class LongPoll:
 
         hub = Hub.here()
         ends = hub.loop.time() + wait
-        timers: list[asyncio.TimerHandle] = []
+        # A read may never return: its database is dead, or all threads wait for one that is.
+        timers = [hub.loop.call_at(ends + GRACE, give_up)]
         given: asyncio.Future[Answer | int] = hub.loop.create_future()
         connection = Connection(visitor, write, close, hub.catch_up, ping=ping, greeting=greeting)
         try:

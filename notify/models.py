@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -15,10 +15,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from notify import protocol
-from notify.protocol import Counts, Cursor, Level
+from notify.conf import conf
+from notify.protocol import Counts, Cursor, Level, State
 
 MAX_TITLE = 200
 MAX_MESSAGE = 2000
+MAX_JOB = 200
 MAX_URL = 2000
 MAX_KEY = 100
 MAX_CATEGORY = 50
@@ -170,6 +172,7 @@ class Notification(models.Model):
     url = models.CharField(_("URL"), max_length=MAX_URL, blank=True, default="")
     actions = models.JSONField(_("actions"), blank=True, default=list)
     data = models.JSONField(_("data"), null=True, blank=True)
+    progress = models.JSONField(_("progress"), null=True, blank=True, editable=False)  # as shown
     collapse_key = models.CharField(_("key"), max_length=MAX_KEY, blank=True, default="")
     count = models.PositiveIntegerField(_("count"), default=1)
 
@@ -196,6 +199,7 @@ class Notification(models.Model):
 
     def encode(self) -> str:
         """This row as the JSON object of the wire."""
+        progress = {} if self.progress is None else {"progress": self.progress}
         return protocol.dumps(
             {
                 "id": self.pk,
@@ -217,8 +221,98 @@ class Notification(models.Model):
                 "read_at": timestamp(self.read_at),
                 "archived_at": timestamp(self.archived_at),
                 "dismissed_at": timestamp(self.dismissed_at),
+                **progress,
             }
         )
+
+
+class ProgressQuerySet(models.QuerySet["Progress"]):
+    def stale(self) -> ProgressQuerySet:
+        """Those of which nothing was heard for so long that their readers are to be told."""
+        now = timezone.now()
+        silent = now - timedelta(seconds=conf.PROGRESS_SILENT_AFTER)
+        lost = now - timedelta(seconds=conf.PROGRESS_LOST_AFTER)
+        running = Q(state__in=[State.RUNNING.value, State.CANCELLING.value])
+        live = running | Q(state=State.QUEUED.value)  # a queue may be long: it is never lost
+        return self.filter(
+            live & Q(beat_at__lt=silent, is_silent=False) | running & Q(beat_at__lt=lost)
+        )
+
+
+class Progress(models.Model):
+    """
+    What the house has to know of a task beside its notification, which shows how far it is.
+
+    Only of what was started as progress: other notifications have none.
+    """
+
+    notification = models.OneToOneField(
+        Notification,
+        verbose_name=_("notification"),
+        # Nothing follows it: whoever deletes notifications, in thousands, need not look here.
+        on_delete=models.DO_NOTHING,
+        primary_key=True,
+        related_name="run",
+        db_constraint=False,
+    )
+    recipient = models.ForeignKey(  # of the notification: each reader looks whether one of its own is silent
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("recipient"),
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,  # the index below begins with it
+    )
+    state = models.CharField(
+        _("state"),
+        max_length=10,
+        choices=[(state.value, state.value) for state in State],
+        default=State.RUNNING.value,
+    )
+    attempt = models.PositiveIntegerField(_("attempt"), default=1)
+    beat_at = models.DateTimeField(_("last sign of life"), default=timezone.now)
+    is_silent = models.BooleanField(_("silent"), default=False)  # and its reader was told so
+    cancel_asked = models.BooleanField(_("asked to end"), default=False)
+    detail = models.TextField(_("detail"), blank=True, default="")  # for the staff: a traceback
+    # What a task queue calls it, as "celery:<id>"; many processes speak of one task by this.
+    job = models.CharField(_("job"), max_length=MAX_JOB, blank=True, default="")
+
+    objects = ProgressQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("progress")
+        verbose_name_plural = _("progress")
+        indexes = [
+            models.Index(fields=["recipient", "state", "beat_at"], name="notify_progress_beat"),
+            models.Index(fields=["job"], name="notify_progress_job"),
+        ]
+
+    def __str__(self) -> str:
+        return f"progress of notification {self.pk}: {self.state}"
+
+
+class ProgressPart(models.Model):
+    """One of the jobs that make up a task together has finished; gone when the task has."""
+
+    progress = models.ForeignKey(
+        Progress,
+        verbose_name=_("progress"),
+        on_delete=models.DO_NOTHING,
+        related_name="parts",
+        db_constraint=False,
+        db_index=False,  # the constraint below begins with it
+    )
+    job = models.CharField(_("job"), max_length=MAX_JOB)
+
+    class Meta:
+        verbose_name = _("part of a progress")
+        verbose_name_plural = _("parts of progress")
+        constraints = [
+            models.UniqueConstraint(fields=["progress", "job"], name="notify_part_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job} of notification {self.progress_id}"
 
 
 def timestamp(moment: datetime | None) -> str | None:

@@ -56,6 +56,28 @@ class Mark(StrEnum):
     DISMISSED = "dismissed"
 
 
+class State(StrEnum):
+    """Where a task stands. It ends in one of the three last but one; only what is lost may come back."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing comes after it in this attempt."""
+        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody is still to say how it ends."""
+        return self in (State.QUEUED, State.RUNNING, State.CANCELLING)
+
+
 class CloseCode(IntEnum):
     """WebSocket close codes. 4000-4499: come back, with jitter. 4500-4999: do not."""
 
@@ -284,6 +306,11 @@ def pong(cursor: Cursor | None, ref: int | None) -> str:
     return dumps({"type": "pong", "cursor": None if cursor is None else str(cursor), "ref": ref})
 
 
+def tick(ticks: Sequence[Mapping[str, Any]]) -> str:
+    """How far some tasks are, between two changes of their rows."""
+    return dumps({"type": "tick", "ticks": list(ticks)})
+
+
 def close(code: int) -> dict[str, Any]:
     """The last document where the transport has no close code of its own."""
     return {"type": "close", "code": int(code)}
@@ -321,6 +348,15 @@ class MarkCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelCommand:
+    """Ask the tasks behind these notifications to end; ``epoch`` as of a :class:`MarkCommand`."""
+
+    pairs: tuple[Pair, ...]
+    ref: int | None
+    epoch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChangesCommand:
     """Read the rows again from a cursor (push connections only)."""
 
@@ -336,7 +372,8 @@ class Heartbeat:
     ref: int | None = None
 
 
-Command = MarkCommand | ChangesCommand | Heartbeat
+Work = MarkCommand | CancelCommand  # what is done in the database, and acknowledged
+Command = Work | ChangesCommand | Heartbeat
 
 
 def parse_command(text: str | bytes) -> Command:
@@ -363,15 +400,17 @@ def parse_command(text: str | bytes) -> Command:
         return ChangesCommand(None if since is None else Cursor.parse(since), ref)
     if not isinstance(kind, str):
         raise ProtocolError("type is the name of a command.")
+    epoch = document.get("epoch")
+    if epoch is not None:
+        Cursor.parse(f"{epoch}:0")
+    if kind == "cancel":
+        return CancelCommand(_pairs(document.get("ids", ())), ref, epoch)
     everything = kind.endswith("_all")
     try:
         mark = Mark(kind.removesuffix("_all"))
     except ValueError:
         raise ProtocolError(f"{kind[:40]!r} is not a command.") from None
     upto = Cursor.parse(document.get("cursor", "")) if everything else None
-    epoch = document.get("epoch")
-    if epoch is not None:
-        Cursor.parse(f"{epoch}:0")
     return MarkCommand(mark, _pairs(document.get("ids", ())), upto, ref, epoch)
 
 

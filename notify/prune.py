@@ -23,12 +23,19 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from notify import marks, sql
 from notify.conf import PREFIX, conf
-from notify.models import Mailbox, Notification, NotificationQuerySet, database
+from notify.models import (
+    Mailbox,
+    Notification,
+    NotificationQuerySet,
+    Progress,
+    ProgressPart,
+    database,
+)
 from notify.transactions import batches, try_again
 
 ROWS_READ_AT_ONCE = 100_000
@@ -92,7 +99,23 @@ def run(*, dry_run: bool = False, batch_size: int = ROWS_AT_ONCE) -> Pruned:
             for recipient in recipients:
                 names = [name for name, number in found[recipient].items() if number]
                 _tidy(recipient, {name: rules[name] for name in names}, batch_size, done)
+    if not dry_run:
+        _delete_orphans(using)
     return Pruned(**done)
+
+
+def _delete_orphans(using: str) -> None:
+    """What is known of tasks whose notifications went with their user, or by hand."""
+    known = Notification.objects.using(using).filter(pk=OuterRef("pk"))
+    orphans = Progress.objects.using(using).filter(~Exists(known))
+    for ids in batches(list(orphans.values_list("pk", flat=True))):
+        _delete_progress(ids, using)
+
+
+def _delete_progress(ids: Iterable[int], using: str) -> None:
+    """Delete what is known of the tasks behind these notifications."""
+    ProgressPart.objects.using(using).filter(progress__in=ids).delete()
+    Progress.objects.using(using).filter(pk__in=ids).delete()
 
 
 def _rules(now: datetime) -> dict[str, Q]:
@@ -186,6 +209,7 @@ def _delete_some(recipient: Any, rule: Q, after: int, at_most: int) -> tuple[int
         # By id: a DELETE by condition locks, on MariaDB, rows that open transactions have sent.
         for ids in batches([pk for pk, _ in chosen]):
             rows.filter(pk__in=ids).delete()
+            _delete_progress(ids, using)
         for _, position in chosen[-1:]:
             after = position or after
             boxes.filter(pk=recipient, floor__lt=after).update(floor=after)

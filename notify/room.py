@@ -38,6 +38,7 @@ class Room:
         self.is_made = False  # whether a read has set the cursor
         self.asked = 0  # repairs asked for before it was made
         self.is_joined = False
+        self.lingering: asyncio.Task[None] | None = None  # waits for who comes back
         self.membership = asyncio.Lock()  # joining and leaving, one at a time
         self.marking = asyncio.Lock()  # its marks wait for one another in the database anyway
         self._loop = asyncio.get_running_loop()

@@ -91,3 +91,11 @@ command_failed = LoopSignal()
 
 #: A poll or a command by HTTP was answered with 503. ``path``: of the request, ``error``: exception.
 request_failed = Signal()
+
+#: What a task says of itself could not be written; where the database is away, it is tried again.
+#: ``recipient``: primary key, ``error``: exception. Runs in the writer's thread, or in the task's.
+progress_failed = Signal()
+
+#: A user has asked that a job of a task queue ends: whoever knows the queue takes it out. ``recipient``:
+#: primary key, ``job``: as "celery:<id>". Runs in the thread that executes the command.
+cancel_asked = Signal()

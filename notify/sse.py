@@ -75,7 +75,7 @@ class Stream:
 
         hub = Hub.here()
         ended = asyncio.Event()
-        connection = Connection(visitor, write, close, hub.catch_up, ping=ping)
+        connection = Connection(visitor, write, close, hub.catch_up, ping=ping, ticks=True)
         old = hub.loop.call_later(age(), connection.close, CloseCode.GOING_AWAY)
         try:
             async with hub.visit(connection, since_of(scope), type(self)):

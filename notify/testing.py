@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from django.test.utils import TestContextDecorator
 
-from notify import doorbell, inbox
+from notify import doorbell, inbox, writer
 from notify.hub import Hub
 from notify.models import Notification, database
 from notify.protocol import CloseCode
@@ -131,6 +131,25 @@ def close_connections(to: Any = None) -> int:
         _close(hub, recipient) if _is_here(hub) else _there(hub, _aclose(hub, recipient))
         for hub in _hubs()
     )
+
+
+def flush(timeout: float = 10.0) -> bool:
+    """
+    Wait until what tasks have said of themselves is written: their states, and their numbers.
+
+    In a ``TestCase`` it is written at once; in a ``TransactionTestCase``, as on a site, a moment later.
+
+        with notify.progress(user, "Importing"):
+            ...
+        assert notify.testing.flush()
+
+    Args:
+        timeout: seconds.
+
+    Returns:
+        Whether it is.
+    """
+    return writer.flush(timeout)
 
 
 def sweep() -> int:

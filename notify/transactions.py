@@ -21,6 +21,11 @@ def in_callers_transaction(connection: BaseDatabaseWrapper) -> bool:
     return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
+def in_testcase(connection: BaseDatabaseWrapper) -> bool:
+    """Whether a TestCase rolls back what is done here: no other connection would see it, or be undone."""
+    return any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
+
+
 def commits_by_hand(connection: BaseDatabaseWrapper) -> bool:
     """Whether autocommit is off and no ``atomic()`` is open: then there are no commit hooks."""
     return not connection.in_atomic_block and not connection.get_autocommit()

@@ -70,6 +70,14 @@ def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def session(user: Any) -> str:
+    """The key of a session in which the user is signed in."""
+    from tests.fakes import sign_in
+
+    return sign_in(user)
+
+
+@pytest.fixture
 def failures() -> Iterator[list[Exception]]:
     """The errors with which publishing was left to the sweep."""
     from notify import signals

@@ -228,7 +228,7 @@ class Tab(Reader):
         self.wire = Wire(suspends=suspends)
         self.answers = True
         self.connection = Connection(
-            Visitor(user.pk, session), self._send, self.wire.close, hub.catch_up
+            Visitor(user.pk, session), self._send, self.wire.close, hub.catch_up, ticks=True
         )
 
     @classmethod
@@ -268,6 +268,17 @@ def scope_of(path: str = "/notify/ws/", *, session: str = "", **more: Any) -> di
         "query_string": urlencode(asked).encode(),
         **more,
     }
+
+
+def sign_in(user: Any) -> str:
+    """The key of a new session of this user."""
+    from django.test import Client
+
+    browser = Client()
+    browser.force_login(user)
+    key = browser.session.session_key
+    assert key
+    return key
 
 
 class Socket(Reader):

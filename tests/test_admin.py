@@ -190,3 +190,12 @@ def test_a_row_is_named_by_its_title_or_its_message(user):
     assert str(notify.send(user, "m" * 200)) == "m" * 80
     assert str(notify.send(user, "message", title="Title")) == "Title"
     assert timezone.now() >= Notification.objects.latest("pk").created_at
+
+
+def test_the_staff_reads_what_went_wrong_with_a_task(staff, user, settings):
+    settings.NOTIFY_THREADS = 0
+    with pytest.raises(ZeroDivisionError), notify.progress(user, "Importing customers"):
+        1 / 0  # noqa: B018
+    row = Notification.objects.get()
+    answer = staff.get(reverse(DETAIL, args=[row.pk]))
+    assert "ZeroDivisionError" in answer.content.decode()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.test import Client
 
 from notify import auth, limits, signals
 from notify.admission import Refused, admit
@@ -26,13 +25,6 @@ async def quiet(settings, transactional_db):
     yield
     await Hub.close_here()
     await close_connections()
-
-
-@pytest.fixture
-def session(user) -> str:
-    browser = Client()
-    browser.force_login(user)
-    return browser.session.session_key
 
 
 @pytest.fixture

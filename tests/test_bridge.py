@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextvars import ContextVar
 
 import pytest
 from asgiref.sync import iscoroutinefunction, sync_to_async
@@ -101,6 +102,18 @@ async def test_an_application_that_ends_without_an_answer_is_an_error():
 
     with pytest.raises(RuntimeError, match="ended before its answer"):
         await respond(app, {})
+
+
+async def test_an_application_sees_what_middleware_has_set():
+    """Such as the language or the trace of the request: it is the request's own work."""
+    language: ContextVar[str] = ContextVar("language")
+
+    async def app(scope, receive, send):
+        await send(start())
+        await send(body(language.get(), more=False))
+
+    language.set("de")
+    assert (await respond(app, {})).content == b"de"
 
 
 async def test_a_view_that_is_cancelled_ends_the_application():

@@ -117,3 +117,18 @@ def test_what_is_refused_for_its_length_is_not_read(user, monkeypatch):
     monkeypatch.setattr(protocol.json, "loads", lambda text: pytest.fail("It was parsed."))
     answer, status = commands.answer(user.pk, b'{"ref":7}'.ljust(64 * 1024 + 1))
     assert (answer["code"], answer["ref"], status) == ("too_large", None, 400)
+
+
+@pytest.mark.database
+def test_a_task_is_asked_to_end_and_the_answer_says_where_it_shows(user, settings):
+    settings.NOTIFY_THREADS = 0
+    p = notify.progress(user, "Importing customers", cancellable=True)
+    row = Notification.objects.get()
+    document = {"type": "cancel", "ids": [[row.pk, row.arrived]], "ref": 7}
+    answer, status = say(user, document)
+    box = Mailbox.objects.get()
+    assert (answer, status) == ({"type": "ack", "ref": 7, "cursor": str(box.cursor)}, 200)
+    row.refresh_from_db()
+    assert (row.progress["state"], row.position) == ("cancelling", box.head)
+    assert say(user, document)[0] == answer, "to ask twice is no error"
+    p.succeed()

@@ -17,10 +17,12 @@ from tests.servers import PROJECT
 class End:
     """A connection with its wire; it remembers when it asked to be served from the rows."""
 
-    def __init__(self, *, suspends=False):
+    def __init__(self, *, suspends=False, ticks=True):
         self.wire = Wire(suspends=suspends)
         self.behind = 0
-        self.connection = Connection(None, self.wire.send, self.wire.close, self._fell_behind)
+        self.connection = Connection(
+            None, self.wire.send, self.wire.close, self._fell_behind, ticks=ticks
+        )
 
     def _fell_behind(self, connection):
         self.behind += 1
@@ -436,7 +438,7 @@ async def test_a_connection_that_does_not_answer_is_closed(welcomed, settings):
 
 async def test_a_connection_that_answers_stays(welcomed):
     for minute in range(1, 20):
-        welcomed.connection.beat(welcomed.connection._last_sent + 25)
+        welcomed.connection.beat(welcomed.connection._last_sent + 26)  # not 25: floats round
         await settle()
         assert welcomed.wire.types[1:] == ["ping"] * minute
         welcomed.connection.answered(welcomed.connection._ref)
@@ -553,4 +555,60 @@ async def test_without_a_greeting_the_first_document_is_what_comes_next():
     await settle()
     assert end.wire.types == ["changes"]
     assert end.cursors == [6]
+    end.connection.end()
+
+
+# -- Ticks ---------------------------------------------------------------------------------------
+
+
+def tick(done):
+    return protocol.tick([{"id": 1, "attempt": 1, "done": done, "total": 4, "message": ""}])
+
+
+async def test_of_many_ticks_the_newest_is_told_after_all_else(welcomed):
+    welcomed.connection.tick(tick(1))
+    welcomed.connection.tick(tick(2))
+    welcomed.offer(5, 6)
+    await settle()
+    assert welcomed.wire.types == ["welcome", "changes", "tick"]
+    assert welcomed.wire.frames[-1]["ticks"][0]["done"] == 2
+
+
+async def test_a_tick_before_the_welcome_is_none(end):
+    end.connection.tick(tick(1))
+    end.connection.welcome(document(0, 5))
+    await settle()
+    assert end.wire.types == ["welcome"]
+
+
+async def test_a_transport_that_has_no_place_for_ticks_gets_none():
+    end = End(ticks=False)
+    end.connection.welcome(document(0, 5))
+    end.connection.tick(tick(1))
+    await settle()
+    assert end.wire.types == ["welcome"]
+    end.connection.end()
+
+
+async def test_ticks_put_off_no_heartbeat(welcomed):
+    """It tells of the cursor, and a tick does not."""
+    last = welcomed.connection._last_sent
+    welcomed.connection.tick(tick(1))
+    await settle()
+    assert welcomed.wire.types[-1] == "tick"
+    assert welcomed.connection._last_sent == last
+
+
+async def test_a_slow_client_has_one_tick_waiting_at_most():
+    end = End()
+    end.connection.welcome(document(0, 5))
+    await settle()
+    end.wire.hold()
+    end.connection.tick(tick(0))
+    await settle()
+    for done in range(1, 5):
+        end.connection.tick(tick(done))
+    end.wire.flow()
+    await settle()
+    assert [frame["ticks"][0]["done"] for frame in end.wire.frames[1:]] == [0, 4]
     end.connection.end()

@@ -26,6 +26,7 @@ from tests.fakes import (
     close_connections,
     scope_of,
     settle,
+    sign_in,
     start_thread,
     until,
 )
@@ -40,17 +41,6 @@ async def quiet(settings, transactional_db):
     yield
     await Hub.close_here()
     await close_connections()
-
-
-def sign_in(user) -> str:
-    browser = Client()
-    browser.force_login(user)
-    return browser.session.session_key
-
-
-@pytest.fixture
-def session(user) -> str:
-    return sign_in(user)
 
 
 def open_socket(session="", **more) -> Socket:

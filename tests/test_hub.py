@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from contextvars import ContextVar, copy_context
 from functools import partial
 
 import pytest
@@ -15,11 +16,13 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
 import notify
-from notify import auth, doorbell, inbox, integrity, station, sweep, threads
+from notify import auth, doorbell, inbox, integrity, station, sweep, threads, ticks
 from notify import hub as hub_module
 from notify.hub import Hub
 from notify.models import Mailbox, Notification
 from notify.protocol import CloseCode, Cursor, new_epoch
+from notify.runs import Run
+from notify.threads import in_executor
 from tests.fakes import (
     FAKE_LAYER,
     PATIENCE,
@@ -255,6 +258,40 @@ async def test_a_hub_whose_loop_was_closed_is_forgotten(user):
     del hub
     gc.collect()
     assert gone() is None
+
+
+async def test_a_hub_keeps_nothing_of_the_request_that_has_made_it(layer):
+    """Its tasks outlive that request, whose language, trace and thread are not everybody's."""
+    current: ContextVar[object] = ContextVar("current")
+
+    class Request:
+        pass
+
+    async def handle() -> weakref.ref[Request]:
+        request = Request()
+        current.set(request)
+        hub = Hub.here()
+        await until(lambda: hub.station and hub.station.channel)
+        return weakref.ref(request)
+
+    request = await asyncio.ensure_future(handle())
+    try:
+        await settle()
+        gc.collect()
+        assert request() is None
+    finally:
+        await Hub.close_here()
+
+
+async def test_what_a_hub_runs_has_no_variables_but_those_it_is_given(hub):
+    current: ContextVar[str] = ContextVar("current", default="none")
+
+    async def see() -> str:
+        return current.get()
+
+    current.set("of the request")
+    assert await hub.spawn(see()) == "none"
+    assert await hub.spawn(see(), copy_context()) == "of the request"
 
 
 async def test_hubs_whose_loops_were_closed_are_forgotten_when_another_is_made():
@@ -605,6 +642,7 @@ async def test_invariant_2_a_garbage_ring_disturbs_nobody(far_hub, layer, open_t
     ):
         layer.inject({"type": "notify.ring", "rings": rings})
     layer.inject({"type": "notify.kick"})
+    layer.inject({"type": "notify.tick", "ticks": [[str(user.pk), 7]]})
     await notify.asend(user, "two")
     await until(lambda: tab.shown == ["one", "two"])
 
@@ -827,6 +865,21 @@ async def test_a_kick_elsewhere_comes_through_the_layer(far_hub, open_tab, user,
     await until(lambda: tab.wire.code)
     assert tab.wire.code == CloseCode.KICKED
     assert stranger.wire.code is None
+
+
+@pytest.mark.parametrize("where", ["hub", "far_hub"])
+async def test_a_tick_reaches_the_tabs_of_its_user_here_and_elsewhere(
+    where, layer, hub, open_tab, user, other_user
+):
+    if where == "far_hub":
+        doorbell.hubs.discard(hub)
+        await until(lambda: hub.station.channel)
+    tab, stranger = await open_tab(user), await open_tab(other_user)
+    await in_executor(ticks.tell, [Run(user.pk, "Importing", pk=7, done=3, total=4)])
+    await until(lambda: "tick" in tab.wire.types)
+    tick = {"id": 7, "attempt": 1, "done": 3, "total": 4, "message": ""}
+    assert tab.wire.frames[1:] == [{"type": "tick", "ticks": [tick]}]
+    assert "tick" not in stranger.wire.types
 
 
 # -- The end -------------------------------------------------------------------------------------

@@ -13,11 +13,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notify
-from notify import inbox, marks
+from notify import inbox, marks, runs
 from notify.exceptions import ProtocolError
 from notify.inbox import Page
 from notify.models import Mailbox, MailboxQuerySet, Notification
-from notify.protocol import Counts, Cursor, Mark, is_plausible, new_epoch
+from notify.protocol import Counts, Cursor, Mark, State, is_plausible, new_epoch
+from notify.runs import Run
 from tests.mailboxes import (
     Failing,
     assert_sound,
@@ -193,6 +194,22 @@ def test_a_snapshot_is_what_stands(user):
     assert page.cursor == mailbox_of(user).cursor
     assert page.head == page.cursor.position
     assert page.counts == (2, 4)
+
+
+def test_a_snapshot_holds_what_runs_even_where_it_is_hidden(user, other_user):
+    """So that every tab can show that it still runs; once it has ended it is like any other row."""
+    tasks = {name: Run(user.pk, name) for name in ("runs", "ended", "archived")}
+    for run in tasks.values():
+        runs.save(run)
+    runs.save(Run(other_user.pk, "of somebody else"))
+    tasks["ended"].state = State.SUCCEEDED
+    tasks["ended"].message = "done"
+    runs.save(tasks["ended"])
+    marks.mark(user.pk, Mark.SEEN, shown(*rows_of(user)))
+    marks.mark(user.pk, Mark.DISMISSED, shown(*rows_of(user)))
+    archived = [row for row in rows_of(user) if row.message == "archived"]
+    marks.mark(user.pk, Mark.ARCHIVED, shown(*archived))
+    assert texts(inbox.snapshot(user)) == ["runs"]
 
 
 def test_a_snapshot_holds_the_newest(user, pages_of_three):
@@ -485,7 +502,7 @@ def test_of_many_that_expire_together_some_wait_for_the_next_turn(make_user, mon
 
 def test_a_look_tells_whether_a_mailbox_needs_work(user, other_user):
     """In one query for all: what waits, what is overdue, who has rows and no mailbox."""
-    assert inbox.look(user.pk) == (user.pk, None, None, None, (0, 0), False, False)
+    assert inbox.look(user.pk) == (user.pk, None, None, None, (0, 0), False, False, False)
     assert not inbox.look(user.pk).needs_work
     notify.send(user, "one", expires=timedelta(days=1))
     assert not inbox.look(user.pk).needs_work

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import notify
-from notify import api, letters
+from notify import api, exceptions, letters, tracking
 
 
 def run(script: str) -> str:
@@ -33,6 +33,8 @@ def test_the_names_lead_inward():
     assert notify.send is api.send
     assert notify.asend_many is api.asend_many
     assert notify.Action is letters.Action
+    assert notify.progress is tracking.progress
+    assert notify.Cancelled is exceptions.Cancelled
     assert notify.inbox.__name__ == "notify.inbox"
 
 
@@ -45,7 +47,8 @@ def test_every_call_of_the_api_is_at_the_door():
         or name in ("debug", "info", "success", "warning", "error")
     }
     calls |= {name for name in vars(api) if name.startswith("a") and name[1:] in calls}
-    assert {*notify.__all__} == calls | {"Action", "inbox"}
+    others = {"Action", "Cancelled", "atrack", "inbox", "progress", "track", "tracked"}
+    assert {*notify.__all__} == calls | others
 
 
 def test_another_name_is_an_attribute_error():

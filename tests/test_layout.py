@@ -92,7 +92,8 @@ def test_the_protocol_is_pure_python():
 
 def test_nothing_imports_an_optional_package():
     """redis and servers are the project's choice; extras only install them."""
-    optional = {"redis", "channels_redis", "daphne", "uvicorn", "celery", "gevent", "eventlet"}
+    optional = {"redis", "channels_redis", "daphne", "uvicorn", "gevent", "eventlet"}
+    optional |= {"celery", "dramatiq", "huey", "rq"}
     for path in (PROJECT / "notify").rglob("*.py"):
         if "contrib" not in path.parts:
             assert not imports_of(path) & optional, path
@@ -117,9 +118,15 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["notify", "notify.asgi", "notify.apps"])
+@pytest.mark.parametrize(
+    "module", ["notify", "notify.asgi", "notify.apps", "notify.contrib.dramatiq"]
+)
 def test_no_model_is_imported_too_early(module):
-    """asgi.py may import notify before Django is set up, and Django imports apps.py before that."""
+    """
+    asgi.py may import notify before Django is set up, and Django imports apps.py before that.
+
+    A broker with its middleware is made while apps are loaded.
+    """
     loaded = loaded_by(module)
     assert module in loaded
     assert "notify.models" not in loaded

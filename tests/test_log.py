@@ -19,6 +19,7 @@ FAULTS: list[tuple[signals.Signal, dict[str, Any], str]] = [
     (signals.connect_failed, {"recipient": 7}, "could not read the mailbox of 7 for a connection"),
     (signals.command_failed, {"recipient": 7}, "could not execute a command; its tab tries again"),
     (signals.request_failed, {"path": "/notify/changes/"}, "could not answer /notify/changes/;"),
+    (signals.progress_failed, {"recipient": 7}, "progress of a task of user 7; the task goes on"),
 ]
 
 
@@ -67,7 +68,7 @@ def test_a_full_process_names_the_setting_and_needs_no_traceback(clock, caplog, 
 
 def test_every_signal_of_a_fault_is_logged():
     """Those that tell of no fault are not."""
-    silent = {"sent", "published", "delivered", "repaired", "connection_refused"}
+    silent = {"sent", "published", "delivered", "repaired", "connection_refused", "cancel_asked"}
     every = {name: one for name, one in vars(signals).items() if isinstance(one, signals.Signal)}
     logged = {id(signal) for signal, *_ in FAULTS}
     assert {name for name, one in every.items() if id(one) not in logged} == silent

@@ -8,12 +8,11 @@ import threading
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 import notify
 from notify import hub as hub_module
-from notify import inbox, limits, signals
+from notify import inbox, limits, longpoll, signals
 from notify.exceptions import ProtocolError
 from notify.hub import Hub
 from notify.longpoll import long_poll, question
@@ -43,13 +42,6 @@ async def quiet(settings, transactional_db, monkeypatch):
     yield
     await Hub.close_here()
     await close_connections()
-
-
-@pytest.fixture
-def session(user) -> str:
-    browser = Client()
-    browser.force_login(user)
-    return browser.session.session_key
 
 
 @pytest.fixture
@@ -220,6 +212,19 @@ async def test_a_client_that_comes_back_at_once_finds_its_room(
     assert hub.station.layer.count("group_discard", room.group) == 1
 
 
+async def test_an_earlier_answer_does_not_end_the_time_of_a_later_one(session, cursor, monkeypatch):
+    """The room waits for its client from the last answer on, not from each."""
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(hub_module, "LINGER", 0.2)
+    await ask(session, since=cursor, wait=0.01).ended()
+    answered = loop.time()
+    monkeypatch.setattr(hub_module, "LINGER", 3600)
+    await ask(session, since=cursor, wait=0.01).ended()
+    await until(lambda: loop.time() > answered + 0.3)
+    await settle()
+    assert len(Hub.here().rooms) == 1
+
+
 async def test_a_client_that_has_gone_is_not_waited_for(session, cursor, monkeypatch):
     monkeypatch.setattr(hub_module, "LINGER", 3600)
     exchange = ask(session, since=cursor)
@@ -338,6 +343,52 @@ async def test_a_room_that_cannot_be_read_answers_with_a_refusal(
     next(hub.connections()).read_again()
     await exchange.ended()
     assert refusal_of(exchange) == (503, "going_away", None)
+
+
+async def test_a_read_that_never_returns_is_503_soon_after_the_wait(
+    session, user, cursor, monkeypatch
+):
+    """A thread that hangs in a dead database keeps neither its client nor the client's place."""
+    told, may_end = [], threading.Event()
+
+    def note(recipient, error, **kwargs):
+        told.append((recipient, type(error)))
+
+    monkeypatch.setattr(inbox, "changes", lambda *args: may_end.wait(PATIENCE) and 1 / 0)
+    monkeypatch.setattr(longpoll, "GRACE", 0.05)
+    signals.connect_failed.connect(note)
+    try:
+        exchange = ask(session, since=cursor, wait=0.05)
+        await exchange.ended()
+    finally:
+        signals.connect_failed.disconnect(note)
+        may_end.set()
+    assert refusal_of(exchange) == (503, "going_away", None)
+    assert exchange.headers["retry-after"] in ("1", "2")
+    assert told == [(user.pk, TimeoutError)]
+    assert Hub.here().rooms == {}
+    assert limits.connections[limits.EVERYBODY] == 0
+
+
+async def test_an_answer_that_is_not_taken_in_time_is_not_told_as_a_failure(
+    session, user, cursor, settings, monkeypatch
+):
+    """It was read and given; that its client is slow is no fault of the database."""
+    settings.NOTIFY_STALL_TIMEOUT = 0.2
+    told = []
+
+    def note(**kwargs):
+        told.append(kwargs)
+
+    monkeypatch.setattr(longpoll, "GRACE", 0.01)
+    signals.connect_failed.connect(note)
+    try:
+        exchange = ask(session, since=cursor, wait=0.01)
+        exchange.holds = True
+        await asyncio.wait_for(asyncio.shield(exchange.app), PATIENCE)
+    finally:
+        signals.connect_failed.disconnect(note)
+    assert told == []
 
 
 async def test_it_counts_as_a_connection_while_it_is_held(session, cursor, settings):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from notify import protocol
 from notify.exceptions import ProtocolError
 from notify.protocol import (
+    CancelCommand,
     Changes,
     ChangesCommand,
     CloseCode,
@@ -21,6 +22,7 @@ from notify.protocol import (
     Level,
     Mark,
     MarkCommand,
+    State,
     Verdict,
     judge,
     merge,
@@ -287,6 +289,22 @@ def test_a_mark_of_all_carries_a_cursor(mark):
     """And pairs for what was shown above it."""
     document = {"type": f"{mark}_all", "cursor": f"{EPOCH}:44", "ids": [[813, 46]], "ref": 8}
     assert parse_command(json.dumps(document)) == MarkCommand(mark, ((813, 46),), at(44), 8)
+
+
+def test_a_cancel_names_pairs():
+    document = {"type": "cancel", "ids": [[812, 44]], "epoch": EPOCH, "ref": 9}
+    assert parse_command(json.dumps(document)) == CancelCommand(((812, 44),), 9, EPOCH)
+
+
+@pytest.mark.parametrize("document", [{"ids": [[1]]}, {"ids": 1}, {"ids": [], "epoch": "x"}])
+def test_a_cancel_in_another_shape_is_refused(document):
+    with pytest.raises(ProtocolError):
+        parse_command(json.dumps({"type": "cancel", **document}))
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_state_is_live_final_or_lost(state):
+    assert [state.is_live, state.is_final, state is State.LOST].count(True) == 1
 
 
 def test_a_command_may_be_bytes():

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 import notify
 from notify import inbox, marks, prune
-from notify.models import Mailbox, MailboxQuerySet, Notification
+from notify.models import Mailbox, MailboxQuerySet, Notification, Progress
 from notify.protocol import Mark
 from notify.prune import Pruned
 from tests import settings
@@ -405,11 +405,11 @@ def test_a_database_that_fails_ends_the_run(user, clock, monkeypatch):
 
 
 def test_where_nothing_is_old_it_only_reads(user):
-    """Two queries for ten thousand rows, and no lock."""
+    """Two queries for ten thousand rows, one for what is known of tasks, and no lock."""
     send(user, "one", "two")
     with CaptureQueriesContext(connection) as queries:
         assert prune.run() == Pruned()
-    assert [query["sql"][:6] for query in queries] == ["SELECT", "SELECT"]
+    assert [query["sql"][:6] for query in queries] == ["SELECT"] * 3
 
 
 # -- While others work ---------------------------------------------------------------------------
@@ -485,3 +485,21 @@ def test_it_prunes_while_others_send_and_mark(user, other_user, settings, failur
         assert got[owner] >= set(messages_of(owner))
         assert len(messages_of(owner)) == 2 * 15 * 2 + 1
         assert_sound(owner)
+
+
+def test_what_is_known_of_a_task_goes_with_its_notification(user, settings, monkeypatch):
+    """Also of one that was deleted by hand, or with its user."""
+    settings.NOTIFY_THREADS = 0
+    notify.progress(user, "Exporting").succeed()
+    kept = notify.progress(user, "Importing")
+    archived, gone = Notification.objects.order_by("pk")[0], notify.progress(user, "Mailing")
+    Notification.objects.filter(message="Mailing").delete()
+    Notification.objects.filter(pk=archived.pk).update(
+        archived_at=timezone.now() - timedelta(days=365)
+    )
+    prune.run(dry_run=True)
+    assert Progress.objects.count() == 3
+    prune.run()
+    assert [progress.notification.message for progress in Progress.objects.all()] == ["Importing"]
+    kept.succeed()
+    gone.succeed()

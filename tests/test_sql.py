@@ -192,6 +192,7 @@ def test_every_column_is_written(user):
         "url": "/u/",
         "actions": [{"label": "l", "url": "/"}],
         "data": [1],
+        "progress": {"state": "running"},
         "collapse_key": "k",
         "count": 3,
         **{

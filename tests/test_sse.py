@@ -8,7 +8,6 @@ import signal
 import threading
 
 import pytest
-from django.test import Client
 
 import notify
 from notify import auth, drain, inbox, limits, sse
@@ -38,13 +37,6 @@ async def quiet(settings, transactional_db):
     yield
     await Hub.close_here()
     await close_connections()
-
-
-@pytest.fixture
-def session(user) -> str:
-    browser = Client()
-    browser.force_login(user)
-    return browser.session.session_key
 
 
 def open_stream(session="", **more) -> Exchange:

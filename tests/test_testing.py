@@ -21,6 +21,7 @@ from notify.testing import (
     assert_notified,
     asweep,
     close_connections,
+    flush,
     lose_rings,
     sent,
     sweep,
@@ -247,6 +248,14 @@ def test_a_hub_that_an_earlier_test_left_behind_is_not_asked(user, settings):
     loop.run_until_complete(Hub.close_here())
     loop.close()
     assert left.loop is loop
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_tasks_have_said_is_waited_for(user):
+    with notify.progress(user, "Importing"):
+        pass
+    assert flush()
+    assert_notified(user, "Finished.", title="Importing")
 
 
 def test_without_a_hub_there_is_nothing_to_do(user):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
+from django.test import TestCase
 
 import notify
 from notify import outbox, sql
 from notify.edition import Edition
 from notify.models import Notification
+from notify.transactions import in_callers_transaction, in_testcase
 from tests.mailboxes import (
     Failing,
     contention,
@@ -19,6 +21,22 @@ from tests.mailboxes import (
 )
 
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
+
+
+# -- A TestCase ----------------------------------------------------------------------------------
+
+
+class TestInATestCase(TestCase):
+    def test_its_transaction_is_known(self):
+        connection = connections["default"]
+        assert in_testcase(connection)
+        assert not in_callers_transaction(connection)
+
+
+def test_another_transaction_is_none_of_a_testcase():
+    with transaction.atomic():
+        assert not in_testcase(connections["default"])
+        assert in_callers_transaction(connections["default"])
 
 
 # -- Commits by hand ----------------------------------------------------------------------------

@@ -12,7 +12,16 @@ import pytest
 from notify import protocol
 from notify.exceptions import ProtocolError
 from notify.models import Notification
-from notify.protocol import Changes, Counts, Cursor, Heartbeat, MarkCommand, Verdict, judge
+from notify.protocol import (
+    CancelCommand,
+    Changes,
+    ChangesCommand,
+    Counts,
+    Cursor,
+    Heartbeat,
+    Verdict,
+    judge,
+)
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -92,6 +101,8 @@ def built(document: dict[str, Any]) -> str:
             return changes_of(document).encode()
         case "welcome":
             return protocol.welcome(changes_of(document["changes"]), float(document["heartbeat"]))
+        case "tick":
+            return protocol.tick(document["ticks"])
         case "ping":
             return protocol.ping(cursor(document["cursor"]), document["ref"])
         case "pong":
@@ -113,7 +124,7 @@ def test_the_server_says_it_so(name):
 
 def test_every_kind_of_document_has_a_vector():
     kinds = {document["type"] for document in DOCUMENTS["server"].values()}
-    assert kinds == {"welcome", "changes", "ping", "pong", "ack", "error"}
+    assert kinds == {"welcome", "changes", "tick", "ping", "pong", "ack", "error"}
 
 
 def test_a_row_has_the_fields_that_the_vectors_have():
@@ -136,13 +147,16 @@ def test_the_server_understands(name):
         assert command.is_ping == (document["type"] == "ping")
         return
     assert command.ref == document["ref"]
-    if not isinstance(command, MarkCommand):
+    if isinstance(command, ChangesCommand):
         assert command.since == cursor(document["since"])
         return
-    assert f"{command.mark}{'_all' if command.upto else ''}" == document["type"]
     assert [list(pair) for pair in command.pairs] == document["ids"]
-    assert command.upto == cursor(document.get("cursor"))
     assert command.epoch == document["epoch"]
+    if isinstance(command, CancelCommand):
+        assert document["type"] == "cancel"
+        return
+    assert f"{command.mark}{'_all' if command.upto else ''}" == document["type"]
+    assert command.upto == cursor(document.get("cursor"))
 
 
 @pytest.mark.parametrize("text", DOCUMENTS["wrong"]["commands"])

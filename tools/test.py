@@ -1,7 +1,7 @@
 """
 Run the Python tests: all on SQLite, then those that another database or user model could break,
-then those that break real servers, then those in Chromium. All but the faults, where time counts, are
-measured for coverage together.
+then those with workers of task queues, those that break real servers, and those in Chromium. All but the
+faults, where time counts, are measured for coverage together.
 
     python tools/test.py                     everything
     python tools/test.py --without Faults    all but this run
@@ -35,15 +35,17 @@ RUNS: list[tuple[str, str, dict[str, str]]] = [
     ("users with text keys", "users", {"NOTIFY_TEST_USER": "char"}),
     ("USE_TZ = False", "users", {"NOTIFY_TEST_USE_TZ": "0"}),
     ("Demo", "demo", {"DJANGO_SETTINGS_MODULE": "demo_project.settings"}),
+    ("Queues", "queues", {}),
     ("Faults", "faults", {}),
     ("Chromium", "browser", {}),
 ]
 SELECT = {
-    "": "not (browser or faults or wheel)",
+    "": "not (browser or faults or queues or wheel)",
     "database": "database and not browser",
     "users": "users and not browser",
     "browser": "browser",
     "faults": "faults",
+    "queues": "queues",
     "demo": "",
 }
 FOLDERS = {"demo": "tests/demo"}  # the demo has settings of its own

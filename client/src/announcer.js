@@ -29,12 +29,11 @@ export function spoken({ level, title, message, actions, url }, labels) {
 export class Announcer {
   /** @type {any} */
   #timer;
+  /** What is to be said urgently. */
+  #urgent = "";
 
-  /** @param {Document} document */
-  constructor(document) {
-    this.document = document;
+  constructor() {
     this.polite = this.#region("status", "polite", "false");
-    this.polite.setAttribute("aria-relevant", "additions");
     this.assertive = this.#region("alert", "assertive", "true");
   }
 
@@ -43,14 +42,13 @@ export class Announcer {
    * @param {{urgent?: boolean}} [options]
    */
   say(text, { urgent = false } = {}) {
-    const { ariaNotify } = /** @type {any} */ (this.document);
+    const { ariaNotify } = /** @type {any} */ (document);
     if (typeof ariaNotify === "function") {
-      ariaNotify.call(this.document, text, { priority: urgent ? "high" : "normal" });
+      ariaNotify.call(document, text, { priority: urgent ? "high" : "normal" });
     } else if (urgent) {
       this.#shout(text);
     } else {
-      const line = this.document.createElement("div");
-      line.textContent = text;
+      const line = element("div", "nf-line", {}, text);
       this.polite.append(line);
       setTimeout(() => line.remove(), POLITE_LIFE);
     }
@@ -60,12 +58,11 @@ export class Announcer {
   #shout(text) {
     clearTimeout(this.#timer);
     // Two errors in a row: the second must not swallow the first.
-    const before = this.assertive.dataset.next ?? "";
-    this.assertive.dataset.next = before ? `${before} ${text}` : text;
+    this.#urgent += ` ${text}`;
     this.assertive.textContent = "";
     this.#timer = setTimeout(() => {
-      this.assertive.textContent = this.assertive.dataset.next ?? "";
-      delete this.assertive.dataset.next;
+      this.assertive.textContent = this.#urgent.trim();
+      this.#urgent = "";
     }, ASSERTIVE_PAUSE);
   }
 
@@ -75,6 +72,6 @@ export class Announcer {
    * @param {string} atomic
    */
   #region(role, live, atomic) {
-    return element(this.document, "div", "nf-sr", { role, "aria-live": live, "aria-atomic": atomic });
+    return element("div", "nf-sr", { role, "aria-live": live, "aria-atomic": atomic });
   }
 }

@@ -1,4 +1,5 @@
 import { element } from "./dom.js";
+import { listen } from "./emitter.js";
 import { fill, readLabels } from "./labels.js";
 
 const MOST = 99;
@@ -28,8 +29,7 @@ export function defineBadge() {
       connectedCallback() {
         this.#listening = new AbortController();
         const { signal } = this.#listening;
-        const { ownerDocument: document } = this;
-        document.addEventListener("notify:counts", (event) => this.#draw(/** @type {CustomEvent} */ (event).detail.unseen), { signal });
+        listen(document, "notify:counts", ({ detail }) => this.#draw(detail.unseen), signal);
         // A badge that a swap brought in later asks for what it has missed.
         const root = /** @type {any} */ (document.querySelector("notify-root"));
         const counts = root?.state === "open" ? root.counts : null;
@@ -42,11 +42,11 @@ export function defineBadge() {
 
       /** @param {number} count */
       #draw(count) {
-        const labels = readLabels(this.ownerDocument.querySelector("notify-root")?.getAttribute("labels") ?? null);
+        const labels = readLabels(document.querySelector("notify-root")?.getAttribute("labels") ?? null);
         const { text, name } = badgeText(count, labels);
         let badge = /** @type {HTMLElement | null} */ (this.querySelector(".nf-badge"));
         if (!badge) {
-          badge = element(this.ownerDocument, "span", "nf-badge");
+          badge = element("span", "nf-badge");
           (this.querySelector("a, button") ?? this).append(badge);
         }
         this.setAttribute("count", String(count));

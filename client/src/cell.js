@@ -4,18 +4,18 @@
  */
 export class Cell {
   /**
-   * @param {() => Storage} storage  a function, because asking may throw
+   * @param {"localStorage" | "sessionStorage"} area  asked for by its name each time, because that may throw
    * @param {string} key
    */
-  constructor(storage, key) {
-    this.storage = storage;
+  constructor(area, key) {
+    this.area = area;
     this.key = key;
   }
 
   /** @returns {any}  null: there is none, or none that can be read */
   read() {
     try {
-      return JSON.parse(this.storage().getItem(this.key) ?? "null");
+      return JSON.parse(globalThis[this.area].getItem(this.key) ?? "null");
     } catch {
       return null;
     }
@@ -25,8 +25,8 @@ export class Cell {
   write(value) {
     try {
       // A stale value would be worse than none, so what is full has none.
-      this.storage().removeItem(this.key);
-      if (value !== null) this.storage().setItem(this.key, JSON.stringify(value));
+      globalThis[this.area].removeItem(this.key);
+      if (value !== null) globalThis[this.area].setItem(this.key, JSON.stringify(value));
     } catch {
       // Forbidden: then nothing was kept either.
     }

@@ -11,11 +11,11 @@ import { PushTransport } from "./transports/push.js";
 import { SharedTransport } from "./transports/shared.js";
 
 /**
- * @import { Backoff } from "./backoff.js"
- * @import { State } from "./connection.js"
+ * @import { Rung, State } from "./connection.js"
  * @import { Csrf } from "./commands.js"
  * @import { LifeEvents } from "./lifecycle.js"
  * @import { Changes, Command, Counts, Cursor, Document, Mark, Notification, Shown } from "./protocol.js"
+ * @import { Kind } from "./transports/shared.js"
  * @import { Transport } from "./transports/transport.js"
  *
  * @typedef {object} MailboxEvents
@@ -26,6 +26,7 @@ import { SharedTransport } from "./transports/shared.js";
  * @property {{state: State, transport: string}} state
  * @property {Cursor} cursor
  * @property {{code: string, message: string}} error
+ * @property {{ticks: import("./ticks.js").Tick[]}} tick  how far tasks are, between two changes of their rows
  * @property {null} end  closed for good
  *
  * @typedef {MailboxEvents & LifeEvents} Events
@@ -34,18 +35,11 @@ import { SharedTransport } from "./transports/shared.js";
  * @property {string} src  absolute address of notify's urls
  * @property {string[]} transports  best first
  * @property {() => Csrf} csrf
- * @property {string} [user]  whose tabs share what; without it this one is alone
+ * @property {string} [user]  whose tabs share what; without it this one is alone, and holds no HTTP request open
  * @property {string | null} [share]  "websocket": this one too, and not HTTP alone
- * @property {Tabs} [tabs]
  * @property {number} [pollInterval]  seconds
  * @property {EventTarget} window
  * @property {EventTarget & {hidden?: boolean, cookie: string}} document
- * @property {typeof fetch} [fetch]
- * @property {typeof WebSocket} [WebSocket]
- * @property {typeof EventSource} [EventSource]
- * @property {() => Storage} [storage]  shared by all tabs; a function, because asking may throw
- * @property {Backoff} [backoff]
- * @property {Backoff} [probing]
  */
 
 /** A question over the socket that nobody answers may be asked again. */
@@ -74,38 +68,42 @@ export class Client extends Emitter {
   #question = { open: false, since: /** @type {Cursor} */ (null), at: 0, again: false };
 
   /** @param {Options} options */
-  constructor({ src, transports, csrf, user, share, tabs = new Tabs({ user }), pollInterval, window, document, fetch, WebSocket = globalThis.WebSocket, EventSource = globalThis.EventSource, storage = () => localStorage, backoff, probing }) {
+  constructor({ src, transports, csrf, user, share, pollInterval, window, document }) {
     super();
-    this.tabs = tabs;
+    // Here it is the caller who learns that an address is none.
+    src = new URL(src).href;
+    const tabs = (this.tabs = new Tabs(user));
     const cursor = () => this.store.cursor;
-    const network = new Network(storage);
-    const asking = { src, cursor, document, fetch };
+    const network = new Network();
+    const asking = { src, cursor, document };
     /** Reads when it must. */
     const reader = () => new PollTransport({ ...asking, interval: Infinity });
     /** @type {Record<string, () => Transport>} */
     const makers = {
-      websocket: () => new PushTransport({ name: "websocket", Source: WebSocket, path: "ws/", src: src.replace("http", "ws"), cursor }),
-      sse: () => new PushTransport({ name: "sse", Source: EventSource, path: "stream/", src, cursor, reader }),
-      longpoll: () => new PollTransport({ ...asking, hold: () => network.beat }),
+      websocket: () => new PushTransport({ name: "websocket", Source: globalThis.WebSocket, path: "ws/", src: src.replace("http", "ws"), cursor }),
       poll: () => new PollTransport({ ...asking, interval: pollInterval }),
+      // A browser has six connections for a host: tabs that cannot meet must not keep one each.
+      ...(tabs.together && {
+        sse: () => new PushTransport({ name: "sse", Source: globalThis.EventSource, path: "stream/", src, cursor, reader }),
+        longpoll: () => new PollTransport({ ...asking, hold: () => network.beat }),
+      }),
     };
     // A name of a later release is passed over; polling is always possible.
     const known = transports.filter((name) => Object.hasOwn(makers, name));
     const names = known.length ? known : ["poll"];
-    const own = names.filter((name) => name === "websocket" && share !== name);
-    const common = names.filter((name) => !own.includes(name));
+    const common = names.filter((name) => tabs.together && (name !== "websocket" || share === name));
     const rungs = (/** @type {string[]} */ names) => names.map((name) => ({ names: [name], make: makers[name] }));
-    const passing = (/** @type {() => Transport} */ make) => [{ names: ["poll"], make: () => Object.assign(make(), { passing: true }) }];
-    const ladders = { best: rungs(common), slow: passing(makers.poll), read: passing(reader) };
+    /** @type {Record<Kind, Rung[]>} */
+    const ladders = { best: rungs(common), read: [{ names: [], make: reader }] };
     const shared = () =>
       new SharedTransport({
         ...{ tabs, document, cursor },
         connect: (kind) => new Connection({ ladder: ladders[kind], window, document, network }),
       });
-    const ladder = rungs(own);
+    const ladder = rungs(names.filter((name) => !common.includes(name)));
     if (common.length > 0) ladder.splice(names.indexOf(common[0]), 0, { names: common, make: shared });
-    this.connection = new Connection({ ladder, window, document, backoff, probing, network });
-    this.commands = new Commands({ src, send: (command) => this.connection.send(command), csrf, document, fetch });
+    this.connection = new Connection({ ladder, window, document, network });
+    this.commands = new Commands({ src, send: (command) => this.connection.send(command), csrf, document });
     this.#listen();
     this.#life = tellLife(this.connection, (name, detail) => this.emit(name, /** @type {any} */ (detail)));
   }
@@ -198,7 +196,7 @@ export class Client extends Emitter {
 
   #listen() {
     const { connection, store, commands, tabs } = this;
-    tabs.addEventListener("message", (event) => this.#overhear(/** @type {MessageEvent} */ (event).data));
+    tabs.on("message", (message) => this.#overhear(message));
     const tellState = () => this.emit("state", { state: this.state, transport: this.transport });
     connection.on("state", tellState);
     connection.on("rename", tellState);
@@ -210,7 +208,7 @@ export class Client extends Emitter {
       if (store.counts) this.emit("counts", store.counts);
     });
     connection.on("end", ({ code }) => {
-      this.emit("error", { code: reasonOf(code), message: `The server closed the connection (${code}).` });
+      this.emit("error", { code: reasonOf(code), message: `Closed with ${code}` });
       tabs.close();
       this.emit("end");
     });
@@ -254,6 +252,8 @@ export class Client extends Emitter {
       case "ack":
       case "error":
         return this.commands.settle(document);
+      case "tick":
+        this.emit("tick", document);
     }
   }
 

@@ -28,6 +28,7 @@ export class Commands extends Emitter {
   /** @type {any} */
   #retry;
   #backoff = new Backoff();
+  #options;
 
   /**
    * @param {object} options
@@ -35,15 +36,10 @@ export class Commands extends Emitter {
    * @param {(command: Command) => boolean} options.send  over the socket, if there is one
    * @param {() => Csrf} options.csrf  asked at each call: tokens change at sign-in
    * @param {{cookie: string}} options.document
-   * @param {typeof fetch} [options.fetch]
    */
-  constructor({ src, send, csrf, document, fetch = globalThis.fetch }) {
+  constructor(options) {
     super();
-    this.url = new URL("commands/", src);
-    this.send = send;
-    this.csrf = csrf;
-    this.document = document;
-    this.fetch = /** @type {typeof fetch} */ ((...args) => fetch(...args));
+    this.#options = options;
   }
 
   /** A number for the next command. */
@@ -91,7 +87,7 @@ export class Commands extends Emitter {
    * @param {boolean} leaving
    */
   #deliver(command, leaving) {
-    if (leaving || !this.send(command)) this.#post(command);
+    if (leaving || !this.#options.send(command)) this.#post(command);
   }
 
   /** @param {Command} command */
@@ -102,12 +98,11 @@ export class Commands extends Emitter {
     let response = null;
     let answer;
     try {
-      response = await this.fetch(this.url, {
+      response = await fetch(new URL("commands/", this.#options.src), {
         method: "POST",
-        credentials: "same-origin",
         // The request outlives the page that a click on a link ends.
         keepalive: true,
-        headers: { Accept: "application/json", "Content-Type": "application/json", ...this.#token() },
+        headers: { "Content-Type": "application/json", ...this.#token() },
         body: JSON.stringify(command),
       });
       answer = await response.json();
@@ -129,8 +124,9 @@ export class Commands extends Emitter {
 
   /** @returns {Record<string, string>} */
   #token() {
-    const { cookie, header, token } = this.csrf();
-    const value = token ?? readCookie(this.document.cookie, cookie);
+    const { csrf, document } = this.#options;
+    const { cookie, header, token } = csrf();
+    const value = token ?? readCookie(document.cookie, cookie);
     return value ? { [header]: value } : {};
   }
 }
@@ -140,9 +136,6 @@ export class Commands extends Emitter {
  * @param {string} name
  */
 function readCookie(cookies, name) {
-  for (const pair of cookies.split(";")) {
-    const [key, ...value] = pair.trim().split("=");
-    if (key === name) return decodeURIComponent(value.join("="));
-  }
-  return null;
+  const pair = cookies.split("; ").find((pair) => pair.startsWith(`${name}=`));
+  return pair && decodeURIComponent(pair.slice(name.length + 1));
 }

@@ -1,5 +1,5 @@
 import { Backoff } from "./backoff.js";
-import { Emitter } from "./emitter.js";
+import { Emitter, listen } from "./emitter.js";
 import { Liveness } from "./liveness.js";
 import { CLOSE, isOrderly, isTerminal, parse, reasonOf } from "./protocol.js";
 import { Race } from "./race.js";
@@ -20,10 +20,10 @@ import { Race } from "./race.js";
  *
  * @import { Network } from "./network.js"
  * @import { Document } from "./protocol.js"
- * @import { Closed, Heard, Transport } from "./transports/transport.js"
+ * @import { Heard, Transport } from "./transports/transport.js"
  *
  * @typedef {"connecting" | "open" | "waiting" | "closed"} State
- * @typedef {{names: string[], make: () => Transport}} Rung  names: what its transport may be called
+ * @typedef {{names: string[], make: () => Transport}} Rung  names: what its transport may be called; how it went under another is not remembered
  * @typedef {object} Attempt
  * @property {Transport} transport
  * @property {number} rung
@@ -95,10 +95,9 @@ export class Connection extends Emitter {
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const look = () => this.#look();
-    this.window.addEventListener("online", () => this.#change(), { signal });
-    this.window.addEventListener("pageshow", (event) => /** @type {any} */ (event).persisted !== false && look(), { signal });
-    this.document.addEventListener("visibilitychange", look, { signal });
-    this.document.addEventListener("resume", look, { signal });
+    listen(this.window, "online", () => this.#change(), signal);
+    listen(this.window, "pageshow", ({ persisted }) => persisted !== false && look(), signal);
+    listen(this.document, "visibilitychange resume", look, signal);
     this.#climb();
   }
 
@@ -141,10 +140,10 @@ export class Connection extends Emitter {
   #make(rung) {
     const transport = this.ladder[rung].make();
     const attempt = { transport, rung, since: 0, heard: 0 };
-    transport.addEventListener("open", () => !transport.greets && this.#adopt(attempt));
-    transport.addEventListener("message", (event) => this.#hear(attempt, /** @type {Heard} */ (event)));
-    transport.addEventListener("close", (event) => this.#lose(attempt, /** @type {Closed} */ (event)));
-    transport.addEventListener("rename", () => attempt === this.#active && this.#rename());
+    transport.on("open", () => !transport.greets && this.#adopt(attempt));
+    transport.on("message", (heard) => this.#hear(attempt, heard));
+    transport.on("close", (closed) => this.#lose(attempt, closed));
+    transport.on("rename", () => attempt === this.#active && this.#rename());
     return attempt;
   }
 
@@ -182,7 +181,9 @@ export class Connection extends Emitter {
     this.#release();
     this.#active = attempt;
     attempt.since = attempt.heard = Date.now();
-    if (rung > 0 && !this.#race.isOn) this.#probeLater(rung === this.#recalled);
+    // It was so lately that nothing better could be had.
+    if (rung > 0 && rung === this.#recalled) this.probing.giveWay();
+    if (rung > 0 && !this.#race.isOn) this.#probeLater();
     this.#recalled = -1;
     const { beat } = this.network;
     // Some links cut what is silent; where it is known when, nothing is.
@@ -194,7 +195,9 @@ export class Connection extends Emitter {
   }
 
   #rename() {
-    if (!this.#active?.transport.passing) this.network.remember(this.transport);
+    // Whoever heard that it is open may have closed it.
+    if (!this.#active) return;
+    if (this.ladder[this.#active.rung].names.includes(this.transport)) this.network.remember(this.transport);
     this.emit("rename");
   }
 
@@ -256,9 +259,8 @@ export class Connection extends Emitter {
     this.#become("waiting");
   }
 
-  /** @param {boolean} [recalled]  it was so lately that nothing better could be had */
-  #probeLater(recalled = false) {
-    this.#later(recalled ? 30_000 + this.probing.random() * 90_000 : this.probing.next(), () => this.#probe());
+  #probeLater() {
+    this.#later(this.probing.next(), () => this.#probe());
   }
 
   /**

@@ -3,23 +3,22 @@
  * markup.
  * @template {Element} T
  * @param {T} node
- * @param {Record<string, string>} attributes
+ * @param {Record<string, string | number>} attributes
  * @param {(Node | string)[]} content
  */
 export function dress(node, attributes, ...content) {
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, /** @type {string} */ (value));
   node.append(...content);
   return node;
 }
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Document} document
  * @param {Tag} tag
  * @param {string} name  its class
- * @param {Record<string, string>} [attributes]
+ * @param {Record<string, string | number>} [attributes]
  * @param {(Node | string)[]} content
  */
-export function element(document, tag, name, attributes, ...content) {
+export function element(tag, name, attributes, ...content) {
   return dress(document.createElement(tag), { class: name, ...attributes }, ...content);
 }

@@ -1,3 +1,5 @@
+import { listen } from "./emitter.js";
+
 /** @import { ToastList } from "./toast-list.js" */
 
 /**
@@ -12,24 +14,19 @@ export class Duck {
   /** @param {ToastList} list */
   constructor(list) {
     this.list = list;
-    this.document = list.document;
   }
 
   /** @param {AbortSignal} signal */
   start(signal) {
-    this.document.addEventListener("focusin", ({ target }) => this.look(target), { signal });
-    this.document.addEventListener(
-      "keydown",
-      ({ key }) => {
-        const { activeElement } = this.document;
-        if (key === "Escape" && this.#covers(activeElement, overlaps)) this.list.duck();
-      },
-      { signal },
-    );
+    listen(document, "focusin", ({ target }) => this.look(target), signal);
+    const press = (/** @type {KeyboardEvent} */ { key }) => {
+      if (key === "Escape" && this.#covers(document.activeElement, overlaps)) this.list.duck();
+    };
+    listen(document, "keydown", press, signal);
   }
 
   /** Look again at whatever has the focus. */
-  look(target = /** @type {EventTarget | null} */ (this.document.activeElement)) {
+  look(target = /** @type {EventTarget | null} */ (document.activeElement)) {
     if (this.list.toasts.size === 0 || this.list.focused) this.list.duck(false);
     else if (this.#covers(target, contains)) this.list.duck();
     else if (this.list.ducked && !this.#covers(target, overlaps)) this.list.duck(false);
@@ -40,7 +37,7 @@ export class Duck {
    * @param {(area: DOMRect, rect: DOMRect) => boolean} test
    */
   #covers(target, test) {
-    if (!(target instanceof Element) || target === this.document.body || this.list.region.contains(target)) return false;
+    if (!(target instanceof Element) || target === document.body || this.list.region.contains(target)) return false;
     if (this.list.toasts.size === 0) return false;
     if (!this.list.ducked) this.#area = this.list.list.getBoundingClientRect();
     const rect = target.getBoundingClientRect();

@@ -2,19 +2,14 @@
  * The words of the chrome. The server sends translations in the `labels`
  * attribute; these stand in for what it leaves out.
  */
-export const DEFAULTS = Object.freeze({
+export const DEFAULTS = {
   notifications: "Notifications",
   new: "%(count)s new",
   more: "%(count)s more",
   dismiss: "Dismiss",
   times: "%(count)s times",
   actions: "Press F6 for its actions.",
-  debug: "Debug",
-  info: "Information",
-  success: "Success",
-  warning: "Warning",
-  error: "Error",
-});
+};
 
 /** @typedef {Record<keyof typeof DEFAULTS, string>} Labels */
 
@@ -36,7 +31,7 @@ export function readLabels(json) {
  * @param {Record<string, string | number>} values
  */
 export function fill(label, values) {
-  return label.replace(/%\((\w+)\)s/g, (all, name) => (Object.hasOwn(values, name) ? String(values[name]) : all));
+  return label.replace(/%\((\w+)\)s/g, (all, name) => String(values[name] ?? all));
 }
 
 /**

@@ -16,16 +16,11 @@ const LIFE = 30 * 60_000;
 const LEAST = 3_000;
 
 export class Network {
-  #cell;
+  #cell = new Cell("localStorage", KEY);
   /** @type {Lesson} */
   #lesson = { until: 0 };
   /** After which silence the last connection was cut, in ms. */
   #quiet = 0;
-
-  /** @param {() => Storage} storage  shared by all tabs; a function, because asking may throw */
-  constructor(storage) {
-    this.#cell = new Cell(storage, KEY);
-  }
 
   /** The name of the transport that was had last, if that is still to be gone by. */
   get winner() {

@@ -6,6 +6,19 @@
  * @typedef {"debug" | "info" | "success" | "warning" | "error"} Level
  * @typedef {{label: string, url: string}} Action
  *
+ * @typedef {"queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "lost"} TaskState
+ *
+ * @typedef {object} Progress  how far a task is
+ * @property {TaskState} state
+ * @property {number} done
+ * @property {number | null} total
+ * @property {string} message  what is being done just now
+ * @property {number} attempt
+ * @property {boolean} cancellable
+ * @property {boolean} silent  nothing was heard of it for a while
+ * @property {string | null} started_at
+ * @property {string | null} ended_at  null: nobody has said how it ends
+ *
  * @typedef {object} Notification
  * @property {number} id
  * @property {number} position  of the last change of any kind
@@ -26,6 +39,7 @@
  * @property {string | null} read_at
  * @property {string | null} archived_at
  * @property {string | null} dismissed_at
+ * @property {Progress} [progress]  of a task
  *
  * @typedef {string | null} Cursor  `<epoch>:<position>`; null is below every cursor
  * @typedef {{unseen: number, unread: number}} Counts
@@ -43,10 +57,11 @@
  * @typedef {{type: "ping" | "pong", cursor: Cursor, ref?: number | null}} Heartbeat
  * @typedef {{type: "ack", ref: number, cursor: Cursor}} Ack
  * @typedef {{type: "error", ref: number | null, code: string, message: string}} Failure
- * @typedef {Changes | Welcome | Heartbeat | Ack | Failure} Document
+ * @typedef {{type: "tick", ticks: import("./ticks.js").Tick[]}} Ticks
+ * @typedef {Changes | Welcome | Ticks | Heartbeat | Ack | Failure} Document
  *
  * @typedef {[id: number, arrived: number]} Shown  a notification as the user saw it
- * @typedef {"seen" | "read" | "archived" | "dismissed"} Mark
+ * @typedef {"seen" | "read" | "archived" | "dismissed" | "cancel"} Mark  cancel: ask the task behind it to end
  *
  * @typedef {object} Command
  * @property {Mark | "seen_all" | "read_all" | "archived_all" | "dismissed_all" | "changes"} type
@@ -58,6 +73,22 @@
  *
  * @typedef {"drop" | "apply" | "read"} Verdict
  */
+
+/**
+ * Whether the reader needs no toast of it any more.
+ * @param {Notification} notification
+ */
+export function isDone({ read_at, archived_at, dismissed_at }) {
+  return Boolean(read_at || archived_at || dismissed_at);
+}
+
+/**
+ * Whether a task is behind it that somebody is still to end.
+ * @param {Notification} notification
+ */
+export function runs({ progress }) {
+  return progress?.ended_at === null && progress.state !== "lost";
+}
 
 /** The version of the wire that this client speaks. */
 export const VERSION = 1;
@@ -73,9 +104,6 @@ export const CLOSE = {
 };
 
 const CURSOR = /^([0-9a-v]{17}):(0|[1-9][0-9]{0,15})$/;
-
-/** A document that breaks the protocol. */
-export class ProtocolError extends Error {}
 
 /**
  * Whether a connection that closed with this code must stay closed.
@@ -109,7 +137,7 @@ export function reasonOf(code) {
  */
 export function parseCursor(cursor) {
   const parsed = readCursor(cursor);
-  if (!parsed) throw new ProtocolError(`Not a cursor: ${cursor}`);
+  if (!parsed) throw new Error(cursor);
   return parsed;
 }
 
@@ -172,9 +200,9 @@ export function parse(text) {
     // Then it has no type either.
   }
   const type = value?.type;
-  if (typeof type !== "string") throw new ProtocolError("Not a document");
+  if (typeof type !== "string") throw new Error(text);
   if (!Object.hasOwn(shapes, type)) return null;
-  if (!shapes[type](value)) throw new ProtocolError(`A wrong ${type} document`);
+  if (!shapes[type](value)) throw new Error(text);
   return value;
 }
 
@@ -182,6 +210,7 @@ export function parse(text) {
 const shapes = {
   changes: isChanges,
   welcome: (value) => value.version === VERSION && value.heartbeat > 0 && isChanges(value.changes),
+  tick: ({ ticks }) => Array.isArray(ticks),
   ping: isHeartbeat,
   pong: isHeartbeat,
   ack: (value) => isPosition(value.ref) && isHeartbeat(value),

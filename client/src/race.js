@@ -26,6 +26,7 @@ export class Race {
   #waiting = [];
   /** @type {any} */
   #timer;
+  #options;
 
   /**
    * @param {object} options
@@ -33,10 +34,8 @@ export class Race {
    * @param {(trial: T) => void} options.late  has had its time
    * @param {() => void} options.over  all have failed
    */
-  constructor({ make, late, over }) {
-    this.make = make;
-    this.late = late;
-    this.over = over;
+  constructor(options) {
+    this.#options = options;
   }
 
   get isOn() {
@@ -105,7 +104,7 @@ export class Race {
    */
   #wait(trial, patience) {
     clearTimeout(this.#trials.get(trial));
-    this.#trials.set(trial, setTimeout(() => this.late(trial), patience));
+    this.#trials.set(trial, setTimeout(() => this.#options.late(trial), patience));
   }
 
   /** @param {T} trial */
@@ -117,8 +116,8 @@ export class Race {
   #next() {
     clearTimeout(this.#timer);
     const rung = this.#waiting.shift();
-    if (rung === undefined) return this.isOn || this.over();
-    const trial = this.make(rung);
+    if (rung === undefined) return this.isOn || this.#options.over();
+    const trial = this.#options.make(rung);
     this.#wait(trial, PATIENCE);
     this.#timer = setTimeout(() => this.#next(), HEAD_START);
     trial.transport.open();

@@ -1,23 +1,22 @@
 import { Client } from "./client.js";
+import { listen } from "./emitter.js";
 import { Keeper } from "./keeper.js";
 import { readLabels } from "./labels.js";
-import { TabMemory } from "./memory.js";
 import { PageWatch } from "./page-watch.js";
+import { runs } from "./protocol.js";
 import { Stage } from "./stage.js";
 import { ToastSync } from "./toast-sync.js";
 import { Toasts } from "./toasts.js";
 
 /** @import { Labels } from "./labels.js" */
+/** @import { Notification } from "./protocol.js" */
 
 /** Toasts on screen at once; a phone has room for one. */
 const ROOM = { wide: 3, narrow: 1 };
 const NARROW = "(max-width: 479px)";
 
 /** What the template tag writes on each page: left out, it no longer holds. */
-const RENEWED = ["csrf-token", "csrf-cookie", "csrf-header", "labels"];
-
-/** What a page or a script may add: left out, it stays. */
-const KEPT = ["position"];
+const RENEWED = ["csrf-token", "csrf-cookie", "csrf-header", "labels", "position"];
 
 /** The client's events that are DOM events as well, `notify:…`. */
 const TOLD = /** @type {const} */ ([
@@ -52,8 +51,10 @@ function NotifyRoot() {
     /** @type {Labels} */
     #labels = readLabels(null);
 
-    #toasts = new Toasts({ limit: () => (this.#narrow.matches ? ROOM.narrow : ROOM.wide) });
+    /** @type {Toasts} */
+    #toasts = new Toasts({ limit: () => (this.#narrow.matches ? ROOM.narrow : ROOM.wide), holds: (id) => this.#stage.list.holds(id) });
     #narrow = matchMedia(NARROW);
+    /** @type {Stage} */
     #stage = new Stage({ host: this, toasts: this.#toasts, labels: () => this.#labels, move: (home) => this.#move(home) });
 
     get counts() {
@@ -77,7 +78,7 @@ function NotifyRoot() {
         rival.remove();
       }
       current = this;
-      const { documentElement } = this.ownerDocument;
+      const { documentElement } = document;
       if (this.parentElement !== documentElement) this.#move(documentElement);
       this.#start();
     }
@@ -100,14 +101,23 @@ function NotifyRoot() {
      * @param {Element} newer
      */
     renew(newer) {
-      for (const name of [...RENEWED, ...KEPT]) {
+      for (const name of RENEWED) {
         const value = newer.getAttribute(name);
         if (value !== null) this.setAttribute(name, value);
-        else if (RENEWED.includes(name)) this.removeAttribute(name);
+        // A page or a script may have added that one.
+        else if (name !== "position") this.removeAttribute(name);
       }
       this.#labels = readLabels(this.getAttribute("labels"));
       // Signed out and in again, without a page of its own.
-      if (this.state === "closed") this.client?.open();
+      this.client?.open();
+    }
+
+    /**
+     * Show a toast of this page's own.
+     * @param {Notification} notification  with an id below 0
+     */
+    show(notification) {
+      this.#toasts.show(notification);
     }
 
     stop() {
@@ -122,7 +132,7 @@ function NotifyRoot() {
     }
 
     /** Where it lives: <html>, or a modal. @type {Element} */
-    #home = this.ownerDocument.documentElement;
+    #home = document.documentElement;
 
     /** @param {Element} home */
     #move(home) {
@@ -144,10 +154,10 @@ function NotifyRoot() {
       this.#speakTheLanguage();
 
       const client = (this.client = this.#makeClient());
-      const memory = new TabMemory({ user: this.getAttribute("user") ?? "", storage: () => sessionStorage });
-      const keeper = (this.#keeper = new Keeper({ memory, client, toasts: this.#toasts, signal }));
+      const user = this.getAttribute("user") ?? "";
+      const keeper = (this.#keeper = new Keeper({ user, client, toasts: this.#toasts, signal }));
       if (keeper.restore()) this.#reflect();
-      this.#toasts.addEventListener("change", () => keeper.saveSoon(), { signal });
+      this.#toasts.on("change", () => keeper.saveSoon(), signal);
       new ToastSync({ client, list: this.#stage.list, seen: this.#stage.seen }).start(signal);
       this.#listenToClient(client, keeper);
       this.#watchPage(client, keeper, signal);
@@ -157,7 +167,6 @@ function NotifyRoot() {
     }
 
     #makeClient() {
-      const document = this.ownerDocument;
       return new Client({
         src: new URL(this.getAttribute("src") ?? "/notify/", document.baseURI).href,
         transports: (this.getAttribute("transports") ?? "websocket poll").split(/\s+/),
@@ -182,11 +191,12 @@ function NotifyRoot() {
       client.on("state", () => this.#reflect());
       for (const name of TOLD) client.on(name, (detail) => this.#tell(name, detail && { ...detail }));
       client.on("cursor", () => this.#reflect());
-      client.on("counts", () => keeper.saveSoon());
-      client.on("change", () => keeper.saveSoon());
       client.on("end", () => keeper.forget());
       client.on("notification", ({ notification }) => {
-        if (this.#tell("notification", { notification })) this.#toasts.show(notification);
+        if (!this.#tell("notification", { notification })) return;
+        // Before its first cursor this tab finds tasks that were told of elsewhere, and have come some way since.
+        const isKnown = !this.hasAttribute("cursor") && runs(notification) && notification.position > notification.arrived;
+        this.#toasts.show(notification, isKnown);
       });
     }
 
@@ -196,7 +206,7 @@ function NotifyRoot() {
      * @param {AbortSignal} signal
      */
     #watchPage(client, keeper, signal) {
-      const page = new PageWatch({ window, document: this.ownerDocument });
+      const page = new PageWatch();
       page.on("attention", ({ hidden, blurred }) => {
         this.#toasts.pause("hidden", hidden);
         this.#toasts.pause("blur", blurred);
@@ -213,12 +223,12 @@ function NotifyRoot() {
         if (keeper.restore()) this.#reflect();
         client.open();
       });
-      page.addEventListener("call", (event) => {
+      page.on("call", (event) => {
         if (this.#toasts.size === 0) return;
         event.preventDefault();
         this.#stage.toggleFocus();
       });
-      this.#narrow.addEventListener("change", () => this.#toasts.refit(), { signal });
+      listen(this.#narrow, "change", () => this.#toasts.refit(), signal);
       page.start(signal);
     }
 
@@ -233,9 +243,9 @@ function NotifyRoot() {
 
     /** Beside <body> nothing is inherited from it. */
     #speakTheLanguage() {
-      const { documentElement, body } = this.ownerDocument;
-      this.dir = documentElement.dir || body?.dir || "";
-      this.lang = documentElement.lang || body?.lang || "";
+      const { documentElement, body } = document;
+      this.dir = documentElement.dir || body.dir;
+      this.lang = documentElement.lang || body.lang;
     }
 
     /**

@@ -15,18 +15,12 @@ export class SeenWatch extends Emitter {
   /** @type {any} */
   #timer;
 
-  /** @param {{document: {hidden?: boolean}}} options */
-  constructor({ document }) {
-    super();
-    this.document = document;
-  }
-
   /**
    * Call when the screen or the tab's visibility changes.
    * @param {Notification[]} notifications  now on screen
    */
   look(notifications) {
-    const inView = this.document.hidden ? [] : notifications.filter((notification) => !notification.seen_at);
+    const inView = document.hidden ? [] : notifications.filter((notification) => !notification.seen_at);
     const now = Date.now();
     this.#watched = new Map(
       inView.map((notification) => {

@@ -1,5 +1,6 @@
 import { Announcer, spoken } from "./announcer.js";
 import { Duck } from "./duck.js";
+import { listen } from "./emitter.js";
 import { SeenWatch } from "./seen.js";
 import { Speaker } from "./speaker.js";
 import { FAREWELL, ToastList } from "./toast-list.js";
@@ -21,16 +22,15 @@ export class Stage {
    * @param {(home: Element) => void} options.move  take the host to where it can be seen
    */
   constructor({ host, toasts, labels, move }) {
-    const document = host.ownerDocument;
     this.host = host;
     this.toasts = toasts;
     this.labels = labels;
-    this.announcer = new Announcer(document);
-    this.list = new ToastList({ document, toasts, labels });
+    this.announcer = new Announcer();
+    this.list = new ToastList({ toasts, labels });
     this.duck = new Duck(this.list);
-    this.seen = new SeenWatch({ document });
+    this.seen = new SeenWatch();
     this.topLayer = new TopLayer({ host, region: this.list.region, move });
-    this.speaker = new Speaker({ window, document, storage: () => localStorage });
+    this.speaker = new Speaker();
   }
 
   /** Fill the host with what is there before the first toast. */
@@ -41,11 +41,11 @@ export class Stage {
 
   /** @param {AbortSignal} signal */
   start(signal) {
-    this.toasts.addEventListener("change", () => this.#draw(), { signal });
+    this.toasts.on("change", () => this.#draw(), signal);
     this.speaker.start(signal);
     this.topLayer.start(signal);
     this.duck.start(signal);
-    signal.addEventListener("abort", () => this.seen.stop());
+    listen(signal, "abort", () => this.seen.stop());
   }
 
   /** The tab may have been hidden, or be visible again. */

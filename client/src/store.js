@@ -1,5 +1,5 @@
 import { Emitter } from "./emitter.js";
-import { compare, judgeChanges, parseCursor } from "./protocol.js";
+import { compare, isDone, judgeChanges, parseCursor, runs } from "./protocol.js";
 
 /**
  * What this tab knows of the mailbox: one reducer for every transport.
@@ -21,7 +21,7 @@ import { compare, judgeChanges, parseCursor } from "./protocol.js";
  * @property {Cursor} countsAt
  * @property {Counts | null} counts
  * @property {Cursor} newest
- * @property {[string, number][]} [told]  absent in what an earlier version has kept
+ * @property {[string, number][]} told
  * @property {Notification[]} rows
  */
 
@@ -37,6 +37,7 @@ const FIELDS = /** @type {Record<Mark, (keyof Notification)[]>} */ ({
   read: ["seen_at", "read_at"],
   archived: ["seen_at", "read_at", "archived_at"],
   dismissed: ["dismissed_at"],
+  cancel: [],
 });
 
 export class Store extends Emitter {
@@ -127,11 +128,11 @@ export class Store extends Emitter {
 
     this.cursor = changes.cursor;
     const here = positionIn(epoch, this.cursor);
-    if (here === changes.head) {
+    if (epoch === null || here === changes.head) {
+      this.complete = this.cursor;
       if (positionIn(epoch, this.#newest) < here) this.#newest = this.cursor;
       for (const [id, arrived] of this.#told) if (arrived <= here) this.#told.delete(id);
     }
-    if (epoch === null || positionIn(epoch, this.cursor) === changes.head) this.complete = this.cursor;
     // The complete cursor of another epoch vouches for nothing in this one.
     else if (positionIn(epoch, this.complete) < 0) this.complete = null;
     // A room tells its reset to all its tabs, and some may show the counts of a newer head.
@@ -141,12 +142,10 @@ export class Store extends Emitter {
 
     if (reset) this.emit("reset");
     // Rows come by position, which a mark moves; what is new comes in the order of its arrival.
-    const order = [...touched].sort((a, b) => (this.#rows.get(a)?.arrived ?? 0) - (this.#rows.get(b)?.arrived ?? 0));
-    for (const id of order) {
+    for (const { id } of this.all().toReversed()) {
       const notification = this.get(id);
-      if (!notification) continue;
-      const wanted = !notification.archived_at && !notification.dismissed_at && !notification.read_at;
-      this.emit("change", { notification, previous: before.get(id) ?? null, fresh: fresh.has(id) && wanted });
+      if (!notification || !touched.has(id)) continue;
+      this.emit("change", { notification, previous: before.get(id) ?? null, fresh: fresh.has(id) && !isDone(notification) });
     }
     for (const change of released) if (!touched.has(change.notification.id)) this.emit("change", change);
     if (counted) this.emit("counts", this.counts);
@@ -199,18 +198,18 @@ export class Store extends Emitter {
 
   /**
    * All that a next page needs to go on from here.
-   * @param {Iterable<number>} ids  of the rows to keep
+   * @param {number[]} ids  of the rows to keep; those of running tasks are kept anyway
    * @returns {Saved}
    * @internal
    */
   save(ids) {
-    const rows = [...ids].map((id) => this.#rows.get(id)).filter((row) => row !== undefined);
+    const rows = [...this.#rows.values()].filter((row) => ids.includes(row.id) || runs(row));
     const { cursor, complete, counts } = this;
     return { cursor, complete, counts, countsAt: this.#countsAt, newest: this.#newest, told: [...this.#told], rows };
   }
 
   /** @param {Saved} saved @internal */
-  restore({ cursor, complete, counts, countsAt, newest, told = [], rows }) {
+  restore({ cursor, complete, counts, countsAt, newest, told, rows }) {
     Object.assign(this, { cursor, complete, counts });
     this.#countsAt = countsAt;
     this.#newest = newest;
@@ -229,7 +228,7 @@ export class Store extends Emitter {
     if (!reset && compare(at, this.#countsAt) < 0) return false;
     this.#countsAt = at;
     const changed = counts.unseen !== this.counts?.unseen || counts.unread !== this.counts?.unread;
-    this.counts = { unseen: counts.unseen, unread: counts.unread };
+    this.counts = counts;
     return changed;
   }
 

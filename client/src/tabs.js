@@ -1,3 +1,5 @@
+import { Emitter, listen } from "./emitter.js";
+
 /**
  * The tabs of one user in one browser. What one posts, the others hear
  * (`message`), and one at a time may lead.
@@ -5,35 +7,28 @@
  * Sites without HTTPS have no locks and some browsers have no channel: there
  * each tab is alone.
  */
-export class Tabs extends EventTarget {
+export class Tabs extends Emitter {
   /** @type {BroadcastChannel | undefined} */
   #channel;
 
-  /**
-   * @param {object} options
-   * @param {string} [options.user]  whose tabs; without it each tab is alone
-   * @param {LockManager} [options.locks]
-   * @param {typeof BroadcastChannel} [options.Channel]
-   */
-  constructor({ user, locks = globalThis.navigator?.locks, Channel = globalThis.BroadcastChannel }) {
+  /** @param {string} [user]  whose tabs; without it each tab is alone */
+  constructor(user) {
     super();
     // The number tells tabs of another release apart, which may mean something else.
     this.name = user && `notify:1:${user}`;
-    this.locks = locks;
-    this.Channel = Channel;
   }
 
-  /** Whether one tab can lead the others. @internal */
+  /** Whether one tab can lead the others: not without HTTPS, nor in an old browser. @internal */
   get together() {
-    return Boolean(this.locks && this.#channel);
+    return Boolean(this.name && navigator.locks && globalThis.BroadcastChannel);
   }
 
   /** @internal */
   open() {
     if (!this.name || this.#channel) return;
     try {
-      this.#channel = new this.Channel(this.name);
-      this.#channel.onmessage = ({ data }) => this.dispatchEvent(new MessageEvent("message", { data }));
+      this.#channel = new BroadcastChannel(this.name);
+      this.#channel.onmessage = ({ data }) => this.emit("message", data);
     } catch {
       // There is none, or it is forbidden.
     }
@@ -61,7 +56,7 @@ export class Tabs extends EventTarget {
   lead(won, robbed, steal = false) {
     const over = new AbortController();
     const { signal } = over;
-    const held = new Promise((resolve) => signal.addEventListener("abort", resolve));
+    const held = new Promise((resolve) => listen(signal, "abort", resolve));
     let leads = false;
     const lead = () => {
       leads = true;
@@ -69,9 +64,11 @@ export class Tabs extends EventTarget {
       queueMicrotask(() => signal.aborted || won());
       return held;
     };
-    this.locks?.request(/** @type {string} */ (this.name), steal ? { steal } : { signal }, lead).catch(() => {
+    const name = /** @type {string} */ (this.name);
+    const asked = this.#channel ? navigator.locks.request(name, steal ? { steal } : { signal }, lead) : Promise.reject();
+    asked.catch(() => {
       if (signal.aborted) return;
-      // Locks may be forbidden here: then nobody leads anybody.
+      // Locks or channels may be forbidden here: then nobody leads anybody.
       if (leads) robbed();
       else won();
     });

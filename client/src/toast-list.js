@@ -1,4 +1,5 @@
 import { element } from "./dom.js";
+import { listen } from "./emitter.js";
 import { fill } from "./labels.js";
 import { createToast, fillToast } from "./toast-view.js";
 
@@ -25,19 +26,16 @@ export class ToastList {
 
   /**
    * @param {object} options
-   * @param {Document} options.document
    * @param {Toasts} options.toasts
    * @param {() => Labels} options.labels
    */
-  constructor({ document, toasts, labels }) {
-    this.document = document;
+  constructor({ toasts, labels }) {
     this.toasts = toasts;
     this.labels = labels;
     // Safari takes the list role from a list without markers.
-    this.list = element(document, "ol", "nf-list", { role: "list" });
-    this.more = element(document, "button", "nf-more", { type: "button", hidden: "" });
-    const attributes = { tabindex: "-1", role: "region", popover: "manual", "aria-label": labels().notifications };
-    this.region = element(document, "section", "nf-region", attributes, this.list, this.more);
+    this.list = element("ol", "nf-list", { role: "list" });
+    this.more = element("button", "nf-more", { type: "button", hidden: "" });
+    this.region = element("section", "nf-region", { tabindex: "-1", role: "region", popover: "manual" }, this.list, this.more);
     this.#listen();
   }
 
@@ -56,7 +54,7 @@ export class ToastList {
       if (item) {
         fillToast(item, toast.notification, this.labels());
       } else {
-        item = createToast(this.document, toast, this.labels());
+        item = createToast(toast, this.labels());
         this.#items.set(id, item);
         if (!toast.quiet) this.#welcome(item);
       }
@@ -77,8 +75,16 @@ export class ToastList {
     return this.region.hasAttribute("data-ducked");
   }
 
+  /**
+   * Whether the reader is at one: what is under the pointer or has the focus is not pushed off the screen.
+   * @param {number} id
+   */
+  holds(id) {
+    return Boolean(this.#items.get(id)?.matches(":hover, :focus-within"));
+  }
+
   get focused() {
-    return this.region.contains(this.document.activeElement);
+    return this.region.contains(document.activeElement);
   }
 
   focus() {
@@ -89,53 +95,43 @@ export class ToastList {
   leave() {
     const origin = this.#origin;
     if (origin?.isConnected) origin.focus({ preventScroll: true });
-    else /** @type {HTMLElement | null} */ (this.document.activeElement)?.blur();
+    else /** @type {HTMLElement | null} */ (document.activeElement)?.blur();
   }
 
   /**
    * The id of the toast that an event happened in.
-   * @param {EventTarget | null} target
+   * @param {Element} target
    */
   idAt(target) {
-    const item = target instanceof Element ? target.closest(".nf-toast") : null;
-    return item instanceof HTMLElement ? Number(item.dataset.id) : null;
+    const item = /** @type {HTMLElement | null} */ (target.closest(".nf-toast"));
+    return item && Number(item.dataset.id);
   }
 
   #listen() {
     const { region, toasts } = this;
-    const ids = { hover: /** @type {number | null} */ (null), focus: /** @type {number | null} */ (null) };
-    const hold = () => toasts.hold([ids.hover, ids.focus]);
 
-    region.addEventListener("pointerover", (event) => {
-      ids.hover = this.idAt(event.target);
-      hold();
+    listen(region, "pointerover", (event) => {
       // A finger leaves without a word; it holds while it is down.
       if (event.pointerType !== "touch") toasts.pause("pointer");
     });
-    region.addEventListener("pointerleave", () => {
-      ids.hover = null;
-      hold();
+    listen(region, "pointerleave", () => {
       toasts.pause("pointer", false);
     });
-    region.addEventListener("pointerdown", (event) => {
+    listen(region, "pointerdown", (event) => {
       this.#pointer = true;
       if (event.pointerType === "touch") toasts.pause("touch");
     });
-    for (const end of ["pointerup", "pointercancel"]) this.document.addEventListener(end, () => toasts.pause("touch", false));
-    region.addEventListener("focusin", (event) => {
+    listen(document, "pointerup pointercancel", () => toasts.pause("touch", false));
+    listen(region, "focusin", (event) => {
       const from = event.relatedTarget;
-      if (!(from instanceof Node && region.contains(from))) this.#origin = from instanceof HTMLElement ? from : null;
-      ids.focus = this.idAt(event.target);
-      hold();
+      if (!region.contains(from)) this.#origin = from;
       toasts.pause("focus");
     });
-    region.addEventListener("focusout", (event) => {
-      if (event.relatedTarget instanceof Node && region.contains(event.relatedTarget)) return;
-      ids.focus = null;
-      hold();
+    listen(region, "focusout", (event) => {
+      if (region.contains(event.relatedTarget)) return;
       toasts.pause("focus", false);
     });
-    region.addEventListener("keydown", (event) => {
+    listen(region, "keydown", (event) => {
       this.#pointer = false;
       if (event.key !== "Escape" && event.key !== "Delete") return;
       const id = this.idAt(event.target);
@@ -145,11 +141,11 @@ export class ToastList {
       event.stopPropagation();
       toasts.close(id, "user");
     });
-    region.addEventListener("click", (event) => {
+    listen(region, "click", (event) => {
       const id = this.idAt(event.target);
-      if (id !== null && event.target instanceof Element && event.target.closest(".nf-close")) toasts.close(id, "user");
+      if (id !== null && event.target.closest(".nf-close")) toasts.close(id, "user");
     });
-    this.more.addEventListener("click", () => {
+    listen(this.more, "click", () => {
       if (this.ducked) this.duck(false);
       else toasts.expand();
       if (this.more.hidden) this.focus();
@@ -169,7 +165,7 @@ export class ToastList {
    */
   #remove(id, item, closed) {
     this.#items.delete(id);
-    if (item.contains(this.document.activeElement)) this.#passFocus(item);
+    if (item.contains(document.activeElement)) this.#passFocus(item);
     if (!closed) return item.remove();
     item.dataset.state = "closing";
     item.inert = true;
@@ -183,18 +179,20 @@ export class ToastList {
    * @param {HTMLElement} item
    */
   #passFocus(item) {
-    const open = [...this.list.children].filter((other) => other instanceof HTMLElement && other.dataset.state === "open");
+    const items = /** @type {HTMLElement[]} */ ([...this.list.children]);
+    const open = items.filter((other) => other.dataset.state === "open");
     const index = open.indexOf(item);
     const next = open[index + 1] ?? open[index - 1];
-    if (next instanceof HTMLElement && !this.#pointer) next.focus({ preventScroll: true });
+    if (next && !this.#pointer) next.focus({ preventScroll: true });
     else this.leave();
   }
 
   #drawMore() {
     const all = this.toasts.all();
-    const behind = all.filter((toast) => !toast.visible).length;
+    const behind = all.filter((toast) => !toast.visible);
     const labels = this.labels();
-    this.more.textContent = this.ducked ? `${labels.notifications} (${all.length})` : fill(labels.more, { count: behind });
-    this.more.hidden = this.ducked ? all.length === 0 : behind === 0;
+    this.more.textContent = this.ducked ? `${labels.notifications} (${all.length})` : fill(labels.more, { count: behind.length });
+    this.more.dataset.ids = behind.map(({ notification }) => notification.id).join(" ");
+    this.more.hidden = (this.ducked ? all : behind).length === 0;
   }
 }

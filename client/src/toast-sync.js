@@ -1,7 +1,11 @@
+import { listen } from "./emitter.js";
+import { isDone } from "./protocol.js";
+
 /** @import { Client } from "./client.js" */
 /** @import { Notification } from "./protocol.js" */
 /** @import { SeenWatch } from "./seen.js" */
 /** @import { ToastList } from "./toast-list.js" */
+/** @typedef {{notification: Notification, reason: string}} Closing */
 
 /**
  * Keeps toasts and notifications in step, both ways: what the reader does with
@@ -36,7 +40,7 @@ export class ToastSync {
     const { client, toasts } = this;
     client.on("reset", () => {
       for (const { notification } of toasts.all()) {
-        if (!client.store.get(notification.id)) toasts.close(notification.id, "elsewhere");
+        if (notification.id > 0 && !client.store.get(notification.id)) toasts.close(notification.id, "elsewhere");
       }
     });
     client.on("change", ({ notification, refused }) => {
@@ -49,26 +53,20 @@ export class ToastSync {
   /** @param {AbortSignal} signal */
   #listenToReader(signal) {
     const { client, list, toasts, seen } = this;
-    const closed = (/** @type {Event} */ event) => {
-      const { notification, reason } = /** @type {CustomEvent} */ (event).detail;
+    const closed = (/** @type {Closing} */ { notification, reason }) => {
       if (reason === "elsewhere") this.#taken.add(notification.id);
-      else client.mark("dismissed", [notification]);
+      else if (notification.id > 0) client.mark("dismissed", [notification]);
     };
-    toasts.addEventListener("close", closed, { signal });
-    seen.addEventListener("seen", (event) => client.mark("seen", /** @type {CustomEvent} */ (event).detail.notifications), { signal });
-    list.region.addEventListener("click", (event) => this.#follow(event), { signal });
-    list.region.addEventListener("auxclick", (event) => event.button === 1 && this.#follow(event), { signal });
+    toasts.on("close", closed, signal);
+    seen.on("seen", ({ notifications }) => client.mark("seen", notifications), signal);
+    // Of the buttons beside the first, the middle one follows a link.
+    listen(list.region, "click auxclick", (event) => event.button < 2 && this.#follow(event), signal);
   }
 
   /** @param {MouseEvent} event */
   #follow({ target }) {
-    const link = target instanceof Element ? target.closest("a.nf-link, a.nf-action") : null;
-    const notification = this.client.store.get(this.list.idAt(link) ?? -1);
+    const link = /** @type {Element} */ (target).closest("a.nf-link, a.nf-action");
+    const notification = link && this.client.store.get(this.list.idAt(link) ?? -1);
     if (notification) this.client.mark("read", [notification], { leaving: true });
   }
-}
-
-/** @param {Notification} notification */
-function isDone({ read_at, archived_at, dismissed_at }) {
-  return Boolean(read_at || archived_at || dismissed_at);
 }

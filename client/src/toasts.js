@@ -1,4 +1,5 @@
 import { Emitter } from "./emitter.js";
+import { runs } from "./protocol.js";
 
 /**
  * Which toasts are open, which of them are on screen, and how long they stay.
@@ -24,15 +25,18 @@ const BASE = { debug: 8_000, info: 8_000, success: 8_000, warning: 12_000 };
 /** Nobody reads a toast in less. */
 const FLOOR = 6_000;
 
+/** More running tasks than these are behind "N more", all of them. */
+const MOST_RUNNING = 3;
+
 /** Who comes back to a toast that was about to go still sees it for this long. */
 const RESUME = 1_500;
 
 /**
  * How long a notification stays on screen, in ms.
- * @param {Pick<Notification, "level" | "title" | "message" | "actions">} notification
+ * @param {Pick<Notification, "level" | "title" | "message" | "actions" | "progress">} notification
  */
-export function duration({ level, title, message, actions }) {
-  if (actions.length > 0 || !Object.hasOwn(BASE, level)) return Infinity;
+export function duration({ level, title, message, actions, progress }) {
+  if (progress?.ended_at === null || actions.length > 0 || !BASE[level]) return Infinity;
   const words = `${title} ${message}`.trim().split(/\s+/).length;
   return Math.max(FLOOR, BASE[level], 5_000 + Math.ceil(words / 20) * 1_000);
 }
@@ -42,18 +46,22 @@ export class Toasts extends Emitter {
   #open = new Map();
   /** @type {Set<string>} */
   #pauses = new Set();
-  /** @type {Set<number>} */
-  #held = new Set();
   #expanded = false;
+  #folds = false;
   /** Up to when the reading time is accounted for. */
   #settled = 0;
   /** @type {any} */
   #timer;
 
-  /** @param {{limit: () => number}} options  how many fit on screen */
-  constructor({ limit }) {
+  /**
+   * @param {object} options
+   * @param {() => number} options.limit  how many fit on screen
+   * @param {(id: number) => boolean} options.holds  whether the reader is at one
+   */
+  constructor({ limit, holds }) {
     super();
     this.limit = limit;
+    this.holds = holds;
   }
 
   get size() {
@@ -62,7 +70,7 @@ export class Toasts extends Emitter {
 
   /** All open toasts, newest first. */
   all() {
-    return [...this.#open.values()].sort((a, b) => b.notification.arrived - a.notification.arrived || b.notification.id - a.notification.id);
+    return [...this.#open.values()].sort((a, b) => b.notification.arrived - a.notification.arrived);
   }
 
   visible() {
@@ -72,11 +80,12 @@ export class Toasts extends Emitter {
   /**
    * Open a toast, or give the open one its new content and its full time.
    * @param {Notification} notification
+   * @param {boolean} [quiet]  it is no news
    */
-  show(notification) {
+  show(notification, quiet = false) {
     const visible = this.#open.get(notification.id)?.visible ?? false;
     this.settle();
-    this.#open.set(notification.id, { notification, left: duration(notification), visible, announced: false, quiet: false });
+    this.#open.set(notification.id, { notification, left: duration(notification), visible, announced: quiet, quiet });
     this.#arrange();
   }
 
@@ -118,18 +127,12 @@ export class Toasts extends Emitter {
    * @param {boolean} [on]
    */
   pause(reason, on = true) {
-    if (!on) return this.#resume(reason);
     this.settle();
-    this.#pauses.add(reason);
+    if (on) this.#pauses.add(reason);
+    else if (this.#pauses.delete(reason) && this.#pauses.size === 0) {
+      for (const toast of this.#open.values()) toast.left = Math.max(toast.left, RESUME);
+    }
     this.#schedule();
-  }
-
-  /**
-   * Toasts under the pointer or with the focus are not pushed off the screen.
-   * @param {(number | null)[]} ids
-   */
-  hold(ids) {
-    this.#held = new Set(ids.filter((id) => id !== null));
   }
 
   /** Bring those behind "N more" to the screen. */
@@ -147,16 +150,6 @@ export class Toasts extends Emitter {
 
   stop() {
     clearTimeout(this.#timer);
-  }
-
-  /** @param {string} reason */
-  #resume(reason) {
-    this.settle();
-    const paused = this.#pauses.delete(reason);
-    if (paused && this.#pauses.size === 0) {
-      for (const toast of this.#open.values()) toast.left = Math.max(toast.left, RESUME);
-    }
-    this.#schedule();
   }
 
   /** Bring the reading time up to date: take the time since the last look off the toasts that were being read. */
@@ -184,7 +177,6 @@ export class Toasts extends Emitter {
       const toast = this.#open.get(id);
       if (!toast) continue;
       this.#open.delete(id);
-      this.#held.delete(id);
       this.emit("close", { notification: toast.notification, reason });
     }
   }
@@ -197,10 +189,16 @@ export class Toasts extends Emitter {
   #arrange() {
     const limit = this.limit();
     if (this.#open.size <= limit) this.#expanded = false;
-    const toasts = this.all();
+    const all = this.all();
+    const running = all.filter(({ notification }) => runs(notification));
+    // Until one is left: else they would come and go with each that ends and begins.
+    this.#folds = !this.#expanded && running.length > (this.#folds ? 1 : MOST_RUNNING);
+    const folded = running.filter(({ notification }) => this.#folds && !this.holds(notification.id));
+    for (const toast of folded) toast.visible = false;
+    const toasts = all.filter((toast) => !folded.includes(toast));
     const shown = toasts.filter((toast) => toast.visible);
     const errors = shown.filter(({ notification }) => notification.level === "error").slice(0, limit);
-    const stays = shown.filter((toast) => errors.includes(toast) || this.#held.has(toast.notification.id));
+    const stays = shown.filter((toast) => errors.includes(toast) || this.holds(toast.notification.id));
     let room = this.#expanded ? Infinity : limit - stays.length;
     for (const [age, toast] of toasts.entries()) {
       if (stays.includes(toast)) continue;
@@ -216,6 +214,6 @@ export class Toasts extends Emitter {
     clearTimeout(this.#timer);
     if (this.#pauses.size > 0) return;
     const next = Math.min(...this.visible().map((toast) => toast.left));
-    if (next < Infinity) this.#timer = setTimeout(() => this.#tick(), Math.max(0, next));
+    if (next < Infinity) this.#timer = setTimeout(() => this.#tick(), next);
   }
 }

@@ -1,3 +1,5 @@
+import { listen } from "./emitter.js";
+
 /**
  * Keeps the host where it can be seen, clicked and heard: above everything
  * else, and inside the topmost modal, because all outside of it is inert.
@@ -17,7 +19,6 @@ export class TopLayer {
     this.host = host;
     this.region = region;
     this.move = move;
-    this.document = host.ownerDocument;
   }
 
   /** @param {AbortSignal} signal */
@@ -27,13 +28,13 @@ export class TopLayer {
       if (!(target instanceof Element) || target === this.region || !target.matches("dialog, [popover]")) return;
       this.#follow(/** @type {any} */ (event).newState === "open");
     };
-    this.document.addEventListener("toggle", opened, { capture: true, signal });
+    document.addEventListener("toggle", opened, { capture: true, signal });
     // Not every browser sends `toggle` for dialogs, and none for aria-modal.
     const observer = new MutationObserver(() => this.#follow(false));
-    observer.observe(this.document.documentElement, { subtree: true, attributes: true, attributeFilter: ["open", "aria-modal"] });
-    signal.addEventListener("abort", () => observer.disconnect());
+    observer.observe(document.documentElement, { subtree: true, attributes: true, attributeFilter: ["open", "aria-modal"] });
+    listen(signal, "abort", () => observer.disconnect());
     // A modal that was inserted whole tells nobody, but takes the focus.
-    this.document.addEventListener("focusin", () => this.#follow(false), { signal });
+    listen(document, "focusin", () => this.#follow(false), signal);
     this.#follow(false);
   }
 
@@ -41,11 +42,8 @@ export class TopLayer {
   show(on) {
     this.#shown = on;
     this.region.hidden = !on;
-    if (!("popover" in this.region)) return;
-    if (on !== this.region.matches(":popover-open")) {
-      if (on) this.region.showPopover();
-      else this.region.hidePopover();
-    }
+    // Old browsers have no popovers, and what is not in a document is none.
+    if (this.region.isConnected) this.region.togglePopover?.(on);
   }
 
   /** The home that the host lived in is gone. */
@@ -55,10 +53,10 @@ export class TopLayer {
 
   /** @param {boolean} raise  something else has entered the top layer */
   #follow(raise) {
-    const open = [...this.document.querySelectorAll('dialog:modal, [aria-modal="true"]:not(dialog)')].filter((modal) => modal.checkVisibility?.() ?? true);
+    const open = [...document.querySelectorAll('dialog:modal, [aria-modal="true"]:not(dialog)')].filter((modal) => modal.checkVisibility?.() ?? true);
     const known = this.#modals.filter((modal) => open.includes(modal));
     this.#modals = known.concat(open.filter((modal) => !known.includes(modal)));
-    const home = this.#modals.at(-1) ?? this.document.documentElement;
+    const home = this.#modals.at(-1) ?? document.documentElement;
     const moved = this.host.parentElement !== home;
     if (moved) this.move(home);
     if ((moved || raise) && this.#shown) this.#raise();
@@ -66,9 +64,9 @@ export class TopLayer {
 
   /** The last one shown lies on top. */
   #raise() {
-    const { activeElement } = this.document;
+    const { activeElement } = document;
     this.show(false);
     this.show(true);
-    if (activeElement instanceof HTMLElement && this.region.contains(activeElement)) activeElement.focus({ preventScroll: true });
+    if (this.region.contains(activeElement)) /** @type {HTMLElement} */ (activeElement).focus({ preventScroll: true });
   }
 }

@@ -1,3 +1,5 @@
+import { globals } from "./helpers.js";
+
 /**
  * What the tabs of one browser have in common, as far as this client looks at
  * it: Web Locks and BroadcastChannel.
@@ -36,6 +38,7 @@ export class FakeBrowser {
       }
     );
     this.locks = /** @type {any} */ ({ request: this.#request.bind(this), query: async () => ({}) });
+    globals({ navigator: { locks: this.locks }, BroadcastChannel: this.Channel });
   }
 
   /** How many hold or wait for a lock. */

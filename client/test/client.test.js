@@ -1,29 +1,25 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import { Backoff } from "../src/backoff.js";
 import { Client } from "../src/client.js";
-import { at, changes, EPOCH, FakeEventSource, FakeFetch, FakePage, FakeStorage, FakeWebSocket, heard, row, settled, snapshot, welcome } from "./helpers.js";
+import { FakeBrowser } from "./browser.js";
+import { at, changes, EPOCH, FakeEventSource, FakeFetch, FakePage, FakeStorage, FakeWebSocket, globals, heard, row, settled, snapshot, welcome } from "./helpers.js";
 
 beforeEach(() => {
   FakeWebSocket.all = [];
 });
 
 /** @param {import("node:test").TestContext} t */
-function client(t, transports = ["websocket", "poll"]) {
+function client(t, transports = ["websocket", "poll"], user = "") {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
   const [web, window, document] = [new FakeFetch(), new FakePage(), new FakePage()];
   document.cookie = "a=b; token=s%3Dcret; c=d";
-  const storage = new FakeStorage();
+  new FakeBrowser();
+  globals({ fetch: web.fetch, WebSocket: FakeWebSocket, EventSource: FakeEventSource, localStorage: new FakeStorage() });
+  t.mock.method(Math, "random", () => 0);
   const page = { header: /** @type {string | null} */ (null) };
   const subject = new Client({
-    ...{ src: "https://example.org/notify/", transports, window, document, pollInterval: 5 },
+    ...{ src: "https://example.org/notify/", transports, user, window, document, pollInterval: 5 },
     csrf: () => ({ cookie: "token", header: "X-CSRFToken", token: page.header }),
-    fetch: web.fetch,
-    WebSocket: /** @type {any} */ (FakeWebSocket),
-    EventSource: /** @type {any} */ (FakeEventSource),
-    storage: () => /** @type {any} */ (storage),
-    backoff: new Backoff({ random: () => 0 }),
-    probing: new Backoff({ random: () => 0 }),
   });
   subject.open();
   return {
@@ -211,12 +207,20 @@ test("without a socket a mark is posted with the token of the moment, and the po
   const { url, options, answer } = it.web.last;
   assert.equal(String(url), "https://example.org/notify/commands/");
   assert.deepEqual(options, {
-    ...{ method: "POST", credentials: "same-origin", keepalive: true },
-    headers: { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": "newer" },
+    ...{ method: "POST", keepalive: true },
+    headers: { "Content-Type": "application/json", "X-CSRFToken": "newer" },
     body: JSON.stringify({ type: "read", ids: [[1, 41]], epoch: EPOCH, ref: 1 }),
   });
   await answer(200, { type: "ack", ref: 1, cursor: at(42) });
   assert.equal(it.web.last.url.searchParams.get("since"), at(41));
+});
+
+test("a task is cancelled as it was shown, and a mark is none", (t) => {
+  const it = connected(t);
+  it.subject.mark("cancel", it.subject.store.all());
+  assert.deepEqual(it.server.sent, [{ type: "cancel", ids: [[1, 41]], epoch: EPOCH, ref: 1 }]);
+  it.server.say({ type: "ack", ref: 1, cursor: at(42) });
+  assert.equal(it.subject.store.get(1)?.read_at, null);
 });
 
 test("the cookie is decoded, and the page's own token comes before it", async (t) => {
@@ -323,7 +327,8 @@ test("the end of a stream that the server ends for good has the same reason as t
 });
 
 test("behind a stream the gap is read beside it", async (t) => {
-  const it = client(t, ["sse"]);
+  const it = client(t, ["sse"], "alice");
+  await settled();
   const stream = FakeEventSource.last;
   stream.say(JSON.stringify(welcome(snapshot(41, [row(1, 41)]))));
   stream.say(JSON.stringify({ type: "ping", cursor: at(43) }), "ping");
@@ -332,9 +337,10 @@ test("behind a stream the gap is read beside it", async (t) => {
   assert.deepEqual(it.news.map(({ notification }) => notification.id), [1, 2]);
 });
 
-test("two at once: the late welcome of a socket that asked for a snapshot takes nothing away", (t) => {
-  const it = client(t, ["websocket", "sse"]);
+test("two at once: the late welcome of a socket that asked for a snapshot takes nothing away", async (t) => {
+  const it = client(t, ["websocket", "sse"], "alice");
   it.clock.tick(2_500);
+  await settled();
   const stream = FakeEventSource.last;
   stream.say(JSON.stringify(welcome(snapshot(41, [row(1, 41)]))));
   stream.say(JSON.stringify(changes(41, 42, [row(2, 42)])));

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../src/backoff.js";
 import { Connection } from "../src/connection.js";
+import { Emitter } from "../src/emitter.js";
 import { Network } from "../src/network.js";
-import { Closed, Heard } from "../src/transports/transport.js";
-import { changes, FakePage, FakeStorage, heard, settled, snapshot, welcome } from "./helpers.js";
+import { changes, FakePage, FakeStorage, forbidStorage, globals, heard, settled, snapshot, welcome } from "./helpers.js";
 
-class FakeTransport extends EventTarget {
+class FakeTransport extends Emitter {
   /** @type {any[]} */
   sent = [];
   opened = false;
@@ -39,16 +39,16 @@ class FakeTransport extends EventTarget {
     return this.greets;
   }
   answer() {
-    this.dispatchEvent(new Event("open"));
+    this.emit("open");
   }
   /** @param {unknown} document */
   say(document, own = false) {
-    this.dispatchEvent(new Heard(typeof document === "string" ? document : JSON.stringify(document), own));
+    this.emit("message", { data: typeof document === "string" ? document : JSON.stringify(document), own });
   }
   /** @param {number} code */
   end(code, retryAfter = 0) {
     this.closed = true;
-    this.dispatchEvent(new Closed(code, retryAfter));
+    this.emit("close", { code, retryAfter });
   }
 }
 
@@ -68,7 +68,8 @@ function connection(t, names = ["websocket", "poll"], storage = new FakeStorage(
   }));
   const backoff = new Backoff({ random: () => 1 });
   const probing = new Backoff({ most: 120_000, random: () => 1 });
-  const network = new Network(() => /** @type {any} */ (storage));
+  globals({ localStorage: storage });
+  const network = new Network();
   const subject = new Connection({ ladder, window, document, backoff, probing, network });
   subject.open();
   return {
@@ -330,10 +331,11 @@ test("a thousand tabs that a full server refuses do not storm it, nor when it ha
   }
   const rung = (/** @type {string} */ name, /** @type {typeof FakeTransport} */ Kind) => ({ names: [name], make: () => new Kind(name) });
   const page = () => ({ window: new FakePage(), document: new FakePage() });
+  forbidStorage(); // these are not of one browser
   const tabs = Array.from({ length: 1_000 }, () => {
     const backoff = new Backoff({ random });
     const probing = new Backoff({ most: 120_000, random });
-    const network = new Network(() => /** @type {any} */ (new FakeStorage()));
+    const network = new Network();
     const tab = new Connection({ ladder: [rung("websocket", Socket), rung("poll", Poll)], ...page(), backoff, probing, network });
     tab.open();
     return tab;
@@ -370,7 +372,7 @@ test("any document is a sign of life, also one of a type that nobody knows", (t)
   const it = connection(t);
   it.last.say(HELLO);
   it.clock.tick(30_000);
-  it.last.say({ type: "tick" });
+  it.last.say({ type: "later" });
   it.clock.tick(34_999);
   assert.equal(it.subject.state, "open");
   assert.equal(it.documents.length, 1);
@@ -476,7 +478,7 @@ test("in the background all better ones are probed, by the same race", (t) => {
   assert.deepEqual(it.names.slice(6), ["websocket"], "from there only what is better still");
 });
 
-test("the next page starts with what was had last, and probes for better after half a minute", (t) => {
+test("the next page starts with what was had last, and probes for better within two minutes", (t) => {
   const storage = new FakeStorage();
   const before = connection(t, LADDER, storage);
   before.last.end(1006);
@@ -497,13 +499,38 @@ test("the next page starts with what was had last, and probes for better after h
   it.clock.tick(9_999);
   assert.deepEqual(it.names, ["sse"]);
   it.clock.tick(1);
-  assert.deepEqual(it.names, ["sse", "websocket"], "within two minutes");
+  assert.deepEqual(it.names, ["sse", "websocket"]);
+});
+
+test("a socket that was had last and is lost is probed for soon", (t) => {
+  const storage = new FakeStorage();
+  const before = connection(t, LADDER, storage);
+  before.last.say(HELLO);
+  before.subject.close();
+  t.mock.timers.reset();
+  const it = connection(t, LADDER, storage);
+  it.last.say(HELLO);
+  it.last.end(1006);
+  it.clock.tick(20_000);
+  it.last.end(1006);
+  it.last.say(HELLO);
+  assert.deepEqual([it.names, it.subject.transport], [["websocket", "websocket", "sse"], "sse"]);
+  it.clock.tick(2_000);
+  assert.equal(it.names.at(-1), "websocket");
+});
+
+test("whoever hears that a connection is open may close it", (t) => {
+  const it = connection(t);
+  it.subject.on("state", () => it.subject.state === "open" && it.subject.close());
+  it.last.say(HELLO);
+  assert.deepEqual([it.subject.state, it.last.closed], ["closed", true]);
 });
 
 test("what was had last but cannot be had now is followed by all others, the best first", (t) => {
   const storage = new FakeStorage();
   t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
-  new Network(() => /** @type {any} */ (storage)).remember("longpoll");
+  globals({ localStorage: storage });
+  new Network().remember("longpoll");
   t.mock.timers.reset();
   const it = connection(t, LADDER, storage);
   for (let rung = 0; rung < 3; rung += 1) it.last.end(1006);
@@ -620,7 +647,7 @@ test("two ends after different silences teach nothing, nor do the server's own",
     it.last.end(code);
     it.clock.tick(20_000);
   }
-  assert.equal(new Network(() => /** @type {any} */ (storage)).beat, Infinity);
+  assert.equal(new Network().beat, Infinity);
 });
 
 test("before the time that the server has given, nothing brings it back", (t) => {

@@ -34,6 +34,16 @@ export function row(id, position, more = {}) {
 }
 
 /**
+ * How far a task is.
+ * @param {any} [more]
+ * @returns {import("../src/protocol.js").Progress}
+ */
+export function progress(more = {}) {
+  const rest = { message: "", attempt: 1, cancellable: false, silent: false, started_at: null, ended_at: null };
+  return { state: "running", done: 0, total: null, ...rest, ...more };
+}
+
+/**
  * @param {number} since
  * @param {number} cursor
  * @param {Notification[]} [notifications]
@@ -61,6 +71,22 @@ export function welcome(document, heartbeat = 25) {
 /** What happens after all that is already promised. */
 export async function settled() {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+}
+
+/**
+ * What the page's global names mean from now on.
+ * @param {Record<string, unknown>} values  by name
+ */
+export function globals(values) {
+  for (const [name, value] of Object.entries(values)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+}
+
+/** As a browser does where cookies are blocked. */
+export function forbidStorage() {
+  const get = () => {
+    throw new Error("SecurityError");
+  };
+  for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(globalThis, name, { get, configurable: true });
 }
 
 /** A window and a document as far as this client looks at them. */

@@ -1,24 +1,20 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import { Client } from "../src/client.js";
-import { Tabs } from "../src/tabs.js";
 import { FakeBrowser } from "./browser.js";
-import { at, changes, EPOCH, FakeFetch, FakePage, FakeStorage, FakeWebSocket, heard, row, settled, snapshot, welcome } from "./helpers.js";
+import { at, changes, EPOCH, FakeFetch, FakePage, FakeStorage, FakeWebSocket, globals, heard, row, settled, snapshot, welcome } from "./helpers.js";
 
 beforeEach(() => {
   FakeWebSocket.all = [];
 });
 
-/** A tab of the same user in this browser. @param {FakeBrowser} browser */
-function tab(browser, { transports = ["websocket"], share = "" } = {}) {
+/** A tab of the same user in the browser made last. */
+function tab({ transports = ["websocket"], share = "" } = {}) {
   const [web, window, document] = [new FakeFetch(), new FakePage(), new FakePage()];
-  const tabs = new Tabs({ user: "alice", locks: browser.locks, Channel: browser.Channel });
-  const storage = new FakeStorage();
+  globals({ fetch: web.fetch, WebSocket: FakeWebSocket, localStorage: new FakeStorage() });
   const client = new Client({
-    ...{ src: "https://example.org/notify/", transports, window, document, pollInterval: 5, tabs, share, fetch: web.fetch },
+    ...{ src: "https://example.org/notify/", transports, window, document, pollInterval: 5, user: "alice", share },
     csrf: () => ({ cookie: "token", header: "X-CSRFToken", token: null }),
-    storage: () => /** @type {any} */ (storage),
-    WebSocket: /** @type {any} */ (FakeWebSocket),
   });
   client.open();
   return { client, web, socket: FakeWebSocket.last, changes: heard(client, "change"), ends: heard(client, "disconnect") };
@@ -28,7 +24,7 @@ function tab(browser, { transports = ["websocket"], share = "" } = {}) {
 function pair(t) {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   const browser = new FakeBrowser();
-  const tabs = [tab(browser), tab(browser)];
+  const tabs = [tab(), tab()];
   for (const { socket } of tabs) {
     socket.accept();
     socket.say(welcome(snapshot(41, [row(1, 41)])));
@@ -118,13 +114,14 @@ test("a closed tab hears no marks", async (t) => {
 
 test("each tab has its own socket, unless they share it", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  tab(new FakeBrowser());
-  const browser = new FakeBrowser();
-  const leader = tab(browser, { transports: ["websocket", "poll"], share: "websocket" });
+  new FakeBrowser();
+  tab();
+  new FakeBrowser();
+  const leader = tab({ transports: ["websocket", "poll"], share: "websocket" });
   await settled();
   FakeWebSocket.last.accept();
   FakeWebSocket.last.say(welcome(snapshot(41)));
-  const follower = tab(browser, { transports: ["websocket", "poll"], share: "websocket" });
+  const follower = tab({ transports: ["websocket", "poll"], share: "websocket" });
   await settled();
   assert.equal(FakeWebSocket.all.length, 2);
   await follower.web.last.answer(200, snapshot(41));
@@ -137,12 +134,12 @@ test("each tab has its own socket, unless they share it", async (t) => {
 
 test("a follower reads page after page until it has all", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  const browser = new FakeBrowser();
-  const leader = tab(browser, { transports: ["websocket", "poll"], share: "websocket" });
+  new FakeBrowser();
+  tab({ transports: ["websocket", "poll"], share: "websocket" });
   await settled();
   FakeWebSocket.last.accept();
   FakeWebSocket.last.say(welcome(snapshot(41)));
-  const follower = tab(browser, { transports: ["websocket", "poll"], share: "websocket" });
+  const follower = tab({ transports: ["websocket", "poll"], share: "websocket" });
   follower.client.store.apply(snapshot(30), { authoritative: true });
   await settled();
   await follower.web.last.answer(200, changes(30, 40, [row(1, 40)], { head: 41 }));
@@ -150,13 +147,13 @@ test("a follower reads page after page until it has all", async (t) => {
   assert.equal(follower.web.last.url.searchParams.get("since"), at(40));
   await follower.web.last.answer(200, changes(40, 41));
   assert.equal(follower.client.store.complete, at(41));
-  assert.equal(leader.web.calls.length, 0);
+  assert.deepEqual(follower.web.calls.map(({ url }) => url.searchParams.get("since")), [at(30), at(40), at(41)], "and the leader asked nothing");
 });
 
 test("a socket that comes is used instead of what is shared", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   const browser = new FakeBrowser();
-  const it = tab(browser, { transports: ["websocket", "poll"] });
+  const it = tab({ transports: ["websocket", "poll"] });
   it.socket.end(1006);
   await settled();
   await it.web.last.answer(200, snapshot(41));

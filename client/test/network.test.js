@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Network } from "../src/network.js";
-import { FakeStorage } from "./helpers.js";
+import { FakeStorage, forbidStorage, globals } from "./helpers.js";
 
 const MINUTE = 60_000;
 
@@ -9,8 +9,8 @@ const MINUTE = 60_000;
 function network(t) {
   t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
   const storage = new FakeStorage();
-  const make = () => new Network(() => /** @type {any} */ (storage));
-  return { storage, subject: make(), tab: make(), clock: t.mock.timers };
+  globals({ localStorage: storage });
+  return { storage, subject: new Network(), tab: new Network(), clock: t.mock.timers };
 }
 
 test("all tabs know for half an hour what one has learned", (t) => {
@@ -46,9 +46,8 @@ test("the shortest silence counts, and none below three seconds", (t) => {
 
 test("a tab whose storage is forbidden goes by what it knows itself", (t) => {
   t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
-  const subject = new Network(() => {
-    throw new Error("SecurityError");
-  });
+  forbidStorage();
+  const subject = new Network();
   subject.remember("sse");
   assert.equal(subject.winner, "sse");
 });

@@ -2,17 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Announcer, spoken } from "../src/announcer.js";
 import { badgeText } from "../src/badge.js";
+import { status } from "../src/bar.js";
 import { safeHref } from "../src/href.js";
 import { Keeper } from "../src/keeper.js";
 import { Emitter } from "../src/emitter.js";
 import { DEFAULTS, fill, levelWord, readLabels } from "../src/labels.js";
-import { TabMemory } from "../src/memory.js";
 import { PageWatch } from "../src/page-watch.js";
 import { Speaker } from "../src/speaker.js";
 import { Store } from "../src/store.js";
 import { ToastSync } from "../src/toast-sync.js";
 import { Toasts } from "../src/toasts.js";
-import { FakePage, FakeStorage, heard, row, settled, snapshot } from "./helpers.js";
+import { FakePage, FakeStorage, globals, heard, progress, row, settled, snapshot } from "./helpers.js";
 
 test("a link leads to the web, to a page of this site, or to a mailbox; to nothing else", () => {
   const base = "https://example.org/a/";
@@ -27,7 +27,7 @@ test("a link leads to the web, to a page of this site, or to a mailbox; to nothi
 
 test("labels of the server come before ours, and nonsense is no reason to fall silent", () => {
   const labels = readLabels('{"notifications": "Mitteilungen"}');
-  assert.deepEqual([labels.notifications, labels.error], ["Mitteilungen", DEFAULTS.error]);
+  assert.deepEqual([labels.notifications, labels.dismiss], ["Mitteilungen", DEFAULTS.dismiss]);
   assert.deepEqual(readLabels("{"), DEFAULTS);
   assert.deepEqual(readLabels(null), DEFAULTS);
 });
@@ -35,17 +35,40 @@ test("labels of the server come before ours, and nonsense is no reason to fall s
 test("labels are filled in Django's way", () => {
   assert.equal(fill("%(count)s more of %(count)s", { count: 4 }), "4 more of 4");
   assert.equal(fill("%(other)s", { count: 4 }), "%(other)s");
-  assert.equal(levelWord(readLabels(null), "warning"), "Warning");
+  assert.equal(levelWord(readLabels('{"warning": "Warnung"}'), "warning"), "Warnung");
   assert.equal(levelWord(readLabels(null), "constructor"), "constructor");
 });
 
 test("what is said: level, title, text, and that there is something to do", () => {
-  const labels = readLabels(null);
+  const labels = readLabels('{"info": "Information", "error": "Error", "success": "Success"}');
   const say = (/** @type {any} */ more) => spoken(row(1, 1, more), labels);
   assert.equal(say({ message: "Saved" }), "Information: Saved.");
   assert.equal(say({ level: "error", title: "Import failed", message: "No date!" }), "Error: Import failed. No date!");
   assert.equal(say({ level: "success", title: "Done", message: "Look.", url: "/x/" }), "Success: Done. Look. Press F6 for its actions.");
   assert.equal(say({ message: "Undo?", actions: [{ label: "Undo", url: "/" }] }), "Information: Undo? Press F6 for its actions.");
+});
+
+const LABELS = { left: "about %(time)s left", progress: "%(done)s of %(total)s", queued: "Waiting to start", silent: "No sign of life for a while", lost: "Nothing was heard of it any more", cancel: "Cancel", cancelling: "Cancelling…" };
+
+test("what is said of a task: how much, what, and that it is silent", () => {
+  globals({ document: { documentElement: { lang: "en" } } });
+  const of = (/** @type {any} */ more) => status(progress(more), /** @type {any} */ (LABELS));
+  assert.equal(of({ done: 420, total: 1200 }), "420 of 1,200 (35 %)");
+  assert.equal(of({ done: 420, total: 1200, message: "Page 3" }), "420 of 1,200 (35 %) · Page 3");
+  assert.equal(of({ done: 1300, total: 1200 }), "1,300 of 1,200 (100 %)");
+  assert.equal(of({ done: 0, total: 0 }), "0 of 0");
+  assert.equal(of({ done: 0.254, total: 1, message: "Reading" }), "25 % · Reading", "a task in steps");
+  assert.equal(of({}), "");
+  assert.equal(of({ done: 1234 }), "1,234");
+  assert.equal(of({ done: 1, silent: true }), "1 · No sign of life for a while");
+  assert.equal(of({ state: "queued", total: 5, silent: true }), "Waiting to start · No sign of life for a while");
+  assert.equal(of({ state: "cancelling", done: 3, total: 5 }), "Cancelling…");
+  assert.equal(of({ state: "lost", silent: true }), "Nothing was heard of it any more");
+  const timed = (/** @type {any} */ time) => status(progress({ done: 5, total: "left" in time ? 10 : null }), /** @type {any} */ (LABELS), time);
+  assert.deepEqual([{ left: 40 }, { left: 120 }, { left: 5_400 }, { left: null }].map(timed), ["5 of 10 (50 %) · about 40 sec left", "5 of 10 (50 %) · about 2 min left", "5 of 10 (50 %) · about 1.5 hr left", "5 of 10 (50 %)"]);
+  assert.deepEqual([{ elapsed: 1 }, { elapsed: 65 }].map(timed), ["5", "5 · 1 min"]);
+  globals({ document: { documentElement: { lang: "en_US" } } });
+  assert.equal(of({ done: 420 }), "420", "a language that is none");
 });
 
 test("the badge is capped for the eye and exact for the ear", () => {
@@ -72,10 +95,12 @@ class FakeNode {
   setAttribute(name, value) {
     this.attributes[name] = value;
   }
-  /** @param {FakeNode[]} children */
-  append(...children) {
-    for (const child of children) child.parent = this;
-    this.children.push(...children);
+  /** @param {(FakeNode | string)[]} content */
+  append(...content) {
+    for (const child of content) {
+      if (typeof child === "string") this.textContent += child;
+      else this.children.push(Object.assign(child, { parent: this }));
+    }
   }
   remove() {
     if (this.parent) this.parent.children = this.parent.children.filter((child) => child !== this);
@@ -85,14 +110,15 @@ class FakeNode {
 /** @param {import("node:test").TestContext} t */
 function announcer(t, document = { createElement: () => new FakeNode() }) {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const subject = new Announcer(/** @type {any} */ (document));
+  globals({ document });
+  const subject = new Announcer();
   const [polite, assertive] = /** @type {FakeNode[]} */ (/** @type {unknown} */ ([subject.polite, subject.assertive]));
   return { subject, polite, assertive, clock: t.mock.timers };
 }
 
 test("the two live regions are there before the first word, and empty", (t) => {
   const { polite, assertive } = announcer(t);
-  assert.deepEqual(polite.attributes, { class: "nf-sr", role: "status", "aria-live": "polite", "aria-atomic": "false", "aria-relevant": "additions" });
+  assert.deepEqual(polite.attributes, { class: "nf-sr", role: "status", "aria-live": "polite", "aria-atomic": "false" });
   assert.deepEqual(assertive.attributes, { class: "nf-sr", role: "alert", "aria-live": "assertive", "aria-atomic": "true" });
   assert.deepEqual([polite.children, assertive.textContent], [[], ""]);
 });
@@ -133,61 +159,19 @@ test("a browser that can speak by itself is asked to", (t) => {
   assert.equal(polite.children.length, 0);
 });
 
-/** @type {any} */
-const MEMORY = { store: { cursor: "x", rows: [] }, toasts: [] };
-
-test("a tab remembers for its user alone", () => {
-  const storage = new FakeStorage();
-  const of = (/** @type {string} */ user) => new TabMemory({ user, storage: () => /** @type {any} */ (storage) });
-  of("alice").write(MEMORY);
-  assert.deepEqual(of("alice").read(), MEMORY);
-  assert.equal(of("bob").read(), null);
-  assert.equal(of("alice").read(), null, "what bob found is wiped");
-  assert.equal(storage.items.size, 0);
-});
-
-test("there is one record, and forgetting leaves nothing", () => {
-  const storage = new FakeStorage();
-  const memory = new TabMemory({ user: "alice", storage: () => /** @type {any} */ (storage) });
-  memory.write(MEMORY);
-  memory.write(MEMORY);
-  assert.equal(storage.items.size, 1);
-  memory.forget();
-  assert.equal(storage.items.size, 0);
-});
-
-test("a record that cannot be read is wiped; one that cannot be written leaves no older one", () => {
-  const storage = new FakeStorage();
-  const memory = new TabMemory({ user: "alice", storage: () => /** @type {any} */ (storage) });
-  storage.setItem("notify", "{");
-  assert.equal(memory.read(), null);
-  assert.equal(storage.items.size, 0);
-  memory.write(MEMORY);
-  storage.setItem = () => {
-    throw new Error("full");
-  };
-  memory.write(MEMORY);
-  assert.equal(storage.items.size, 0);
-});
-
-test("a forbidden storage is no storage", () => {
-  const memory = new TabMemory({
-    user: "alice",
-    storage: () => {
-      throw new Error("SecurityError");
-    },
-  });
-  memory.write(MEMORY);
-  assert.equal(memory.read(), null);
-});
-
 /** @param {FakeStorage} storage */
 function tab(storage, { focused = false, hidden = false } = {}) {
   const [window, document] = [new FakePage(), new FakePage()];
   Object.assign(document, { focused, hidden });
-  const speaker = new Speaker({ window, document, storage: () => /** @type {any} */ (storage) });
-  speaker.start(new AbortController().signal);
-  return { window, document, speaks: () => speaker.speaks() };
+  const speaker = new Speaker();
+  /** @template T @param {() => T} work */
+  const here = (work) => {
+    globals({ window, document, localStorage: storage });
+    return work();
+  };
+  here(() => speaker.start(new AbortController().signal));
+  const fire = (/** @type {FakePage} */ page, /** @type {string} */ type) => here(() => page.fire(type));
+  return { window, document, fire, speaks: () => here(() => speaker.speaks()) };
 }
 
 test("the focused tab speaks, and no other", () => {
@@ -197,14 +181,14 @@ test("the focused tab speaks, and no other", () => {
   two.document.focused = false;
   assert.deepEqual([one.speaks(), two.speaks()], [false, true], "the last focused, while it can be seen");
   one.document.focused = true;
-  one.window.fire("focus");
+  one.fire(one.window, "focus");
   assert.deepEqual([one.speaks(), two.speaks()], [true, false]);
 });
 
 test("when the last focused tab is hidden or gone, another that can be seen speaks", () => {
   for (const leave of [
-    (/** @type {ReturnType<typeof tab>} */ it) => ((it.document.hidden = true), it.document.fire("visibilitychange")),
-    (/** @type {ReturnType<typeof tab>} */ it) => ((it.document.hidden = true), it.window.fire("pagehide")),
+    (/** @type {ReturnType<typeof tab>} */ it) => ((it.document.hidden = true), it.fire(it.document, "visibilitychange")),
+    (/** @type {ReturnType<typeof tab>} */ it) => ((it.document.hidden = true), it.fire(it.window, "pagehide")),
   ]) {
     const storage = new FakeStorage();
     const [one, two, three] = [tab(storage), tab(storage, { focused: true }), tab(storage, { hidden: true })];
@@ -215,14 +199,15 @@ test("when the last focused tab is hidden or gone, another that can be seen spea
 });
 
 /** A page with one toast for each notification, and what keeps it for the next page. */
-function keeping(/** @type {FakeStorage} */ storage, /** @type {import("../src/protocol.js").Notification[]} */ notifications = []) {
+function keeping(/** @type {FakeStorage} */ storage, /** @type {import("../src/protocol.js").Notification[]} */ notifications = [], user = "alice") {
   const client = /** @type {any} */ ({ store: new Store(), state: "open" });
   client.store.apply(snapshot(notifications.length, notifications));
-  const toasts = new Toasts({ limit: () => 3 });
+  const toasts = new Toasts({ limit: () => 3, holds: () => false });
   for (const notification of notifications) toasts.show(notification);
-  const memory = new TabMemory({ user: "alice", storage: () => /** @type {any} */ (storage) });
   const running = new AbortController();
-  return { client, toasts, running, keeper: new Keeper({ memory, client, toasts, signal: running.signal }) };
+  globals({ sessionStorage: storage });
+  const keeper = new Keeper({ user, client, toasts, signal: running.signal });
+  return { client, toasts, running, keeper };
 }
 
 test("the next page goes on with the cursor, the toasts and the time that they had left", (t) => {
@@ -237,8 +222,51 @@ test("the next page goes on with the cursor, the toasts and the time that they h
   assert.deepEqual(after.toasts.all().map(({ notification, left, quiet }) => [notification.id, left, quiet]), [[2, Infinity, true], [1, 5_000, true]]);
 });
 
+test("the next page knows of tasks that run although their toasts are closed", () => {
+  const storage = new FakeStorage();
+  const task = (/** @type {number} */ id, /** @type {any} */ more) => row(id, id, { progress: progress(more) });
+  const before = keeping(storage, [task(1, {}), task(2, { state: "lost" }), task(3, { ended_at: "2026-11-21T12:00:00+00:00" })]);
+  for (const id of [1, 2, 3]) before.toasts.close(id, "user");
+  before.keeper.save();
+  const after = keeping(storage);
+  after.keeper.restore();
+  assert.deepEqual(after.client.store.all().map((/** @type {any} */ { id }) => id), [1]);
+  assert.equal(after.toasts.size, 0);
+});
+
 test("without a memory nothing is put back", () => {
   assert.equal(keeping(new FakeStorage()).keeper.restore(), false);
+});
+
+test("a tab remembers for its user alone", () => {
+  const storage = new FakeStorage();
+  keeping(storage, [row(1, 1)]).keeper.save();
+  assert.equal(keeping(storage).keeper.restore(), true);
+  assert.equal(keeping(storage, [], "bob").keeper.restore(), false);
+  assert.equal(storage.items.size, 0, "what bob found is wiped");
+});
+
+test("there is one record; one that cannot be read is wiped, and one that cannot be written leaves no older one", () => {
+  const storage = new FakeStorage();
+  const { keeper } = keeping(storage, [row(1, 1)]);
+  keeper.save();
+  keeper.save();
+  assert.equal(storage.items.size, 1);
+  storage.setItem = () => {
+    throw new Error("full");
+  };
+  keeper.save();
+  assert.equal(storage.items.size, 0);
+  storage.items.set("notify", "{");
+  assert.equal(keeper.restore(), false);
+  assert.equal(storage.items.size, 0);
+});
+
+test("a forbidden storage is no storage", () => {
+  const forbidden = /** @type {any} */ (null);
+  const { keeper } = keeping(forbidden, [row(1, 1)]);
+  keeper.save();
+  assert.equal(keeper.restore(), false);
 });
 
 test("what one document changed is saved once; what is closed or stopped is not saved", async (t) => {
@@ -264,7 +292,8 @@ test("what one document changed is saved once; what is closed or stopped is not 
 /** A page that is watched until `stop`. */
 function watched() {
   const [window, document, running] = [new FakePage(), new FakePage(), new AbortController()];
-  const page = new PageWatch({ window, document });
+  globals({ window, document });
+  const page = new PageWatch();
   const attention = heard(page, "attention");
   page.start(running.signal);
   return { window, document, page, attention, stop: () => running.abort() };
@@ -320,14 +349,14 @@ test("F6 alone is a call, and the page keeps the key unless somebody answers", (
   assert.equal(press({ key: "F5" }), true);
   assert.equal(calls.length, 0);
   assert.equal(press({ key: "F6" }), true);
-  page.addEventListener("call", (event) => event.preventDefault());
+  page.on("call", (event) => event.preventDefault());
   assert.equal(press({ key: "F6" }), false);
   assert.equal(calls.length, 2);
 });
 
 test("a toast goes when its notification is done with, and its end marks it unless that came from elsewhere", (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const toasts = new Toasts({ limit: () => 3 });
+  const toasts = new Toasts({ limit: () => 3, holds: () => false });
   const rows = [row(1, 1), row(2, 2), row(3, 3), row(4, 4)];
   for (const notification of rows) toasts.show(notification);
   /** @type {any[]} */
@@ -336,7 +365,7 @@ test("a toast goes when its notification is done with, and its end marks it unle
     store: { get: (/** @type {number} */ id) => (id === 4 ? undefined : rows[id - 1]) },
     mark: (/** @type {string} */ mark, /** @type {any[]} */ of) => marks.push([mark, ...of.map(({ id }) => id)]),
   });
-  const seen = new EventTarget();
+  const seen = new Emitter();
   const list = { toasts, region: new EventTarget() };
   new ToastSync(/** @type {any} */ ({ client, list, seen })).start(new AbortController().signal);
   const change = (/** @type {any} */ notification) => client.dispatchEvent(new CustomEvent("change", { detail: { notification } }));

@@ -4,7 +4,6 @@ import { Emitter } from "../src/emitter.js";
 import { CLOSE } from "../src/protocol.js";
 import { Tabs } from "../src/tabs.js";
 import { SharedTransport } from "../src/transports/shared.js";
-import { Closed, Heard } from "../src/transports/transport.js";
 import { FakeBrowser } from "./browser.js";
 import { at, changes, FakePage, settled, snapshot, welcome } from "./helpers.js";
 
@@ -76,11 +75,11 @@ function site(t) {
   return { browser: new FakeBrowser(), clock: t.mock.timers };
 }
 
-/** @param {FakeBrowser} browser */
-async function tab(browser, { hidden = false, user = "alice" } = {}) {
+/** A tab in the browser made last. */
+async function tab({ hidden = false, user = "alice" } = {}) {
   const document = new FakePage();
   document.hidden = hidden;
-  const tabs = new Tabs({ user, locks: browser.locks, Channel: browser.Channel });
+  const tabs = new Tabs(user);
   tabs.open();
   /** @type {FakeConnection[]} */
   const connections = [];
@@ -100,17 +99,11 @@ async function tab(browser, { hidden = false, user = "alice" } = {}) {
       return /** @type {any} */ (made);
     },
   });
-  subject.addEventListener("rename", () => events.push(`rename ${subject.name}`));
+  subject.on("rename", () => events.push(`rename ${subject.name}`));
   // Said again it means nothing.
-  subject.addEventListener("open", () => events.some((event) => event.startsWith("open")) || events.push(`open ${subject.name}`));
-  subject.addEventListener("close", (event) => {
-    const { code, retryAfter } = /** @type {Closed} */ (event);
-    events.push(`close ${code} ${retryAfter}`);
-  });
-  subject.addEventListener("message", (event) => {
-    const { data, own } = /** @type {Heard} */ (event);
-    documents.push([JSON.parse(data), own]);
-  });
+  subject.on("open", () => events.some((event) => event.startsWith("open")) || events.push(`open ${subject.name}`));
+  subject.on("close", ({ code, retryAfter }) => events.push(`close ${code} ${retryAfter}`));
+  subject.on("message", ({ data, own }) => documents.push([JSON.parse(data), own]));
   subject.open();
   await settled();
   return {
@@ -133,10 +126,10 @@ async function tab(browser, { hidden = false, user = "alice" } = {}) {
 /** A leader on this transport and one that follows it. @param {import("node:test").TestContext} t */
 async function pair(t, { transport = "sse", hidden = false } = {}) {
   const { browser, clock } = site(t);
-  const leader = await tab(browser, { hidden });
+  const leader = await tab({ hidden });
   leader.connection.adopt(transport);
   await settled();
-  const follower = await tab(browser);
+  const follower = await tab();
   await follower.reader.answer();
   return { browser, clock, leader, follower };
 }
@@ -144,8 +137,8 @@ async function pair(t, { transport = "sse", hidden = false } = {}) {
 const PING = { type: "ping", cursor: at(41) };
 
 test("the first tab leads: it is open with its connection, by its name", async (t) => {
-  const { browser } = site(t);
-  const it = await tab(browser);
+  site(t);
+  const it = await tab();
   assert.deepEqual(it.events, []);
   it.connection.adopt("sse", welcome(snapshot(41)));
   assert.deepEqual(it.events, ["rename sse", "open sse"]);
@@ -164,10 +157,10 @@ test("another tab follows: one read and no connection", async (t) => {
 });
 
 test("what is posted while a follower reads comes after its read", async (t) => {
-  const { browser } = site(t);
-  const leader = await tab(browser);
+  site(t);
+  const leader = await tab();
   leader.connection.adopt();
-  const follower = await tab(browser);
+  const follower = await tab();
   leader.connection.say(changes(41, 42));
   await settled();
   assert.deepEqual(follower.documents, []);
@@ -176,9 +169,9 @@ test("what is posted while a follower reads comes after its read", async (t) => 
 });
 
 test("a follower is not open before its leader is", async (t) => {
-  const { browser, clock } = site(t);
-  const leader = await tab(browser);
-  const follower = await tab(browser);
+  const { clock } = site(t);
+  const leader = await tab();
+  const follower = await tab();
   clock.tick(9_000);
   await settled();
   assert.deepEqual([follower.events, follower.readers], [[], []]);
@@ -215,8 +208,8 @@ test("over a gap a follower reads for itself, a leader asks its connection", asy
 });
 
 test("when the leader closes, a follower leads without an end in between", async (t) => {
-  const { browser, leader, follower } = await pair(t);
-  const third = await tab(browser);
+  const { leader, follower } = await pair(t);
+  const third = await tab();
   await third.reader.answer();
   leader.subject.close();
   await settled();
@@ -292,7 +285,7 @@ test("a leader that does not answer is robbed by one who follows", async (t) => 
   const { clock, leader, follower } = await pair(t);
   leader.tabs.close(); // as a frozen page
   clock.tick(30_000);
-  clock.tick(1_499);
+  clock.tick(1_500);
   await settled();
   assert.equal(follower.connections.length, 1);
   assert.deepEqual(follower.events, ["rename sse", "open sse"]);
@@ -313,7 +306,7 @@ test("a tab that is shown asks at once whether its leader lives", async (t) => {
   const { clock, leader, follower } = await pair(t);
   leader.tabs.close();
   await follower.show();
-  clock.tick(1_499);
+  clock.tick(1_500);
   await settled();
   assert.equal(follower.connections.length, 1);
 });
@@ -339,8 +332,8 @@ test("a robbed leader keeps its connection until it follows", async (t) => {
 });
 
 test("a follower whose leader has lost its connection for long ends", async (t) => {
-  const { browser, clock } = site(t);
-  const [first, second, third] = [await tab(browser), await tab(browser), await tab(browser)];
+  const { clock } = site(t);
+  const [first, second, third] = [await tab(), await tab(), await tab()];
   first.connection.adopt();
   await settled();
   await second.reader.answer();
@@ -375,8 +368,8 @@ test("what holds a request is as fast in a hidden tab, so it stays there", async
 });
 
 test("a leader that is robbed before it is connected gives up", async (t) => {
-  const { browser } = site(t);
-  const [one, two] = [await tab(browser), await tab(browser)];
+  site(t);
+  const [one, two] = [await tab(), await tab()];
   const trial = one.connection;
   two.tabs.lead(() => {}, () => {}, true);
   await settled();
@@ -393,11 +386,11 @@ test("messages of another kind are passed over", async (t) => {
 });
 
 test("only the leader answers, and it follows nobody", async (t) => {
-  const { browser, leader } = await pair(t);
-  const stranger = new Tabs({ user: "alice", locks: browser.locks, Channel: browser.Channel });
+  const { leader } = await pair(t);
+  const stranger = new Tabs("alice");
   /** @type {any[]} */
   const answers = [];
-  stranger.addEventListener("message", (event) => answers.push(/** @type {MessageEvent} */ (event).data));
+  stranger.on("message", (message) => answers.push(message));
   stranger.open();
   stranger.post({ hello: true });
   stranger.post({ name: "poll", slow: false, text: JSON.stringify(PING) });
@@ -407,11 +400,11 @@ test("only the leader answers, and it follows nobody", async (t) => {
 });
 
 test("who led and was robbed reads again, and commands of it go by POST", async (t) => {
-  const { browser, leader, follower } = await pair(t);
+  const { leader, follower } = await pair(t);
   leader.subject.close();
   await settled();
   follower.connection.adopt("websocket");
-  const thief = await tab(browser);
+  const thief = await tab();
   thief.tabs.lead(() => {}, () => {}, true);
   await settled();
   assert.equal(follower.subject.send("{}"), false);
@@ -427,38 +420,14 @@ test("a sign of life is asked for where there is a socket", async (t) => {
 });
 
 test("one that never was open says what was tried for it", async (t) => {
-  const { browser } = site(t);
-  const it = await tab(browser);
+  site(t);
+  const it = await tab();
   it.connection.lose();
   assert.deepEqual([it.events, it.subject.name], [[`close ${CLOSE.LOST} 0`], "sse"]);
 });
 
 test("a tab of another user does not follow", async (t) => {
-  const { browser } = await pair(t);
-  const bob = await tab(browser, { user: "bob" });
+  await pair(t);
+  const bob = await tab({ user: "bob" });
   assert.deepEqual([bob.connections.length, bob.readers.length], [1, 0]);
-});
-
-test("a tab that is alone lets a held request go while it is hidden", async (t) => {
-  const { browser } = site(t);
-  const alone = /** @type {any} */ ({ Channel: browser.Channel, locks: null });
-  const it = await tab(alone);
-  assert.equal(it.connection.kind, "best");
-  it.connection.adopt("sse");
-  await it.show(true);
-  assert.deepEqual(it.connections.map(({ state, kind }) => [state, kind]), [["open", "best"], ["connecting", "slow"]]);
-  it.connection.adopt("poll", changes(41, 41));
-  await it.show();
-  assert.deepEqual(it.connections.map(({ state }) => state), ["closed", "open", "connecting"]);
-  it.connection.adopt("sse");
-  assert.deepEqual(it.connections.map(({ state, kind }) => [state, kind]), [["closed", "best"], ["closed", "slow"], ["open", "best"]]);
-  assert.deepEqual(it.events, ["rename sse", "open sse", "rename poll", "rename sse"]);
-});
-
-test("a tab that is alone keeps its socket while it is hidden", async (t) => {
-  const { browser } = site(t);
-  const it = await tab(/** @type {any} */ ({ Channel: browser.Channel, locks: null }));
-  it.connection.adopt("websocket");
-  await it.show(true);
-  assert.equal(it.connections.length, 1);
 });

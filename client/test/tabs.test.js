@@ -2,32 +2,31 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tabs } from "../src/tabs.js";
 import { FakeBrowser } from "./browser.js";
-import { settled } from "./helpers.js";
+import { globals, settled } from "./helpers.js";
 
-/** @param {FakeBrowser} browser */
-function tab(browser, user = "alice") {
-  const tabs = new Tabs({ user, locks: browser.locks, Channel: browser.Channel });
+function tab(user = "alice") {
+  const tabs = new Tabs(user);
   /** @type {any[]} */
   const heard = [];
   /** @type {string[]} */
   const told = [];
-  tabs.addEventListener("message", (event) => heard.push(/** @type {MessageEvent} */ (event).data));
+  tabs.on("message", (message) => heard.push(message));
   tabs.open();
   const lead = (steal = false) => tabs.lead(() => told.push("won"), () => told.push("robbed"), steal);
   return { tabs, heard, told, lead };
 }
 
 test("what a tab posts all other tabs of its user hear, and nobody else", async () => {
-  const browser = new FakeBrowser();
-  const [one, two, three, bob] = [tab(browser), tab(browser), tab(browser), tab(browser, "bob")];
+  new FakeBrowser();
+  const [one, two, three, bob] = [tab(), tab(), tab(), tab("bob")];
   one.tabs.post({ hello: true });
   await settled();
   assert.deepEqual([one, two, three, bob].map(({ heard }) => heard), [[], [{ hello: true }], [{ hello: true }], []]);
 });
 
 test("a closed tab hears and says nothing, until it is opened again", async () => {
-  const browser = new FakeBrowser();
-  const [one, two] = [tab(browser), tab(browser)];
+  new FakeBrowser();
+  const [one, two] = [tab(), tab()];
   two.tabs.close();
   one.tabs.post({ n: 1 });
   two.tabs.post({ n: 2 });
@@ -38,8 +37,8 @@ test("a closed tab hears and says nothing, until it is opened again", async () =
 });
 
 test("one leads at a time, in the order of asking", async () => {
-  const browser = new FakeBrowser();
-  const tabs = [tab(browser), tab(browser), tab(browser)];
+  new FakeBrowser();
+  const tabs = [tab(), tab(), tab()];
   const [letGo] = tabs.map(({ lead }) => lead());
   await settled();
   assert.deepEqual(tabs.map(({ told }) => told), [["won"], [], []]);
@@ -50,7 +49,7 @@ test("one leads at a time, in the order of asking", async () => {
 
 test("who no longer waits does not get the lead", async () => {
   const browser = new FakeBrowser();
-  const [one, two] = [tab(browser), tab(browser)];
+  const [one, two] = [tab(), tab()];
   const [first, second] = [one.lead(), two.lead()];
   await settled();
   second();
@@ -61,15 +60,15 @@ test("who no longer waits does not get the lead", async () => {
 
 test("who lets go in the moment of winning does not lead", async () => {
   const browser = new FakeBrowser();
-  const { told, lead } = tab(browser);
+  const { told, lead } = tab();
   lead()();
   await settled();
   assert.deepEqual([told, browser.interest], [[], 0]);
 });
 
 test("the lead can be taken away, and who had it is told", async () => {
-  const browser = new FakeBrowser();
-  const [one, two, three] = [tab(browser), tab(browser), tab(browser)];
+  new FakeBrowser();
+  const [one, two, three] = [tab(), tab(), tab()];
   one.lead();
   two.lead();
   await settled();
@@ -82,28 +81,35 @@ test("the lead can be taken away, and who had it is told", async () => {
 });
 
 test("where locks are forbidden a tab leads itself", async () => {
-  const locks = /** @type {any} */ ({ request: async () => Promise.reject(new Error("SecurityError")) });
-  const { told, lead } = tab(/** @type {any} */ ({ ...new FakeBrowser(), locks }));
+  globals({ navigator: { locks: { request: async () => Promise.reject(new Error("SecurityError")) } } });
+  const { told, lead } = tab();
   lead();
   await settled();
   assert.deepEqual(told, ["won"]);
 });
 
 test("tabs are together only where there are locks, a channel and a user", () => {
-  const browser = new FakeBrowser();
+  const { Channel, locks } = new FakeBrowser();
+  assert.equal(new Tabs("alice").together, true);
+  assert.equal(new Tabs("").together, false);
+  globals({ BroadcastChannel: undefined });
+  assert.equal(new Tabs("alice").together, false);
+  globals({ BroadcastChannel: Channel, navigator: {} });
+  assert.equal(new Tabs("alice").together, false);
+  globals({ navigator: { locks } });
+});
+
+test("where channels are forbidden each tab leads itself", async () => {
+  new FakeBrowser();
   const refuses = class {
     constructor() {
       throw new Error("SecurityError");
     }
   };
-  const together = (/** @type {any} */ options) => {
-    const tabs = new Tabs({ user: "alice", locks: browser.locks, Channel: browser.Channel, ...options });
-    tabs.open();
-    tabs.post({ hello: true });
-    return tabs.together;
-  };
-  assert.equal(together({}), true);
-  assert.equal(together({ user: "" }), false);
-  assert.equal(together({ Channel: refuses }), false);
-  assert.equal(together({ locks: null }), false);
+  globals({ BroadcastChannel: refuses });
+  const [one, two] = [tab(), tab()];
+  one.tabs.post({ hello: true });
+  for (const { lead } of [one, two]) lead();
+  await settled();
+  assert.deepEqual([one, two].map(({ heard, told }) => [heard, told]), [[[], ["won"]], [[], ["won"]]]);
 });

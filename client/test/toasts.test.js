@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SeenWatch } from "../src/seen.js";
 import { duration, Toasts } from "../src/toasts.js";
-import { FakePage, heard, row } from "./helpers.js";
+import { FakePage, globals, heard, progress, row } from "./helpers.js";
 
 /** @param {import("node:test").TestContext} t */
 function toasts(t, limit = 3) {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  const room = { limit };
-  const subject = new Toasts({ limit: () => room.limit });
+  const room = { limit, held: /** @type {number[]} */ ([]) };
+  const subject = new Toasts({ limit: () => room.limit, holds: (id) => room.held.includes(id) });
   const closed = heard(subject, "close");
   return {
     ...{ subject, room, clock: t.mock.timers },
@@ -26,6 +26,11 @@ test("time to read: by level, by length, never for what must be answered", () =>
   const words = (/** @type {number} */ count) => of({ message: "word ".repeat(count) });
   assert.deepEqual([words(60), words(61), words(200)], [8_000, 9_000, 15_000]);
   assert.equal(of({ title: "word ".repeat(60), message: "more" }), 9_000);
+});
+
+test("a task stays on screen while it runs, and for the time of its level once it has ended", () => {
+  const of = (/** @type {string} */ state) => duration(row(1, 1, { level: "info", progress: progress({ state, ended_at: ["succeeded", "failed", "cancelled"].includes(state) ? "2026-11-21T12:00:00+00:00" : null }) }));
+  assert.deepEqual(["queued", "running", "cancelling", "lost", "succeeded", "failed", "cancelled"].map(of), [Infinity, Infinity, Infinity, Infinity, 8_000, 8_000, 8_000]);
 });
 
 test("a toast closes when its time is over", (t) => {
@@ -121,10 +126,10 @@ test("errors and the toast that the reader is at are not pushed out", (t) => {
   it.subject.show(row(1, 1, { level: "error" }));
   it.subject.show(row(2, 2));
   it.subject.show(row(3, 3));
-  it.subject.hold([2, null]);
+  it.room.held = [2];
   it.subject.show(row(4, 4));
   assert.deepEqual(it.visible(), [4, 2, 1]);
-  it.subject.hold([]);
+  it.room.held = [];
   it.subject.show(row(5, 5));
   assert.deepEqual(it.visible(), [5, 4, 1]);
 });
@@ -176,6 +181,56 @@ test("a change of the row alone gives no time, and opens nothing", (t) => {
   assert.deepEqual([it.closed, it.subject.size], [[[1, "timeout"]], 0]);
 });
 
+test("what is no news is shown at its place, quietly, and is news when its content comes again", (t) => {
+  const it = toasts(t);
+  const of = () => it.subject.all().map(({ notification, quiet, announced }) => [notification.id, quiet, announced]);
+  it.subject.show(row(1, 4, { arrived: 1, progress: progress() }), true);
+  it.subject.show(row(2, 2));
+  assert.deepEqual(of(), [[2, false, false], [1, true, true]]);
+  it.subject.show(row(1, 5, { progress: progress({ state: "succeeded", ended_at: "2026-11-21T12:00:00+00:00" }) }));
+  assert.deepEqual(of(), [[1, false, false], [2, false, false]]);
+});
+
+/** @param {number} id @param {any} [more] */
+const task = (id, more) => row(id, id, { progress: progress(more) });
+
+test("more than three running tasks are behind the button, all of them; news is not", (t) => {
+  const it = toasts(t);
+  for (const id of [1, 2, 3]) it.subject.show(task(id));
+  assert.deepEqual(it.visible(), [3, 2, 1]);
+  it.subject.show(task(4, { state: "queued" }));
+  assert.deepEqual(it.visible(), []);
+  it.subject.show(row(5, 5));
+  it.subject.show(task(6));
+  assert.deepEqual(it.visible(), [5]);
+  it.subject.expand();
+  assert.deepEqual(it.visible(), [6, 5, 4, 3, 2, 1]);
+});
+
+test("what ends, well or badly, or is lost, comes out of the fold, and shows what it was told meanwhile", (t) => {
+  const it = toasts(t);
+  for (const id of [1, 2, 3, 4, 5, 6]) it.subject.show(task(id));
+  it.subject.update(row(4, 7, { arrived: 4, level: "warning", progress: progress({ state: "lost" }) }));
+  assert.deepEqual(it.visible(), [4]);
+  it.subject.show(row(2, 8, { level: "error", progress: progress({ state: "failed", ended_at: "2026-11-21T12:00:00+00:00" }) }));
+  assert.deepEqual(it.visible(), [2, 4]);
+  it.subject.update(row(3, 9, { arrived: 3, progress: progress({ done: 7 }) }));
+  it.subject.close(6, "user");
+  it.subject.close(5, "user");
+  assert.deepEqual(it.visible(), [2, 4], "two run, and do not come and go with each that ends and begins");
+  it.subject.close(1, "user");
+  assert.deepEqual(it.visible(), [2, 4, 3]);
+  assert.equal(it.subject.visible().at(-1)?.notification.progress?.done, 7);
+});
+
+test("a task that the reader is at is not folded under the hands", (t) => {
+  const it = toasts(t);
+  for (const id of [1, 2, 3]) it.subject.show(task(id));
+  it.room.held = [2];
+  it.subject.show(task(4));
+  assert.deepEqual(it.visible(), [2]);
+});
+
 test("toasts of the page before go on with the time that they had, quietly", (t) => {
   const it = toasts(t);
   it.subject.restore([{ notification: row(1, 1), left: 3_000, visible: true, announced: true, quiet: false }]);
@@ -198,7 +253,8 @@ test("idle time before a toast is not taken off its own", (t) => {
 function watch(t) {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   const document = new FakePage();
-  const subject = new SeenWatch({ document });
+  globals({ document });
+  const subject = new SeenWatch();
   const reports = heard(subject, "seen");
   return { subject, document, clock: t.mock.timers, ids: () => reports.map(({ notifications }) => notifications.map((/** @type {any} */ { id }) => id)) };
 }

@@ -40,6 +40,15 @@ def labels() -> dict[str, str]:
         "warning": gettext("Warning"),
         "error": gettext("Error"),
         "actions": gettext("Press F6 for its actions."),
+        "progress": gettext("%(done)s of %(total)s"),
+        "left": gettext("about %(time)s left"),
+        "queued": gettext("Waiting to start"),
+        "silent": gettext("No sign of life for a while"),
+        "lost": gettext("Nothing was heard of it any more"),
+        "cancel": gettext("Cancel"),
+        "cancelling": gettext("Cancelling…"),
+        "task": gettext("1 task running"),
+        "tasks": gettext("%(count)s tasks running"),
     }
 
 

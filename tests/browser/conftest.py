@@ -80,8 +80,14 @@ class Site:
         """Have the sender do something; returns when it is committed."""
         assert self.sender.stdin
         assert self.sender.stdout
-        print(json.dumps({"call": call, **arguments}), file=self.sender.stdin, flush=True)
+        print(json.dumps({"do": call, **arguments}), file=self.sender.stdin, flush=True)
         return json.loads(self.sender.stdout.readline())
+
+    def end(self, call: str) -> None:
+        """Have the sender do what it does not survive."""
+        assert self.sender.stdin
+        print(json.dumps({"do": call}), file=self.sender.stdin, flush=True)
+        self.sender.wait(timeout=10)
 
     def send(self, to: str, message: str, **options: Any) -> Any:
         return self.call("send", to=to, message=message, **options)

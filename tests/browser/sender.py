@@ -1,12 +1,14 @@
 """
 A process beside the site that sends: it reads calls as JSON lines and answers each with one.
 
-    {"call": "send", "to": "alice", "message": "Hello", "level": "success"}
+    {"do": "send", "to": "alice", "message": "Hello", "level": "success"}
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from typing import Any
 
@@ -35,6 +37,49 @@ def send(to: str, message: str, **options: Any) -> dict[str, Any]:
     return {"id": sent.pk, "position": sent.position}
 
 
+running: dict[str, Any] = {}  # the tasks of this process, by their names
+
+
+def task(to: str, name: str, **options: Any) -> None:
+    """Begin one."""
+    from django.contrib.auth import get_user_model
+
+    import notify
+    from notify import writer
+
+    user = get_user_model().objects.get(username=to)
+    running[name] = notify.progress(user, name, **options)
+    assert writer.flush(10)
+
+
+def tell(name: str, what: str, **arguments: Any) -> bool:
+    """What a task says; and whether it has been asked to end."""
+    from notify import writer
+
+    getattr(running[name], what)(**arguments)
+    assert writer.flush(10)
+    return bool(running[name].is_cancelled)
+
+
+def die() -> None:
+    """As a worker that is killed."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def advance(name: str, n: int) -> None:
+    """A task goes on; whoever writes that does so in its own time."""
+    running[name].advance(n)
+
+
+def step(name: str, step: str) -> None:
+    """A step of a task, from its beginning to its end."""
+    from notify import writer
+
+    with running[name].step(step):
+        pass
+    assert writer.flush(10)
+
+
 def sign_out(name: str) -> None:
     """End all sessions of a user, as a password change does."""
     from django.contrib.auth import get_user_model
@@ -46,10 +91,11 @@ def sign_out(name: str) -> None:
 
 def main() -> None:
     django.setup()
-    calls = {"visitor": visitor, "send": send, "sign_out": sign_out}
+    known = [visitor, send, task, tell, die, advance, step, sign_out]
+    calls = {call.__name__: call for call in known}
     for line in sys.stdin:
         arguments = json.loads(line)
-        answer = calls[arguments.pop("call")](**arguments)
+        answer = calls[arguments.pop("do")](**arguments)
         print(json.dumps(answer), flush=True)
 
 

@@ -9,8 +9,10 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 
 import notify
+import notify.testing
 from demo_project import importer, samples, tasks
 from demo_project.models import Customer, Import
+from notify.tracking import Progress
 
 
 @pytest.fixture
@@ -130,6 +132,26 @@ def test_a_crash_keeps_what_was_committed(upload, alice, monkeypatch, error, pro
     assert news(alice) == [("error", "Import failed", message)]
 
 
+def test_its_user_may_stop_it(upload, alice, monkeypatch):
+    """What was imported until then stays."""
+    seen = []
+
+    def stop(progress):
+        seen.append((progress.done, progress.total))
+        if len(seen) == 2:
+            progress._run.cancel_asked = True
+            check(progress)
+
+    check = Progress.check
+    monkeypatch.setattr(Progress, "check", stop)
+    job = run(upload("name\n" + "Ada\n" * 1200))
+    assert (job.status, job.imported) == ("failed", 1000)
+    message = "customers.csv: You have stopped the import. 1,000 rows imported from customers.csv."
+    assert news(alice) == [("warning", "Importing customers.csv", message)]
+    assert seen[0] <= seen[1]
+    assert seen[1] <= (1, 1)
+
+
 def test_an_import_is_run_once(upload, alice):
     job = upload("name\nAda\n")
     run(job)
@@ -153,5 +175,6 @@ def test_the_worker_imports_and_the_inbox_has_it(upload, alice):
     call_command(
         "db_worker", batch=True, reload=False, startup_delay=False, verbosity=0, stdout=StringIO()
     )
+    assert notify.testing.flush()
     [notification] = notify.inbox.snapshot(alice).notifications
     assert notification.message == "1 row imported from customers.csv."

@@ -22,6 +22,7 @@ from collections import Counter
 from typing import Any
 
 LEAST, MOST = 0.5, 20.0  # seconds; client/src/backoff.js
+HEAD_START = 2.5  # seconds; client/src/race.js
 CURSOR = re.compile(rb'"cursor":"([^"]+)"')
 REF = re.compile(rb'"ref":(\d+)')
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
@@ -37,22 +38,25 @@ class Tab(asyncio.Protocol):
     """
     Attributes:
         state: new, connecting, greeted (it has its welcome), lost, or ended (told not to come back).
-        began: when it last knocked.        greeted: when it last had its welcome.
+        began: when it first knocked.       greeted: when it last had its welcome.
+        knocked: when it last knocked.      opened: when that was answered.
+        heard: when the first frame came after that; 0: none yet.
     """
 
     def __init__(self, crowd: Crowd, cookie: str) -> None:
         self.crowd, self.cookie = crowd, cookie
         self.state = "new"
         self.cursor = ""
-        self.began = self.greeted = 0.0
+        self.began = self.greeted = self.knocked = self.opened = self.heard = 0.0
         self.tries = 0
         self.transport: asyncio.Transport | None = None
 
     async def knock(self) -> None:
         """Open the connection. One that is refused is counted, and tried again later."""
         self.state = "connecting"
+        self.knocked, self.heard = time.monotonic(), 0.0
         if not self.tries:
-            self.began = time.monotonic()
+            self.began = self.knocked
         self.buffer = b""
         self.is_open = False
         self.code = 1006
@@ -89,6 +93,7 @@ class Tab(asyncio.Protocol):
                 self.transport.abort()
                 return
             self.is_open, self.buffer = True, rest
+            self.opened = time.monotonic()
         while self.take():
             pass
 
@@ -121,6 +126,7 @@ class Tab(asyncio.Protocol):
             self.transport.write(frame(CLOSE, payload[:2]))
             self.transport.close()
         elif opcode == TEXT:
+            self.heard = self.heard or time.monotonic()
             if payload.startswith(b'{"type":"ping"'):
                 ref = REF.search(payload)
                 assert ref
@@ -204,9 +210,16 @@ class Crowd:
     async def look(self) -> dict[str, Any]:
         """Where they are, and what has happened since they were last called."""
         waits = sorted(tab.greeted - tab.began for tab in self.tabs if tab.state == "greeted")
+        # A browser's client begins its next transport if the first frame is not there so long after
+        # its knock; a server that is busy shows how much of that it took before it opened the door.
+        heard = [tab for tab in self.tabs if tab.heard]
+        after_knock = sum(tab.heard - tab.knocked <= HEAD_START for tab in heard)
+        after_open = sum(tab.heard - tab.opened <= HEAD_START for tab in heard)
         return {
             "states": Counter(tab.state for tab in self.tabs),
             "waits": waits,
+            "in_time": after_knock / len(self.tabs),
+            "in_time_once_open": after_open / len(self.tabs),
             "refusals": self.refusals,
             "codes": self.codes,
             "knocks": self.knocks,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,10 +18,13 @@ from django.contrib.auth import (
 from django.contrib.auth.hashers import make_password
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 import notify
+from notify import writer
 from notify.models import Mailbox, Notification
+from tests.faults.sender import Rollback
 
 
 def crowd(prefix: str, number: int) -> list[dict[str, Any]]:
@@ -98,3 +104,52 @@ def marks(user: Any) -> list[list[Any]]:
         [message, *(moment is not None for moment in moments)]
         for message, *moments in rows.values_list("message", *fields)
     ]
+
+
+# -- Tasks ---------------------------------------------------------------------------------------
+
+tasks: dict[str, Any] = {}
+
+
+def begin_task(user: Any, name: str, **options: Any) -> None:
+    tasks[name] = notify.progress(user, name, **options)
+
+
+def task_says(name: str, what: str, **arguments: Any) -> None:
+    """What a task may say at any time, such as "advance"."""
+    getattr(tasks[name], what)(**arguments)
+
+
+def begin_task_and_die(user: Any, name: str) -> None:
+    """A worker that is killed when its task has been seen to run."""
+    begin_task(user, name)
+    assert writer.flush(10)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def task_in_a_transaction(user: Any, name: str) -> None:
+    """A task whose transaction rolls back, and which has said until then how far it is."""
+    with suppress(Rollback), notify.progress(user, name, total=4) as progress, transaction.atomic():
+        progress.advance(3)
+        # SQLite has one writer, and it is this transaction.
+        assert connection.vendor == "sqlite" or writer.flush(10)
+        raise Rollback
+
+
+def children_with_tasks(user: Any, names: list[str]) -> list[int]:
+    """Tasks in forked children, begun while the parent's own runs; returns their exit codes."""
+    with notify.progress(user, "parent"):
+        writer.flush(10)
+        children = []
+        for name in names:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    connections.close_all()
+                    with notify.progress(user, name, total=1) as progress:
+                        progress.advance()
+                    os._exit(0 if writer.flush(10) else 1)
+                except BaseException:
+                    os._exit(2)
+            children.append(pid)
+        return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]

@@ -17,6 +17,7 @@ from tests import servers
 from tests.faults import deeds, seconds
 from tests.faults.breakable import Daphne, Uvicorn
 from tests.faults.clients import User, until
+from tests.faults.crowd import HEAD_START
 from tests.faults.window import WATCHED, asked_of, memory_of
 from tests.faults.world import MAX_LINE, pubsub
 
@@ -129,6 +130,8 @@ async def test_all_come_back_in_the_same_second(
     print(
         f"{kind.__name__}: {TABS} tabs take {each / 1024:.0f} KB each. All back in one second: first"
         f" welcome after {waits[0]:.2f} s, median {waits[TABS // 2]:.1f} s, last {waits[-1]:.1f} s;"
+        f" {again['in_time']:.1%} have a first frame within {HEAD_START} s,"
+        f" {again['in_time_once_open']:.1%} within that of the handshake's answer;"
         f" {queries:.2f} queries each. Refused: {again['refusals']}, closed: {again['codes']}"
     )
     assert first["refusals"] == again["refusals"] == {}

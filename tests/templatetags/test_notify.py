@@ -18,6 +18,7 @@ from django.utils.translation import trans_real
 
 import notify
 from notify.models import Mailbox
+from notify.protocol import Level
 from notify.templatetags import notify as tags
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
@@ -86,9 +87,12 @@ def badge(request: HttpRequest, tag: str = "{% notify_badge %}", **context: Any)
 def test_a_page_gets_script_style_and_root(user, request_of):
     text = render("{% load notify %}{% notify %}", request_of(user))
     elements = Elements(text)
-    assert elements.tags == ["link", "script", "notify-root"]
+    assert elements.tags == ["link", "script", "script", "notify-root"]
     assert elements["link"] == {"rel": "stylesheet", "href": "/static/notify/notify.css"}
-    assert elements["script"] == {"type": "module", "src": "/static/notify/notify.js"}
+    scripts = [attributes for tag, attributes in elements.found if tag == "script"]
+    assert scripts == [
+        {"type": "module", "src": f"/static/notify/{name}.js"} for name in ("notify", "tasks")
+    ]
     attributes = elements["notify-root"]
     assert attributes.pop("user")
     assert json.loads(attributes.pop("labels") or "") == tags.labels()
@@ -165,7 +169,7 @@ def test_attributes_are_escaped(around, user, request_of, settings):
     settings.NOTIFY_TRANSPORTS = ['"><script>alert(1)</script>']
     text = "{% load notify %}" + around.format("{% notify %}{% notify_badge href %}")
     elements = Elements(render(text, request_of(user), href='"><script>alert(2)</script>'))
-    assert elements.tags.count("script") == 1
+    assert elements.tags.count("script") == 2
     assert elements["notify-root"]["transports"] == '"><script>alert(1)</script>'
     assert elements["a"]["href"] == '"><script>alert(2)</script>'
     assert json.loads(elements["notify-root"]["labels"] or "") == tags.labels()
@@ -277,17 +281,24 @@ def test_a_badge_costs_one_query(user, request_of, django_assert_num_queries):
 
 
 def script_labels() -> dict[str, str]:
-    """The words in client/src/labels.js, which stand in for what the server leaves out."""
-    block = re.search(r"Object\.freeze\(\{(.*?)\}\)", LABELS_JS.read_text(), re.DOTALL)
-    assert block
-    return dict(re.findall(r'^\s*(\w+): "(.*)",$', block[1], re.MULTILINE))
+    """The words in client/src/labels.js and tasks.js, which stand in for what the server leaves out."""
+    words: dict[str, str] = {}
+    for script in ("labels.js", "tasks.js"):
+        source = (LABELS_JS.parent / script).read_text()
+        block = re.search(r"DEFAULTS = \{(.*?)\};", source, re.DOTALL)
+        assert block
+        words |= re.findall(r'^\s*(\w+): "(.*)",$', block[1], re.MULTILINE)
+    return words
 
 
 def test_the_words_are_those_that_the_script_knows():
-    """The same keys, and in English the same texts."""
+    """In English, but for the levels: a page that names none has them by their own names."""
     assert "notifications" in script_labels()
+    levels = {level.value for level in Level}
     with translation.override("en"):
-        assert tags.labels() == script_labels()
+        words = tags.labels()
+    assert {key: word for key, word in words.items() if key not in levels} == script_labels()
+    assert levels < set(words)
 
 
 def test_the_badge_stops_counting_where_the_script_does():
@@ -329,7 +340,7 @@ def test_the_words_are_in_the_language_of_the_page(german, user, request_of):
     assert (labels["notifications"], labels["dismiss"]) == ("Mitteilungen", "Dismiss")
     assert name == "Mitteilungen, 1 neu"
     with translation.override("en"):
-        assert json.loads(root(request_of(user))["labels"] or "") == script_labels()
+        assert json.loads(root(request_of(user))["labels"] or "") == tags.labels()
 
 
 def test_a_nonce_of_the_page_is_carried(request_of, user):
@@ -337,9 +348,9 @@ def test_a_nonce_of_the_page_is_carried(request_of, user):
     request = request_of(user)
     text = "{% load notify %}{% notify %}"
     assert "nonce" not in render(text, request)
-    assert render(text, request, csp_nonce="abc").count('nonce="abc"') == 2
+    assert render(text, request, csp_nonce="abc").count('nonce="abc"') == 3
     request.csp_nonce = "def"
-    assert render(text, request).count('nonce="def"') == 2
+    assert render(text, request).count('nonce="def"') == 3
 
 
 def test_a_position_may_be_given(request_of, user):

@@ -1,5 +1,6 @@
+import { Emitter } from "../emitter.js";
 import { CLOSE } from "../protocol.js";
-import { address, Closed, Heard, isOwn } from "./transport.js";
+import { address, isOwn } from "./transport.js";
 
 /** @import { Cursor } from "../protocol.js" */
 /** @import { Transport } from "./transport.js" */
@@ -25,7 +26,7 @@ const HIDDEN_FACTOR = 6;
  * does.
  * @implements {Transport}
  */
-export class PollTransport extends EventTarget {
+export class PollTransport extends Emitter {
   greets = false;
   /** @type {number | undefined} */
   used;
@@ -33,12 +34,11 @@ export class PollTransport extends EventTarget {
   #answered = false;
   #again = false;
   #asked = 0;
-  /** A cursor that the server cannot read is asked for only once. */
-  #forgetCursor = false;
   /** @type {AbortController | null} */
   #question = null;
   /** @type {any} */
   #timer;
+  #options;
 
   /**
    * @param {object} options
@@ -47,20 +47,11 @@ export class PollTransport extends EventTarget {
    * @param {number} [options.interval]  seconds; Infinity: only when asked
    * @param {() => number} [options.hold]  asks the server to hold its questions, for so many ms at the most
    * @param {{hidden?: boolean}} options.document
-   * @param {typeof fetch} [options.fetch]
-   * @param {() => number} [options.random]
    */
-  constructor({ src, cursor, interval = 5, hold, document, fetch = globalThis.fetch, random = Math.random }) {
+  constructor(options) {
     super();
-    this.src = src;
-    this.cursor = cursor;
-    this.interval = interval * 1000;
-    this.hold = hold;
-    this.name = hold ? "longpoll" : "poll";
-    this.document = document;
-    // Called as a plain function: window.fetch refuses any other `this`.
-    this.fetch = /** @type {typeof fetch} */ ((...args) => fetch(...args));
-    this.random = random;
+    this.#options = options;
+    this.name = options.hold ? "longpoll" : "poll";
   }
 
   open() {
@@ -96,7 +87,8 @@ export class PollTransport extends EventTarget {
 
   /** How long the question is held, in seconds. The first one is not: it shows that there is a way. */
   get #wait() {
-    return this.hold && (this.#answered ? Math.min(WAIT, Math.floor(this.hold() / 1000)) : 0);
+    const { hold } = this.#options;
+    return hold && (this.#answered ? Math.min(WAIT, Math.floor(hold() / 1000)) : 0);
   }
 
   get #patience() {
@@ -109,9 +101,10 @@ export class PollTransport extends EventTarget {
     this.#question = question;
     this.#again = false;
     this.#asked = Date.now();
-    const since = this.cursor();
-    const url = address("changes/", this.src, this.#forgetCursor ? null : since);
-    if (this.hold) {
+    const { src, cursor, hold } = this.#options;
+    const since = cursor();
+    const url = address("changes/", src, since);
+    if (hold) {
       url.searchParams.set("wait", String(this.#wait));
       this.used = this.#asked;
     }
@@ -120,9 +113,8 @@ export class PollTransport extends EventTarget {
     let response = null;
     let text = "";
     try {
-      response = await this.fetch(url, {
-        credentials: "same-origin",
-        headers: { Accept: "application/json" },
+      response = await fetch(url, {
+        // Chrome asks equal questions of several tabs one after the other if a cache could answer them.
         cache: "no-store",
         signal: question.signal,
       });
@@ -134,11 +126,8 @@ export class PollTransport extends EventTarget {
     if (this.#question !== question) return;
     this.#question = null;
     // Who cannot hold a question says when to ask again.
-    if (response?.ok && !(this.hold && response.headers.has("Retry-After"))) this.#take(text, isOwn(since, this.cursor()));
-    else if (response?.status === 400 && !this.#forgetCursor && since !== null) {
-      this.#forgetCursor = true;
-      this.#read();
-    } else this.#end(response, text);
+    if (response?.ok && !(hold && response.headers.has("Retry-After"))) this.#take(text, isOwn(since, cursor()));
+    else this.#end(response, text);
   }
 
   /**
@@ -146,12 +135,11 @@ export class PollTransport extends EventTarget {
    * @param {boolean} own
    */
   #take(text, own) {
-    this.#forgetCursor = false;
     if (!this.#answered) {
       this.#answered = true;
-      this.dispatchEvent(new Event("open"));
+      this.emit("open");
     }
-    if (text && this.#open) this.dispatchEvent(new Heard(text, own));
+    if (text && this.#open) this.emit("message", { data: text, own });
     if (!this.#open || this.#question) return;
     if (this.#again) this.#read();
     else this.#rest();
@@ -159,9 +147,10 @@ export class PollTransport extends EventTarget {
 
   #rest() {
     clearTimeout(this.#timer);
-    const interval = this.hold ? PAUSE : this.interval * (this.document.hidden ? HIDDEN_FACTOR : 1) * (0.8 + 0.4 * this.random());
-    const due = this.#asked + interval - Date.now();
-    if (due < Infinity) this.#timer = setTimeout(() => this.#read(), Math.max(0, due));
+    const { hold, interval = 5, document } = this.#options;
+    const wait = hold ? PAUSE : interval * 1000 * (document.hidden ? HIDDEN_FACTOR : 1) * (0.8 + 0.4 * Math.random());
+    const due = this.#asked + wait - Date.now();
+    if (due < Infinity) this.#timer = setTimeout(() => this.#read(), due);
   }
 
   /**
@@ -171,13 +160,12 @@ export class PollTransport extends EventTarget {
   #end(response, text) {
     let code = response?.status === 401 || response?.status === 403 ? CLOSE.NOT_SIGNED_IN : CLOSE.LOST;
     try {
-      const name = JSON.parse(text).code.toUpperCase();
-      if (Object.hasOwn(CLOSE, name)) code = CLOSE[name];
+      code = CLOSE[JSON.parse(text).code.toUpperCase()] ?? code;
     } catch {
       // Whoever answered is not notify.
     }
     this.close();
-    this.dispatchEvent(new Closed(code, retryAfter(response)));
+    this.emit("close", { code, retryAfter: retryAfter(response) });
   }
 }
 
@@ -186,8 +174,7 @@ export class PollTransport extends EventTarget {
  * @param {Response | null} response
  */
 function retryAfter(response) {
-  const value = response?.headers.get("Retry-After");
-  if (!value) return 0;
-  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  const value = response?.headers.get("Retry-After") ?? "";
+  const wait = Number(value) * 1000 || Date.parse(value) - Date.now();
   return wait > 0 ? wait : 0;
 }

@@ -1,5 +1,6 @@
+import { Emitter, listen } from "../emitter.js";
 import { CLOSE } from "../protocol.js";
-import { address, Closed, Heard, isOwn } from "./transport.js";
+import { address, isOwn } from "./transport.js";
 
 /** @import { Cursor } from "../protocol.js" */
 /** @import { Transport } from "./transport.js" */
@@ -10,7 +11,7 @@ import { address, Closed, Heard, isOwn } from "./transport.js";
  * where it began, and it does not say why it was refused.
  * @implements {Transport}
  */
-export class PushTransport extends EventTarget {
+export class PushTransport extends Emitter {
   greets = true;
   used = 0;
   #life = new AbortController();
@@ -18,6 +19,7 @@ export class PushTransport extends EventTarget {
   #source;
   /** @type {Transport | undefined} */
   #reader;
+  #options;
 
   /**
    * @param {object} options
@@ -28,35 +30,33 @@ export class PushTransport extends EventTarget {
    * @param {() => Cursor} options.cursor
    * @param {() => Transport} [options.reader]  for a source that cannot be asked: reads when it opens and when it is asked
    */
-  constructor({ name, Source, path, src, cursor, reader }) {
+  constructor(options) {
     super();
-    this.name = name;
-    this.Source = Source;
-    this.path = path;
-    this.src = src;
-    this.cursor = cursor;
-    this.reader = reader;
+    this.#options = options;
+    this.name = options.name;
   }
 
   open() {
-    const asked = this.cursor();
+    const { Source, path, src, cursor } = this.#options;
+    const asked = cursor();
     try {
-      this.#source = new this.Source(address(this.path, this.src, asked));
+      this.#source = new Source(address(path, src, asked));
     } catch {
       // The browser has none, or the page forbids it; said later, as of any other end.
       return queueMicrotask(() => this.#end(CLOSE.LOST));
     }
     let first = true;
-    this.#listen("open", () => this.dispatchEvent(new Event("open")));
-    this.#listen("message", ({ data }) => {
-      const own = first && isOwn(asked, this.cursor());
+    const on = (/** @type {string} */ type, /** @type {(event: any) => void} */ listener) => listen(this.#source, type, listener, this.#life.signal);
+    on("open", () => this.emit("open"));
+    on("message", ({ data }) => {
+      const own = first && isOwn(asked, cursor());
       first = false;
       this.#hear(data, own);
     });
-    this.#listen("ping", ({ data }) => this.#hear(data, false));
+    on("ping", ({ data }) => this.#hear(data, false));
     // A stream says in a document why it ends. What is none throws, and then the stream is lost.
-    this.#listen("close", ({ code, data }) => this.#end(code ?? JSON.parse(data).code));
-    this.#listen("error", () => this.#end(CLOSE.LOST));
+    on("close", ({ code, data }) => this.#end(code ?? JSON.parse(data).code));
+    on("error", () => this.#end(CLOSE.LOST));
   }
 
   close() {
@@ -75,22 +75,12 @@ export class PushTransport extends EventTarget {
 
   /** A stream cannot be asked, so the question goes beside it; over a socket the `changes` command asks. */
   ask() {
-    if (this.#reader || !this.reader) return this.#reader?.ask();
-    this.#reader = this.reader();
-    this.#reader.addEventListener("message", (event) => {
-      const { data, own } = /** @type {Heard} */ (event);
-      this.#hear(data, own);
-    });
-    this.#reader.addEventListener("close", (event) => this.#end(/** @type {Closed} */ (event).code));
+    if (this.#reader) return this.#reader.ask();
+    this.#reader = this.#options.reader?.();
+    if (!this.#reader) return;
+    this.#reader.on("message", ({ data, own }) => this.#hear(data, own));
+    this.#reader.on("close", ({ code }) => this.#end(code));
     this.#reader.open();
-  }
-
-  /**
-   * @param {string} type
-   * @param {(event: any) => void} listener
-   */
-  #listen(type, listener) {
-    this.#source.addEventListener(type, listener, { signal: this.#life.signal });
   }
 
   /**
@@ -99,13 +89,13 @@ export class PushTransport extends EventTarget {
    */
   #hear(data, own) {
     this.used = Date.now();
-    this.dispatchEvent(new Heard(data, own));
+    this.emit("message", { data, own });
   }
 
   /** @param {number} code */
   #end(code) {
     if (this.#life.signal.aborted) return;
     this.close();
-    this.dispatchEvent(new Closed(code));
+    this.emit("close", { code, retryAfter: 0 });
   }
 }

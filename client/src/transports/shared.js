@@ -1,5 +1,5 @@
+import { Emitter, listen } from "../emitter.js";
 import { CLOSE, isTerminal } from "../protocol.js";
-import { Closed, Heard } from "./transport.js";
 
 /**
  * One connection for all tabs of a user: the tab that leads has it, and posts
@@ -8,8 +8,7 @@ import { Closed, Heard } from "./transport.js";
  *
  * Who leads is up to a lock. Whoever changes roles stays in the old one until
  * the new one is healthy: nothing falls in between, and what comes twice the
- * rule drops. Where tabs cannot meet, each leads itself, and lets go of held
- * requests while it is hidden: a browser has six for a host.
+ * rule drops.
  *
  * @import { Connection } from "../connection.js"
  * @import { Cursor, Document } from "../protocol.js"
@@ -19,7 +18,7 @@ import { Closed, Heard } from "./transport.js";
  * What the leader posts. No name: not connected yet; slow: it polls as a hidden tab does.
  * @typedef {{name: string, slow: boolean, text: string}} News
  *
- * @typedef {"best" | "slow" | "read"} Kind  of connection; slow: none that holds a request; read: only when asked
+ * @typedef {"best" | "read"} Kind  of connection; read: only when asked
  */
 
 /** A leader that lives answers in this time, and half of it. */
@@ -29,10 +28,9 @@ const ANSWER = 1_000;
 const SILENCE = 30_000;
 
 /** @implements {Transport} */
-export class SharedTransport extends EventTarget {
+export class SharedTransport extends Emitter {
   name = "";
   greets = false;
-  passing = false;
   #life = new AbortController();
   #leads = false;
   #letGo = () => {};
@@ -48,6 +46,7 @@ export class SharedTransport extends EventTarget {
   #answered = false;
   /** @type {any} */
   #timer;
+  #options;
 
   /**
    * @param {object} options
@@ -56,19 +55,15 @@ export class SharedTransport extends EventTarget {
    * @param {() => Cursor} options.cursor
    * @param {(kind: Kind) => Connection} options.connect
    */
-  constructor({ tabs, document, cursor, connect }) {
+  constructor(options) {
     super();
-    this.tabs = tabs;
-    this.document = document;
-    this.cursor = cursor;
-    this.connect = connect;
+    this.#options = options;
   }
 
   open() {
     const { signal } = this.#life;
-    this.document.addEventListener("visibilitychange", () => this.#look(), { signal });
-    if (!this.tabs.together) return this.#lead();
-    this.tabs.addEventListener("message", (event) => this.#hear(/** @type {MessageEvent} */ (event).data), { signal });
+    listen(this.#options.document, "visibilitychange", () => this.#look(), signal);
+    this.#options.tabs.on("message", (message) => this.#hear(message), signal);
     this.#follow();
   }
 
@@ -92,7 +87,7 @@ export class SharedTransport extends EventTarget {
   /** @param {boolean} [steal] */
   #queue(steal) {
     this.#letGo();
-    this.#letGo = this.tabs.lead(() => this.#lead(), () => this.#follow(), steal);
+    this.#letGo = this.#options.tabs.lead(() => this.#lead(), () => this.#follow(), steal);
   }
 
   #follow() {
@@ -106,18 +101,17 @@ export class SharedTransport extends EventTarget {
   #lead() {
     this.#leads = true;
     clearTimeout(this.#timer);
-    this.passing = !this.tabs.together && Boolean(this.document.hidden);
-    this.#try(this.passing ? "slow" : "best");
+    this.#try("best");
     this.#beat();
   }
 
   /** @param {Kind} kind */
   #try(kind) {
     this.#trial?.close();
-    const trial = (this.#trial = this.connect(kind));
+    const trial = (this.#trial = this.#options.connect(kind));
     trial.on("state", () => this.#watch(trial));
     trial.on("document", (detail) => this.#pass(detail));
-    trial.on("doubt", () => trial.send({ type: "ping", cursor: this.cursor() }));
+    trial.on("doubt", () => trial.send({ type: "ping", cursor: this.#options.cursor() }));
     trial.on("lost", (detail) => (this.#lost = detail));
     trial.on("end", ({ code }) => this.#end(code));
     trial.open();
@@ -138,7 +132,7 @@ export class SharedTransport extends EventTarget {
       this.#trial = null;
     }
     if (this.#leads) this.#rename(connection.transport);
-    this.dispatchEvent(new Event("open"));
+    this.emit("open");
     this.#beat();
   }
 
@@ -148,7 +142,7 @@ export class SharedTransport extends EventTarget {
     const news = document.type === "welcome" ? document.changes : document;
     const text = JSON.stringify(news);
     this.#say(text, own);
-    if (news.type === "changes") this.#post(text);
+    if (["changes", "tick"].includes(news.type)) this.#post(text);
   }
 
   /** @param {any} message */
@@ -163,13 +157,13 @@ export class SharedTransport extends EventTarget {
     this.#rename(name);
     this.#joined ??= new Promise((resolve) => this.#try("read").on("open", resolve));
     this.#joined.then(() => this.#say(text, false));
-    if (slow && !this.document.hidden) this.#queue(true);
+    if (slow && !this.#options.document.hidden) this.#queue(true);
   }
 
   /** Ask whether the leader lives. */
   #inquire() {
     this.#answered = false;
-    this.tabs.post({ hello: true });
+    this.#options.tabs.post({ hello: true });
     // Not all at once where many tabs follow.
     this.#wait(ANSWER * (1 + Math.random() / 2), () => {
       if (!this.#answered) this.#queue(true);
@@ -189,29 +183,27 @@ export class SharedTransport extends EventTarget {
 
   /** Shown or hidden. */
   #look() {
-    const { hidden } = this.document;
-    if (!this.#leads) return hidden || this.#inquire();
-    if (this.tabs.together) this.#beat();
-    else if (hidden ? this.name !== "websocket" : this.name === "poll") this.#lead();
+    if (!this.#leads) return this.#options.document.hidden || this.#inquire();
+    this.#beat();
   }
 
   /** @param {string} name */
   #rename(name) {
     if (name === this.name) return;
     this.name = name;
-    this.dispatchEvent(new Event("rename"));
+    this.emit("rename");
   }
 
   /** The followers compare where they are with where we are. */
   #beat() {
-    this.#post(JSON.stringify({ type: "ping", cursor: this.cursor() }));
+    this.#post(JSON.stringify({ type: "ping", cursor: this.#options.cursor() }));
   }
 
   /** @param {string} text */
   #post(text) {
     if (!this.#leads) return;
     const name = this.#trial ? "" : this.name;
-    this.tabs.post({ name, slow: name === "poll" && Boolean(this.document.hidden), text });
+    this.#options.tabs.post({ name, slow: name === "poll" && Boolean(this.#options.document.hidden), text });
   }
 
   /**
@@ -219,17 +211,17 @@ export class SharedTransport extends EventTarget {
    * @param {boolean} own
    */
   #say(text, own) {
-    if (!this.#life.signal.aborted) this.dispatchEvent(new Heard(text, own));
+    if (!this.#life.signal.aborted) this.emit("message", { data: text, own });
   }
 
   /**
    * @param {number} code
    * @param {number} [retryAfter]
    */
-  #end(code, retryAfter) {
+  #end(code, retryAfter = 0) {
     if (this.#life.signal.aborted) return;
-    if (isTerminal(code)) this.tabs.post({ end: code });
+    if (isTerminal(code)) this.#options.tabs.post({ end: code });
     this.close();
-    this.dispatchEvent(new Closed(code, retryAfter));
+    this.emit("close", { code, retryAfter });
   }
 }

@@ -1,13 +1,14 @@
 /**
- * What every transport is: an EventTarget that speaks the platform's words.
+ * What every transport is: an emitter that speaks the platform's words.
  *
- *     open      it answered          message   Heard: {data: text, own}
+ *     open      it answered          message   {data: text, own}: one document
  *     close     it ended: {code, retryAfter}; nothing comes after it
  *     rename    its name changed, because it stands for another
  *
  * A transport lives once: opened, closed, thrown away. After `close()` is
  * called on it, it is silent.
  *
+ * @import { Emitter } from "../emitter.js"
  * @import { Cursor } from "../protocol.js"
  *
  * @typedef {object} Skills
@@ -17,38 +18,19 @@
  * @property {() => void} close
  * @property {(text: string) => boolean} send  whether the document is on its way
  * @property {() => void} ask  read now, rather than when it is due
- * @property {boolean} [passing]  it is not to stay, so that it could be had teaches nothing
  * @property {() => void} [wake]  the page or the network is back; absent where nothing depends on it
  * @property {number} [used]  when it last carried anything, by Date.now(); absent where silence says nothing
  *
- * @typedef {EventTarget & Skills} Transport
+ * @typedef {object} Heard
+ * @property {string} data
+ * @property {boolean} own  it answers this tab's own question, and may lower its cursor
+ *
+ * @typedef {object} Closed
+ * @property {number} code  of the WebSocket, or one of ours
+ * @property {number} retryAfter  ms that the server asks for
+ *
+ * @typedef {Emitter<{open: null, message: Heard, close: Closed, rename: null}> & Skills} Transport
  */
-
-/** One document, as text. */
-export class Heard extends Event {
-  /**
-   * @param {string} data
-   * @param {boolean} own  it answers this tab's own question, and may lower its cursor
-   */
-  constructor(data, own) {
-    super("message");
-    this.data = data;
-    this.own = own;
-  }
-}
-
-/** The end of a transport, with the WebSocket's close code or one of ours. */
-export class Closed extends Event {
-  /**
-   * @param {number} code
-   * @param {number} [retryAfter]  ms that the server asks for
-   */
-  constructor(code, retryAfter = 0) {
-    super("close");
-    this.code = code;
-    this.retryAfter = retryAfter;
-  }
-}
 
 /**
  * Where one of notify's views is asked from a cursor.

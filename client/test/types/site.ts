@@ -30,6 +30,15 @@ document.addEventListener("notify:notification", (event) => {
 });
 root?.addEventListener("notify:disconnect", ({ detail }) => show(detail.reason));
 
+const answer: Promise<Response> | undefined = root?.promise(fetch("/exports/"), {
+  loading: "Exporting",
+  success: (response) => response.statusText,
+  error: "It failed",
+});
+answer?.then(({ ok }) => show(String(ok)));
+// @ts-expect-error: what it says meanwhile is needed
+root?.promise(Promise.resolve(1), { success: "Done" });
+
 for (const row of client?.store.all() ?? []) show(row.title);
 // @ts-expect-error: how it is done inside is nobody's business
 client?.connection.open();

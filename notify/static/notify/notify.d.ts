@@ -1,21 +1,22 @@
 declare class Emitter<Events extends Record<string, any> = Record<string, any>> extends EventTarget {
 	constructor();
 	/**
-	 * Hear of one kind of event; the answer takes the listener away again.
+	 * Hear of one kind of event, until the signal ends; the answer takes the listener away as well.
 	 * @template {keyof Events & string} Name
 	 * @param {Name} name
 	 * @param {(detail: Events[Name]) => void} listener
+	 * @param {AbortSignal} [signal]
 	 * @returns {() => void}
 	 */
-	on<Name extends keyof Events & string>(name: Name, listener: (detail: Events[Name]) => void): () => void;
-	/**
-	 * @protected
-	 * @template {keyof Events & string} Name
-	 * @param {Name} name
-	 * @param {Events[Name]} [detail]
-	 */
-	protected emit<Name extends keyof Events & string>(name: Name, detail?: Events[Name]): void;
+	on<Name extends keyof Events & string>(name: Name, listener: (detail: Events[Name]) => void, signal?: AbortSignal): () => void;
 }
+type Tick = {
+	id: number;
+	attempt: number;
+	done: number;
+	total: number | null;
+	message: string;
+};
 /**
  * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
  * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
@@ -30,6 +31,35 @@ export type Level = "debug" | "info" | "success" | "warning" | "error";
 export type Action = {
 	label: string;
 	url: string;
+};
+/**
+ * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
+ * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
+ * held to tests/vectors/.
+ */
+export type TaskState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "lost";
+/**
+ * how far a task is
+ */
+export type Progress = {
+	state: TaskState;
+	done: number;
+	total: number | null;
+	/**
+	 * what is being done just now
+	 */
+	message: string;
+	attempt: number;
+	cancellable: boolean;
+	/**
+	 * nothing was heard of it for a while
+	 */
+	silent: boolean;
+	started_at: string | null;
+	/**
+	 * null: nobody has said how it ends
+	 */
+	ended_at: string | null;
 };
 /**
  * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
@@ -62,6 +92,10 @@ type Notification$1 = {
 	read_at: string | null;
 	archived_at: string | null;
 	dismissed_at: string | null;
+	/**
+	 * of a task
+	 */
+	progress?: Progress | undefined;
 };
 /**
  * `<epoch>:<position>`; null is below every cursor
@@ -84,11 +118,9 @@ export type Shown = [
 	arrived: number
 ];
 /**
- * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
- * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
- * held to tests/vectors/.
+ * cancel: ask the task behind it to end
  */
-export type Mark = "seen" | "read" | "archived" | "dismissed";
+export type Mark = "seen" | "read" | "archived" | "dismissed" | "cancel";
 declare class Store extends Emitter<Record<string, any>> {
 	constructor();
 	/** @type {Cursor} */
@@ -105,46 +137,6 @@ declare class Store extends Emitter<Record<string, any>> {
 	get(id: number): Notification$1 | null;
 	/** All rows as shown, newest content first. */
 	all(): Notification$1[];
-	#private;
-}
-declare class Tabs extends EventTarget {
-	/**
-	 * @param {object} options
-	 * @param {string} [options.user]  whose tabs; without it each tab is alone
-	 * @param {LockManager} [options.locks]
-	 * @param {typeof BroadcastChannel} [options.Channel]
-	 */
-	constructor({ user, locks, Channel }: {
-		user?: string | undefined;
-		locks?: LockManager | undefined;
-		Channel?: {
-			new (name: string): BroadcastChannel;
-			prototype: BroadcastChannel;
-		} | undefined;
-	});
-	name: string | undefined;
-	locks: LockManager;
-	Channel: {
-		new (name: string): BroadcastChannel;
-		prototype: BroadcastChannel;
-	};
-	#private;
-}
-declare class Backoff {
-	/**
-	 * @param {object} [options]
-	 * @param {number} [options.least]   ms
-	 * @param {number} [options.most]    ms
-	 * @param {() => number} [options.random]
-	 */
-	constructor({ least, most, random }?: {
-		least?: number | undefined;
-		most?: number | undefined;
-		random?: (() => number) | undefined;
-	});
-	least: number;
-	most: number;
-	random: () => number;
 	#private;
 }
 /**
@@ -230,7 +222,7 @@ export type LifeEvents = {
  */
 export class Client extends Emitter<Events> {
 	/** @param {Options} options */
-	constructor({ src, transports, csrf, user, share, tabs, pollInterval, window, document, fetch, WebSocket, EventSource, storage, backoff, probing }: Options);
+	constructor({ src, transports, csrf, user, share, pollInterval, window, document }: Options);
 	store: Store;
 	get state(): State;
 	get transport(): string;
@@ -282,6 +274,12 @@ export type MailboxEvents = {
 		message: string;
 	};
 	/**
+	 * how far tasks are, between two changes of their rows
+	 */
+	tick: {
+		ticks: Tick[];
+	};
+	/**
 	 * closed for good
 	 */
 	end: null;
@@ -298,14 +296,13 @@ export type Options = {
 	transports: string[];
 	csrf: () => Csrf;
 	/**
-	 * whose tabs share what; without it this one is alone
+	 * whose tabs share what; without it this one is alone, and holds no HTTP request open
 	 */
 	user?: string | undefined;
 	/**
 	 * "websocket": this one too, and not HTTP alone
 	 */
 	share?: string | null | undefined;
-	tabs?: Tabs | undefined;
 	/**
 	 * seconds
 	 */
@@ -315,28 +312,23 @@ export type Options = {
 		hidden?: boolean;
 		cookie: string;
 	};
-	fetch?: typeof fetch | undefined;
-	WebSocket?: {
-		new (url: string | URL, protocols?: string | string[]): WebSocket;
-		prototype: WebSocket;
-		readonly CONNECTING: 0;
-		readonly OPEN: 1;
-		readonly CLOSING: 2;
-		readonly CLOSED: 3;
-	} | undefined;
-	EventSource?: {
-		new (url: string | URL, eventSourceInitDict?: EventSourceInit): EventSource;
-		prototype: EventSource;
-		readonly CONNECTING: 0;
-		readonly OPEN: 1;
-		readonly CLOSED: 2;
-	} | undefined;
+};
+/**
+ * What is said of it.
+ */
+export type Words<T> = {
 	/**
-	 * shared by all tabs; a function, because asking may throw
+	 * while it is pending
 	 */
-	storage?: (() => Storage) | undefined;
-	backoff?: Backoff | undefined;
-	probing?: Backoff | undefined;
+	loading: string;
+	/**
+	 * left out: as while it was pending
+	 */
+	success?: string | ((value: T) => string) | undefined;
+	/**
+	 * the reason may be a Response that is not ok
+	 */
+	error?: string | ((reason: any) => string) | undefined;
 };
 /** `<notify-root>` */
 export interface NotifyRoot extends HTMLElement {
@@ -344,6 +336,8 @@ export interface NotifyRoot extends HTMLElement {
 	readonly client: Client | null;
 	readonly counts: Counts | null;
 	readonly state: State;
+	/** Show that work of the page is pending, and how it ends. Gives back the promise that it was given. */
+	promise<Work extends Promise<any>>(work: Work, words: Words<Awaited<Work>>): Work;
 }
 /** The client's events as they are dispatched on `<notify-root>`. */
 export type NotifyEventMap = {

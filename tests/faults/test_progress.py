@@ -1,0 +1,122 @@
+"""Tasks whose progress is shown while Redis, the database or their own process dies."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests import servers
+from tests.faults.breakable import PostgreSQL, Redis
+from tests.faults.clients import Client
+from tests.faults.world import World, aside, migrate, pubsub
+
+NAME = "Importing customers"
+
+
+def told(tab: Client, name: str = NAME) -> dict[str, Any]:
+    """What a tab shows of a task; nothing where it shows none."""
+    rows = [row for row in tab.rows.values() if name in (row["title"], row["message"])]
+    return rows[0]["progress"] if rows else {}
+
+
+async def is_told(tab: Client, name: str = NAME, **wanted: Any) -> None:
+    def is_so() -> bool:
+        found = told(tab, name)
+        return bool(found) and all(found[key] == value for key, value in wanted.items())
+
+    await tab.until(is_so, f"{name} is {wanted}")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"])
+async def test_progress_shows_from_a_transaction_that_rolls_back(
+    make_world: Any, database: str
+) -> None:
+    """On SQLite, whose one writer may be the task itself, when that is over."""
+    world = await make_world(database, NOTIFY_SWEEP_INTERVAL=0.5)
+    await world.start_web()
+    alice = await world.user("alice")
+    tab = await world.open(alice)
+    sender = await world.start_sender()
+    await sender.call("tests.faults.deeds:task_in_a_transaction", user=alice.pk, name=NAME)
+    await is_told(tab, state="failed", done=3)
+
+
+async def test_a_task_goes_on_without_redis_and_its_tabs_hear_of_it(make_world: Any) -> None:
+    servers.need(servers.Redis.check)
+    with Redis() as redis:
+        world = await make_world("postgresql", layer=pubsub(redis.url), NOTIFY_SWEEP_INTERVAL=0.5)
+        await world.start_web()
+        alice = await world.user("alice")
+        tab = await world.open(alice)
+        sender = await world.start_sender()
+        await sender.call("tests.faults.deeds:begin_task", user=alice.pk, name=NAME, total=1200)
+        await is_told(tab, state="running")
+        await aside(redis.kill)
+        await sender.call("tests.faults.deeds:task_says", name=NAME, what="advance", n=420)
+        await is_told(tab, state="running", done=420)
+        await sender.call(
+            "tests.faults.deeds:task_says", name=NAME, what="succeed", message="Done."
+        )
+        await is_told(tab, state="succeeded", done=1200)
+        assert tab.closes == []
+
+
+async def test_a_task_goes_on_without_a_database_which_is_told_the_end_when_it_is_back(
+    make_world: Any,
+) -> None:
+    servers.need(PostgreSQL.check)
+    with PostgreSQL() as server:
+        database = server.make()
+        migrate(database)
+        await go_on_without(server, await make_world(database, NOTIFY_SWEEP_INTERVAL=0.5))
+
+
+async def go_on_without(server: PostgreSQL, world: World) -> None:
+    await world.start_web()
+    alice = await world.user("alice")
+    tab = await world.open(alice)
+    sender = await world.start_sender()
+    await sender.call("tests.faults.deeds:begin_task", user=alice.pk, name=NAME, total=1200)
+    await is_told(tab, state="running")
+    await aside(server.kill)
+    for _ in range(100):
+        await sender.call("tests.faults.deeds:task_says", name=NAME, what="advance", n=4)
+    # One that begins meanwhile is known to nobody, until it can be.
+    await sender.call("tests.faults.deeds:begin_task", user=alice.pk, name="Another")
+    await sender.call("tests.faults.deeds:task_says", name=NAME, what="fail", message="No.")
+    await aside(server.start)
+    await is_told(tab, state="failed", done=400)
+    await is_told(tab, "Another", state="running")
+
+
+async def test_a_worker_that_is_killed_is_silent_then_lost_in_every_tab(make_world: Any) -> None:
+    world = await make_world(
+        "postgresql",
+        NOTIFY_PROGRESS_SILENT_AFTER=1,
+        NOTIFY_PROGRESS_LOST_AFTER=3,
+        NOTIFY_SWEEP_INTERVAL=0.5,
+    )
+    await world.start_web()
+    alice = await world.user("alice")
+    tabs = [await world.open(alice, transport) for transport in ("websocket", "sse", "poll")]
+    sender = await world.start_sender()
+    dying = sender.start_call("tests.faults.deeds:begin_task_and_die", user=alice.pk, name=NAME)
+    assert await sender.dies() == -9
+    dying.exception()
+    await asyncio.gather(*(is_told(tab, state="running", silent=True) for tab in tabs))
+    await asyncio.gather(*(is_told(tab, state="lost") for tab in tabs))
+
+
+async def test_children_of_a_process_that_shows_a_task_show_their_own(make_world: Any) -> None:
+    world = await make_world("postgresql", NOTIFY_SWEEP_INTERVAL=0.5)
+    await world.start_web()
+    alice = await world.user("alice")
+    tab = await world.open(alice)
+    sender = await world.start_sender()
+    names = ["one", "two", "three"]
+    codes = await sender.call("tests.faults.deeds:children_with_tasks", user=alice.pk, names=names)
+    assert codes == [0, 0, 0]
+    for name in [*names, "parent"]:
+        await is_told(tab, name, state="succeeded")

@@ -1,0 +1,332 @@
+"""The thread that writes what tasks say: never in their way, and the last word always."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import pytest
+from django.db import DataError, OperationalError, connection, connections, transaction
+from django.utils import timezone
+
+from notify import runs, signals, writer
+from notify.models import Notification, Progress
+from notify.protocol import State
+from notify.runs import Run
+from tests.fakes import start_thread
+
+pytestmark = [pytest.mark.database, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def own_writer(monkeypatch):
+    """A writer of this test alone, which has written all and closed its connection before the next."""
+    mine = writer.Writer()
+    monkeypatch.setattr(writer, "writer", mine)
+    yield mine
+    for line in list(mine.lines.values()):
+        line.run.is_superseded = True
+    with mine.changed:
+        mine.is_asked = True
+        mine.changed.notify_all()
+        assert mine.changed.wait_for(lambda: mine.is_idle, 10)
+
+
+@pytest.fixture
+def complaints():
+    errors: list[Exception] = []
+
+    def receive(error, **kwargs):
+        errors.append(error)
+
+    signals.progress_failed.connect(receive)
+    yield errors
+    signals.progress_failed.disconnect(receive)
+
+
+@pytest.fixture
+def run(user) -> Run:
+    return Run(user.pk, "Importing customers", total=1200, started_at=timezone.now())
+
+
+def end(run: Run, state: State = State.SUCCEEDED) -> None:
+    run.state = state
+    writer.tell(run)
+
+
+def state() -> str:
+    return Progress.objects.get().state
+
+
+def test_what_is_told_is_written_by_another_thread(run, monkeypatch):
+    threads = []
+    save = runs.save
+    monkeypatch.setattr(
+        runs, "save", lambda run: threads.append(threading.current_thread().name) or save(run)
+    )
+    writer.tell(run)
+    assert writer.flush(10)
+    assert (state(), threads) == ("running", ["notify-progress"])
+
+
+@pytest.mark.only_if(connection.vendor != "sqlite")
+def test_it_shows_while_the_transaction_of_the_task_is_open_and_stays_when_that_rolls_back(run):
+    seen = []
+    with transaction.atomic():
+        Notification.objects.count()
+        writer.tell(run)
+        assert writer.flush(10)
+        start_thread(lambda: seen.append(Progress.objects.count())).join(10)
+        transaction.set_rollback(True)
+    assert seen == [1]
+    assert state() == "running"
+
+
+@pytest.mark.only_if(connection.vendor == "sqlite")
+def test_on_sqlite_it_waits_for_the_transaction_of_the_task_and_keeps_nobody_waiting(
+    run, complaints
+):
+    with transaction.atomic():
+        Notification.objects.update(count=1)  # begins to write
+        writer.tell(run)
+        assert not writer.flush(0.5)
+    end(run)
+    assert writer.flush(10)
+    assert state() == "succeeded"
+    assert complaints == [], "a busy database is no news"
+
+
+def test_the_last_word_is_written_whatever_was_said_before(run):
+    for done in range(100):
+        run.done = done
+        writer.tell(run)
+    end(run)
+    assert writer.flush(10)
+    assert Notification.objects.get().progress["done"] == 99
+    assert state() == "succeeded"
+
+
+def test_a_database_that_is_away_is_told_and_tried_again(run, complaints, monkeypatch):
+    save, away = runs.save, [True]
+
+    def fail(run):
+        if away:
+            raise OperationalError("server closed the connection")
+        return save(run)
+
+    monkeypatch.setattr(runs, "save", fail)
+    writer.tell(run)
+    assert not writer.flush(0.3)
+    assert complaints
+    end(run)
+    away.clear()
+    assert writer.flush(30)
+    assert state() == "succeeded"
+
+
+def test_one_task_that_cannot_be_written_stops_no_other(run, user, complaints, monkeypatch):
+    save = runs.save
+
+    def fail(one):
+        if one.name == "Bad":
+            raise ValueError("not JSON")
+        return save(one)
+
+    monkeypatch.setattr(runs, "save", fail)
+    writer.tell(Run(user.pk, "Bad"))
+    writer.tell(run)
+    assert writer.flush(10)
+    assert [str(error) for error in complaints] == ["not JSON"]
+    assert state() == "running"
+
+
+def test_a_word_of_a_job_waits_for_the_row_that_another_process_is_still_to_write(
+    run, own_writer, monkeypatch
+):
+    looked = threading.Event()
+    adopt = runs._adopt
+    monkeypatch.setattr(runs, "_adopt", lambda *args: (adopt(*args), looked.set())[0])
+    run.job, run.state = "q:1", State.QUEUED
+    writer.tell(runs.ended("q:1", State.FAILED, "It failed."))
+    assert looked.wait(10)
+    runs.save(run)
+    assert writer.flush(10)
+    assert state() == "failed"
+
+
+def test_a_word_of_a_job_that_nobody_shows_is_forgotten(own_writer, monkeypatch):
+    monkeypatch.setattr(writer, "MOST_LOOKS", 0)
+    writer.tell(runs.ended("q:1", State.FAILED, "It failed."))
+    with own_writer.changed:
+        assert own_writer.changed.wait_for(lambda: own_writer.is_idle, 10)
+    assert own_writer.lines == {}
+
+
+def test_a_silent_run_gives_signs_of_life(run, own_writer, monkeypatch):
+    beaten = threading.Event()
+    monkeypatch.setattr(writer, "BEAT_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "beat", lambda run: beaten.set())
+    writer.tell(run)
+    assert beaten.wait(10)
+
+
+def test_what_is_queued_is_written_and_let_go(run, own_writer):
+    """Another process may start it, so this one says no more of it."""
+    run.state = State.QUEUED
+    writer.tell(run)
+    assert writer.flush(10)
+    with own_writer.changed:
+        assert own_writer.changed.wait_for(lambda: own_writer.is_idle, 10)
+    assert (state(), own_writer.lines) == ("queued", {})
+
+
+def test_more_runs_than_can_be_kept_are_refused_with_a_word(run, user, complaints, monkeypatch):
+    monkeypatch.setattr(writer, "MAX_RUNS", 1)
+    monkeypatch.setattr(runs, "save", lambda run: State.RUNNING)
+    writer.tell(run)
+    writer.tell(Run(user.pk, "Another"))
+    assert "'Another' is not" in str(complaints[0])
+
+
+def test_in_a_testcase_it_is_written_at_once_by_the_thread_that_says_it(run, settings):
+    settings.NOTIFY_THREADS = 0
+    with transaction.atomic():
+        writer.tell(run)
+        assert state() == "running"
+        transaction.set_rollback(True)
+    assert not Progress.objects.exists()
+
+
+@pytest.mark.only_if(hasattr(os, "fork"))
+def test_a_child_has_a_writer_of_its_own(run):
+    before = writer.writer
+    writer._forget()
+    assert writer.writer is not before
+    assert writer.writer.lines == {}
+
+
+@pytest.fixture
+def ticked(monkeypatch):
+    told: list[list[float]] = []
+    monkeypatch.setattr(writer.ticks, "tell", lambda runs: told.append([run.done for run in runs]))
+    return told
+
+
+@pytest.mark.parametrize(
+    ("total", "done", "is_told"),
+    [(1200, 12, True), (1200, 11, False), (None, 1, True), (None, 0, False)],
+)
+def test_a_hundredth_is_worth_a_tick(own_writer, run, ticked, total, done, is_told):
+    """Or anything where nobody knows the whole; the row is not written for it."""
+    run.total = total
+    line = writer.Line(run)
+    assert not writer._has_moved(line), "nobody knows of it yet"
+    own_writer._attend(line, hurry=False)
+    assert not writer._has_moved(line), "the row has told it"
+    before = Notification.objects.get().position
+    run.done = done
+    own_writer._attend(line, hurry=False)
+    assert writer._has_moved(line) is is_told
+    assert not writer._has_moved(line), "it has been told"
+    assert Notification.objects.get().position == before
+
+
+def test_what_has_ended_or_waits_ticks_no_more(own_writer, run):
+    line = writer.Line(run)
+    own_writer._attend(line, hurry=False)
+    run.done, run.state = 600, State.SUCCEEDED
+    assert not writer._has_moved(line)
+
+
+def test_a_task_that_may_be_cancelled_hears_so_while_nothing_can_be_written(
+    own_writer, run, monkeypatch
+):
+    """As on SQLite, whose one writer is the task itself, one transaction after the other."""
+    run.cancellable = True
+    line = writer.Line(run)
+    own_writer._attend(line, hurry=False)
+    Progress.objects.update(cancel_asked=True)
+
+    def locked(run: Run) -> State:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(runs, "save", locked)
+    for failures in range(1, 8):
+        run.done, line.not_before = failures, 0
+        own_writer._attend(line, hurry=True)
+    assert run.cancel_asked
+    assert line.not_before - time.monotonic() <= writer.ROW_SECONDS
+
+
+def test_what_the_database_will_never_take_is_told_once_and_let_go(
+    own_writer, run, complaints, monkeypatch
+):
+    def refuse(run: Run) -> State:
+        raise DataError("a text with a NUL")
+
+    monkeypatch.setattr(runs, "save", refuse)
+    line = writer.Line(run)
+    own_writer._attend(line, hurry=True)
+    assert [type(error) for error in complaints] == [DataError]
+    assert run.is_superseded
+
+
+def test_where_no_thread_can_be_started_the_task_goes_on(own_writer, run, complaints, monkeypatch):
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        writer.tell(run)
+    assert "can't start" in str(complaints[0])
+    end(run)
+    assert writer.flush(10), "the next word has found one"
+    assert state() == "succeeded"
+
+
+def test_the_beginning_of_one_task_writes_no_other(own_writer, run, user):
+    writer.tell(run)
+    assert writer.flush(10)
+    before = Notification.objects.get().position
+    run.done = 1
+    other = Run(user.pk, "Another", started_at=timezone.now())
+    writer.tell(other)
+    with own_writer.changed:
+        line = own_writer.lines[id(other)]
+        assert own_writer.changed.wait_for(lambda: line.state, 10)
+    assert Notification.objects.get(pk=run.pk).position == before
+
+
+def test_a_retry_is_not_torn_by_a_writing_under_way(run, monkeypatch):
+    """It was read before the task failed, and is committed after."""
+    write = runs._write
+
+    def slow(said: Run, using: str):
+        run.change(state=State.QUEUED, attempt=2, retries=1, started_at=None)
+        return write(said, using)
+
+    run.job = "q:1"
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "_write", slow)
+        runs.save(run)
+    assert run.attempt == 2
+    assert runs.save(run) is State.QUEUED
+    told = Notification.objects.get().progress
+    assert (told["state"], told["attempt"]) == ("queued", 2)
+
+
+@pytest.fixture
+def in_memory(monkeypatch):
+    kind = type(connections["default"])
+    monkeypatch.setattr(kind, "vendor", "sqlite")
+    monkeypatch.setattr(kind, "is_in_memory_db", lambda self: True, raising=False)
+
+
+def test_in_a_database_in_memory_whoever_speaks_writes(in_memory):
+    """As in most projects' tests: a thread would lock its tables."""
+    assert runs.is_written_here()
+
+
+async def test_a_coroutine_leaves_it_to_the_thread(in_memory):
+    assert not runs.is_written_here()
