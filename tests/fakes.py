@@ -19,8 +19,8 @@ from django.db import connections
 from notify.auth import Visitor
 from notify.connection import Connection
 from notify.protocol import Changes, Counts, Cursor, Verdict, judge
+from tests.patience import PATIENCE
 
-PATIENCE = 10.0  # seconds until something that must happen has not happened
 EPOCH = "0hqk3m2v00a1b2c3d"
 FAKE_LAYER = {"default": {"BACKEND": "tests.fakes.Layer"}}
 

@@ -29,9 +29,10 @@ from typing import Self, TypeVar
 
 import pytest
 
+from tests.patience import PATIENCE
+
 PROJECT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
-PATIENCE = 30  # seconds until a server must answer
 
 # Drops root, asks the kernel to kill this process when its parent dies, becomes the program.
 # A preexec_fn could do the same, but is not safe once the test process has threads.
@@ -194,7 +195,7 @@ class Server:
 
     def run(self, *command: str) -> None:
         """Run a program to its end, as the user of the server."""
-        if self._popen(list(command)).wait(timeout=2 * PATIENCE):
+        if self._popen(list(command)).wait(timeout=PATIENCE):
             raise ServerFailed(f"{command[0]} failed:\n{self.log[-2000:]}")
 
     def _popen(self, command: list[str]) -> subprocess.Popen[bytes]:

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from django.db import connections, transaction
 
 from notify.models import database
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
-PATIENCE = 20  # seconds until a step counts as blocked; only a failing test waits for them
 
 
 class Rollback(Exception):

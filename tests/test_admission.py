@@ -10,7 +10,8 @@ from notify import auth, limits, signals
 from notify.admission import Refused, admit
 from notify.hub import Hub
 from notify.protocol import CloseCode
-from tests.fakes import PATIENCE, close_connections, scope_of, until
+from tests.fakes import close_connections, scope_of, until
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -27,7 +27,8 @@ from tests.mailboxes import (
     rows_of,
     waiting_of,
 )
-from tests.sessions import PATIENCE, sessions
+from tests.patience import PATIENCE
+from tests.sessions import sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

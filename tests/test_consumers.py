@@ -20,7 +20,6 @@ from notify.models import Notification
 from notify.protocol import MAX_COMMAND_BYTES, CloseCode, Cursor
 from tests.fakes import (
     EPOCH,
-    PATIENCE,
     Socket,
     at,
     close_connections,
@@ -30,6 +29,7 @@ from tests.fakes import (
     start_thread,
     until,
 )
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

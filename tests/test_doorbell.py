@@ -21,11 +21,11 @@ from notify.protocol import Counts
 from tests.fakes import (
     EPOCH,
     FAKE_LAYER,
-    PATIENCE,
     at,
     document,
     in_thread,
 )
+from tests.patience import PATIENCE
 
 
 class Hub:

@@ -25,7 +25,6 @@ from notify.runs import Run
 from notify.threads import in_executor
 from tests.fakes import (
     FAKE_LAYER,
-    PATIENCE,
     Tab,
     at,
     close_connections,
@@ -35,6 +34,7 @@ from tests.fakes import (
     start_thread,
     until,
 )
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -20,7 +20,6 @@ from notify.models import Mailbox
 from notify.protocol import CloseCode, Cursor
 from tests.fakes import (
     FAKE_LAYER,
-    PATIENCE,
     Exchange,
     at,
     close_connections,
@@ -28,6 +27,7 @@ from tests.fakes import (
     settle,
     until,
 )
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

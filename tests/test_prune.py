@@ -28,7 +28,8 @@ from tests.mailboxes import (
     rows_of,
     waiting_of,
 )
-from tests.sessions import PATIENCE, sessions
+from tests.patience import PATIENCE
+from tests.sessions import sessions
 
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
 

@@ -16,7 +16,6 @@ from notify.protocol import CloseCode, Cursor
 from notify.sse import event, since_of, stream
 from tests.fakes import (
     EPOCH,
-    PATIENCE,
     Exchange,
     at,
     close_connections,
@@ -24,6 +23,7 @@ from tests.fakes import (
     settle,
     until,
 )
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

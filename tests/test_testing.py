@@ -26,8 +26,9 @@ from notify.testing import (
     sent,
     sweep,
 )
-from tests.fakes import PATIENCE, Tab, settle, until
+from tests.fakes import Tab, settle, until
 from tests.fakes import close_connections as close_database
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
 

@@ -13,7 +13,8 @@ from asgiref.sync import async_to_sync
 
 from notify import threads
 from notify.threads import in_executor
-from tests.fakes import PATIENCE, in_thread, until
+from tests.fakes import in_thread, until
+from tests.patience import PATIENCE
 
 
 def exit_code_of_child(check) -> int:

@@ -12,7 +12,8 @@ from channels.layers import get_channel_layer
 
 from notify import doorbell, signals, threads, ticks
 from notify.runs import Run
-from tests.fakes import FAKE_LAYER, PATIENCE
+from tests.fakes import FAKE_LAYER
+from tests.patience import PATIENCE
 
 
 class Hub:

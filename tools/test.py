@@ -1,11 +1,11 @@
 """
 Run the Python tests: all on SQLite, then those that another database or user model could break,
-then those with workers of task queues, those that break real servers, and those in Chromium. All but the
-faults, where time counts, are measured for coverage together.
+then those with workers of task queues, those that break real servers, and those in Chromium. Where all of
+it runs, coverage is measured, but of the faults, where time counts.
 
     python tools/test.py                     everything
     python tools/test.py --without Faults    all but this run
-    python tools/test.py -k outbox           arguments for pytest, in each run; coverage is not measured
+    python tools/test.py -k outbox           arguments for pytest, in each run
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ RUNS: list[tuple[str, str, dict[str, str]]] = [
     ("SQLite", "", {}),
     ("PostgreSQL", "database", {"NOTIFY_TEST_DATABASE": "postgresql"}),
     ("MariaDB", "database", {"NOTIFY_TEST_DATABASE": "mariadb"}),
-    ("users with UUID keys", "users", {"NOTIFY_TEST_USER": "uuid"}),
-    ("users with text keys", "users", {"NOTIFY_TEST_USER": "char"}),
-    ("USE_TZ = False", "users", {"NOTIFY_TEST_USE_TZ": "0"}),
+    ("UUID keys", "users", {"NOTIFY_TEST_USER": "uuid", "NOTIFY_TEST_USE_TZ": "0"}),
+    ("text keys", "users", {"NOTIFY_TEST_USER": "char"}),
     ("Demo", "demo", {"DJANGO_SETTINGS_MODULE": "demo_project.settings"}),
     ("Queues", "queues", {}),
     ("Faults", "faults", {}),
@@ -94,11 +93,11 @@ def find_runs(arguments: list[str]) -> list[tuple[str, str, dict[str, str]]]:
     return [run for run in RUNS if run[1] in {"", "demo", *marks}]
 
 
-def run(name: str, mark: str, env: dict[str, str], arguments: list[str]) -> int:
+def run(name: str, mark: str, env: dict[str, str], arguments: list[str], measured: bool) -> int:
     """The exit code of pytest."""
     print(f"\n=== {name}", flush=True)
     start = time.monotonic()
-    measure = [] if arguments or mark == "faults" else ["-m", "coverage", "run"]
+    measure = ["-m", "coverage", "run"] if measured and mark != "faults" else []
     command = [sys.executable, *measure, "-m", "pytest", "-q", "-m", SELECT[mark], *arguments]
     if mark in FOLDERS and not any(argument.startswith("tests") for argument in arguments):
         command.append(FOLDERS[mark])
@@ -122,17 +121,18 @@ def main(arguments: list[str]) -> int:
     missing = find_missing()
     if missing and os.environ.get("NOTIFY_TEST_REQUIRE_ALL"):
         return 1
-    if not arguments:
+    measured = not (arguments or given.without)
+    if measured:
         coverage("erase")
     codes = {
-        name: run(name, mark, env, arguments)
+        name: run(name, mark, env, arguments, measured)
         for name, mark, env in find_runs(arguments)
         if name not in {*missing, *given.without}
     }
     # A narrowed run may be empty where another one has the tests.
     empty = {NOTHING_SELECTED} if arguments and set(codes.values()) != {NOTHING_SELECTED} else set()
     failed = [name for name, code in codes.items() if code not in {0} | empty]
-    if not arguments:
+    if measured:
         coverage("combine", "-q")
         # The gate is for the whole suite.
         if not coverage("report", *(["--fail-under=0"] if missing else [])):

@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests import servers
+from tests.patience import PATIENCE
 
 PROJECT = Path(__file__).parents[2]
 CHROMIUM_FLAGS = [
@@ -33,7 +34,7 @@ document.addEventListener("securitypolicyviolation", (event) => {
 """
 numbers = itertools.count(1)
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=1000 * PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

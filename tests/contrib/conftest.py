@@ -17,8 +17,7 @@ from tests.faults.conftest import (  # noqa: F401
     sqlite_template,
 )
 from tests.faults.world import Sender, World, aside, environment, pubsub
-
-PATIENCE = 30.0  # seconds until a state must be reached
+from tests.patience import PATIENCE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from tests.contrib.conftest import PATIENCE, Queue
+from tests.contrib.conftest import Queue
 from tests.faults.clients import Client
+from tests.patience import PATIENCE
 
 APPS = [*settings.INSTALLED_APPS, "huey.contrib.djhuey"]
 WORKER = {"command": ["tests.contrib.huey_worker"], "ready": "Huey consumer started"}

@@ -24,8 +24,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from notify.protocol import CloseCode, Cursor, Verdict, judge
+from tests.patience import PATIENCE
 
-PATIENCE = 20.0  # seconds until something that must happen has not happened
 CSRF_TOKEN = "x" * 32
 TERMINAL = 4500  # close codes from here on say: do not come back
 OPEN_TIMEOUT = 5.0  # seconds that a handshake or an answer may take

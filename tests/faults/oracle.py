@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.clients import PATIENCE, Client
+from tests.faults.clients import Client
+from tests.patience import PATIENCE
 
 if TYPE_CHECKING:
     from tests.faults.world import World

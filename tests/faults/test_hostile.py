@@ -17,10 +17,10 @@ from websockets.exceptions import ConnectionClosed
 from tests.faults import deeds
 from tests.faults.clients import User
 from tests.faults.world import World
+from tests.patience import PATIENCE
 
 SERVERS = ["uvicorn", "daphne"]
 MEGABYTE = 1024 * 1024
-PATIENCE = 20.0  # seconds
 DISTURBED = 1.0  # seconds that a neighbour may wait for a notification meanwhile
 
 

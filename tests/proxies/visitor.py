@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import connect
 
-PATIENCE = 10  # seconds
+from tests.patience import PATIENCE
+
 SILENCE = 0.3  # seconds in which nothing comes
 
 

@@ -20,7 +20,8 @@ from websockets.exceptions import ConnectionClosed
 
 from notify.protocol import CloseCode, Cursor, Verdict
 from tests import schema
-from tests.fakes import PATIENCE, Reader, until
+from tests.fakes import Reader, until
+from tests.patience import PATIENCE
 
 CSRF_TOKEN = "x" * 32
 

@@ -18,7 +18,8 @@ import notify
 from notify import conf
 from notify.protocol import CloseCode
 from tests import schema, servers
-from tests.fakes import PATIENCE, Reader, close_connections, until
+from tests.fakes import Reader, close_connections, until
+from tests.patience import PATIENCE
 from tests.transports.conftest import APPLICATION, SETTINGS, cookies_of, has_all_servers, sign_in
 
 pytestmark = pytest.mark.django_db(transaction=True)

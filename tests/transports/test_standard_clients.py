@@ -19,8 +19,9 @@ from websockets.asyncio.client import connect
 
 from notify import asend
 from tests import schema, servers
-from tests.fakes import PATIENCE, Reader, close_connections
+from tests.fakes import Reader, close_connections
 from tests.faults.proxy import Proxy
+from tests.patience import PATIENCE
 from tests.transports.conftest import SERVERS, cookies_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
