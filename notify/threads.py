@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import multiprocessing.util
 import os
 import sys
 import threading
@@ -194,6 +195,19 @@ def _forget() -> None:
     _lock, _background, _executor = threading.Lock(), None, None
 
 
+def at_exit(function: Callable[[], Any]) -> None:
+    """Call a function of a module when this process ends in order, or a child of multiprocessing does."""
+    atexit.register(function)
+    multiprocessing.util.register_after_fork(function, _at_exit_of_child)
+    if multiprocessing.parent_process():  # in which notify was imported late
+        _at_exit_of_child(function)
+
+
+def _at_exit_of_child(function: Callable[[], Any]) -> None:
+    """A forked one knows no atexit."""
+    multiprocessing.util.Finalize(None, function, exitpriority=0)
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
-atexit.register(flush)
+at_exit(flush)

@@ -9,7 +9,6 @@ and stays when that rolls back. What cannot be written now is written later.
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 from django.db import DataError, Error, connections
 
-from notify import runs, signals, sql, ticks
+from notify import runs, signals, sql, threads, ticks
 from notify.models import database
 from notify.protocol import State
 from notify.runs import Run
@@ -273,4 +272,4 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
-atexit.register(flush)
+threads.at_exit(flush)

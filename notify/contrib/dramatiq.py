@@ -131,11 +131,6 @@ class Tracking(Middleware):
             jobs.failed(name)
         jobs.over(name)
 
-    def after_worker_shutdown(self, broker: Any, worker: Any) -> None:
-        from notify import writer
-
-        writer.flush()  # a worker process ends without atexit
-
 
 def _function(broker: Any, message: Any) -> Any:
     """What a message runs, where this process knows it."""

@@ -27,7 +27,7 @@ from django.utils.translation import gettext as _
 from huey import Huey
 from huey import signals as S
 
-from notify import jobs, writer
+from notify import jobs
 from notify.jobs import tracked
 from notify.signals import cancel_asked
 
@@ -48,7 +48,6 @@ def connect(huey: Huey) -> None:
     if huey not in _known:
         _known.append(huey)
         huey.signal()(on_signal)
-        huey.on_shutdown(name="notify")(writer.flush)  # a worker process ends without atexit
 
 
 def on_signal(signal: str, task: Any, error: BaseException | None = None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests import servers
 from tests.faults.breakable import PostgreSQL, Redis
 from tests.faults.clients import Client
-from tests.faults.world import World, aside, migrate, pubsub
+from tests.faults.world import World, aside, environment, migrate, pubsub
 
 NAME = "Importing customers"
 
@@ -120,3 +122,18 @@ async def test_children_of_a_process_that_shows_a_task_show_their_own(make_world
     assert codes == [0, 0, 0]
     for name in [*names, "parent"]:
         await is_told(tab, name, state="succeeded")
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn", "pool-fork"])
+async def test_a_child_of_multiprocessing_says_its_last_word(make_world: Any, method: str) -> None:
+    """It ends without what `atexit` was told."""
+    world = await make_world("sqlite")
+    alice = await world.user("alice")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.faults.children", method, str(alice.pk)),
+        env={**os.environ, **environment(world.settings)},
+        cwd=servers.PROJECT,
+    )
+    assert await process.wait() == 0
+    (task,) = await world.clerk.call("tests.contrib.rows:tasks", user=alice.pk)
+    assert (task["title"], task["state"]) == (NAME, "succeeded")
