@@ -188,7 +188,10 @@ def disconnect(to: Any) -> None:
         AsyncContext: called where an event loop runs; use :func:`adisconnect`.
     """
     _refuse_event_loop("disconnect")
-    kick = partial(doorbell.kick, recipients.one_or_gone(to))
+    recipient = recipients.one(
+        to, verb="notify.disconnect()", several="Call it for each.", must_exist=False
+    )
+    kick = partial(doorbell.kick, recipient)
     using = database()
     if in_callers_transaction(connections[using]):
         transaction.on_commit(kick, using=using, robust=True)

@@ -21,28 +21,28 @@ from notify.transactions import batches
 MAX_INTEGER = 2**63 - 1
 
 
-def one(to: Any) -> Any:
-    """The primary key of one recipient: a user, a request, or a primary key."""
+def one(
+    to: Any,
+    *,
+    verb: str = "notify.send()",
+    several: str = "Use notify.send_many().",
+    must_exist: bool = True,
+) -> Any:
+    """
+    The primary key of one recipient: a user, a request, or a primary key.
+
+    Args:
+        verb: what was called, for the error.
+        several: what to do with several recipients, for the error.
+        must_exist: look a primary key up; else its user may have been deleted.
+    """
     to = _unwrapped(to)
     if _is_user(to):
         return saved_key(to)
     if _is_several(to):
-        raise TypeError(
-            f"notify.send() takes one recipient, not {_described(to)}. Use notify.send_many()."
-        )
-    return _existing([_as_key(to)])[0]
-
-
-def one_or_gone(to: Any) -> Any:
-    """As :func:`one`, but a primary key is not looked up: its user may have been deleted."""
-    to = _unwrapped(to)
-    if _is_user(to):
-        return saved_key(to)
-    if _is_several(to):
-        raise TypeError(
-            f"notify.disconnect() takes one user, not {_described(to)}. Call it for each."
-        )
-    return _as_key(to)
+        raise TypeError(f"{verb} takes one recipient, not {_described(to)}. {several}")
+    key = _as_key(to)
+    return _existing([key])[0] if must_exist else key
 
 
 def many(to: Any) -> list[Any]:

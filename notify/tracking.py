@@ -15,6 +15,8 @@ from __future__ import annotations
 import traceback
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -27,7 +29,7 @@ from notify import recipients, writer
 from notify.counting import Count, Counter
 from notify.exceptions import Cancelled
 from notify.letters import Action, Letter
-from notify.models import MAX_JOB, MAX_MESSAGE
+from notify.models import MAX_JOB, MAX_MESSAGE, MAX_TITLE
 from notify.protocol import State
 from notify.runs import Run
 
@@ -149,12 +151,15 @@ class Progress(Counter):
             title: in place of the task's name, as "Import finished".
             level: in place of ``success``, as ``warning`` for a result with gaps.
             url, actions: as of :func:`notify.send`; without a url, that of the task.
+
+        Raises:
+            InvalidNotification: an unknown level, an unsafe url. A text over its limit is shortened.
         """
         run = self._run
         if run.state.is_final:
             return
         letter = _letter(
-            run.name if title is None else title,
+            run.name if title is None else _shortened(title, MAX_TITLE),
             level="success" if level is None else level,
             url=run.url if url is None else url,
             actions=actions,
@@ -182,7 +187,7 @@ class Progress(Counter):
             self._end(
                 State.FAILED,
                 message if message is not None else _("It failed."),
-                title="" if title is None else _letter(title).title,
+                title="" if title is None else _shortened(title, MAX_TITLE),
                 detail=_clean(detail)[-MAX_DETAIL:],
             )
 
@@ -230,7 +235,8 @@ def progress(
     sentence that gives nothing away.
 
     Args:
-        to: a user, the primary key of a user, or a request (its user).
+        to: a user, the primary key of a user, or a request (its user; in an async view give
+            ``await request.auser()``).
         name: what is done, at most 200 characters.
         total: how much there is to do, in units of your own; ``None`` while nobody knows.
         key: the same key takes the same notification: a retry, a task that is run each night, a
@@ -247,6 +253,7 @@ def progress(
     Raises:
         InvalidNotification: a text over its limit, an unsafe url.
         InvalidRecipient: anonymous, unsaved, or the primary key of nobody.
+        SynchronousOnlyOperation: the request's user is to be loaded, and an event loop runs.
         TypeError: ``to`` is several users, or no user at all.
     """
     letter = _letter(name, url=url, category=category, key=key)
@@ -326,17 +333,23 @@ def _letter(name: Any, **content: Any) -> Any:
 
 
 def _recipient(to: Any) -> Any:
+    one = partial(recipients.one, to, verb="notify.progress()", several="Make one for each.")
+    with suppress(Error, SynchronousOnlyOperation):
+        return one()
+    # The database is away, and the task is not to fail for it; or an event loop runs.
     try:
-        return recipients.one(to)
-    except (Error, SynchronousOnlyOperation):
-        # The database is away, and the task is not to fail for it; or an event loop runs.
-        return recipients.one_or_gone(to)
+        return one(must_exist=False)
+    except SynchronousOnlyOperation:
+        raise SynchronousOnlyOperation(
+            "The user of this request is not loaded, and an event loop runs, in which nothing may be asked of"
+            " the database. Give notify.progress() the user: await request.auser()."
+        ) from None
 
 
-def _shortened(message: Any) -> str:
-    """Whatever a task says in passing is shown as far as it fits: no task fails for a long line."""
+def _shortened(message: Any, limit: int = MAX_MESSAGE) -> str:
+    """What a task says of itself is shown as far as it fits: no task fails for a long line."""
     text = _clean(f"{message}")
-    return text if len(text) <= MAX_MESSAGE else f"{text[: MAX_MESSAGE - 1]}…"
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _clean(text: str) -> str:

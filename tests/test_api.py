@@ -420,7 +420,7 @@ def test_one_user_is_disconnected_at_a_time(user, kicked):
     for several in ([user], get_user_model().objects.all(), None):
         with pytest.raises(TypeError):
             notify.disconnect(several)
-    with pytest.raises(TypeError, match=r"notify\.disconnect\(\) takes one user"):
+    with pytest.raises(TypeError, match=r"notify\.disconnect\(\) takes one recipient"):
         notify.disconnect([user])
     with pytest.raises(InvalidRecipient):
         notify.disconnect(AnonymousUser())

@@ -40,12 +40,12 @@ def test_one_who_may_be_gone_is_not_looked_up(user, rf, django_assert_num_querie
     gone = uuid.uuid4() if settings.USER == "uuid" else 987654
     with django_assert_num_queries(0):
         for to, key in [(user, user.pk), (str(user.pk), user.pk), (request, user.pk), (gone, gone)]:
-            assert str(recipients.one_or_gone(to)) == str(key)
+            assert str(recipients.one(to, must_exist=False)) == str(key)
     for wrong in ([user], None, 1.5):
         with pytest.raises(TypeError):
-            recipients.one_or_gone(wrong)
+            recipients.one(wrong, must_exist=False)
     with pytest.raises(InvalidRecipient):
-        recipients.one_or_gone(AnonymousUser())
+        recipients.one(AnonymousUser(), must_exist=False)
 
 
 def test_a_primary_key_may_be_text(user):

@@ -9,7 +9,9 @@ from contextlib import suppress
 import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError
+from django.utils.functional import SimpleLazyObject
 
 import notify
 from notify import recipients, runs, writer
@@ -172,11 +174,31 @@ async def test_a_coroutine_may_name_the_user_by_its_key(monkeypatch, user):
     assert said == [user.pk, user.pk]
 
 
+async def test_a_coroutine_is_told_how_to_name_the_user_of_a_request(monkeypatch, user, rf):
+    monkeypatch.setattr(writer, "tell", lambda run: None)
+    request = rf.get("/")
+    request.user = SimpleLazyObject(lambda: get_user_model().objects.get(pk=user.pk))
+    with pytest.raises(SynchronousOnlyOperation, match=r"Give .* await request\.auser\(\)"):
+        notify.progress(request, "Exporting")
+
+
+def test_the_error_names_what_was_called(user):
+    with pytest.raises(TypeError, match=r"notify\.progress\(\) takes one recipient, not list"):
+        notify.progress([user], "Exporting")
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail"])
+def test_a_title_that_is_too_long_is_shortened_as_the_work_is_done(user, end):
+    with notify.progress(user, "Exporting") as p:
+        getattr(p, end)("Done.", title="x" * 201)
+    assert row().title == "x" * 199 + "…"
+
+
 def test_a_task_starts_although_the_database_is_away(monkeypatch, user):
-    def away(to):
+    def away(keys):
         raise OperationalError("server closed the connection")
 
-    monkeypatch.setattr(recipients, "one", away)
+    monkeypatch.setattr(recipients, "_existing", away)
     with notify.progress(user.pk, "Exporting"):
         pass
     assert row().recipient == user
