@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import secrets
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,7 +26,6 @@ from notify.protocol import Changes, Counts, Cursor, merge
 COMMON_GROUP = "notify.all"
 COMMON_BATCH_BYTES = 64 * 1024
 MAX_ROWS = 100  # a change of more rows of one mailbox rings only the cursor
-MAX_WAITING = 10_000  # rings, while a layer hangs; the sweep delivers what is not rung
 HOST = secrets.token_hex(8)  # tells the same process numbers of two machines apart
 RING_TIMEOUT = 5.0  # seconds, for a layer that accepts and never answers
 SAFE_NAME = re.compile(r"[a-zA-Z0-9\-_.]{1,64}")
@@ -138,51 +136,24 @@ def kick(recipient: Any, session: str | None = None) -> None:
         signals.ring_failed.send_robust(Ring, error=error)
 
 
-class Outgoing:
-    """
-    Rings on their way to the channel layer, one flight at a time.
-
-    What is rung during a flight goes with the next, joined by mailbox: a burst costs few
-    messages, and the rings of a mailbox leave in order.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[str, Changes]] = []
-        self._is_flying = False
-        self._lock = threading.Lock()
-
-    def add(self, rung: Sequence[tuple[str, Changes]]) -> None:
-        with self._lock:
-            if len(self._waiting) > MAX_WAITING:
-                raise RuntimeError(f"{MAX_WAITING} rings wait for the channel layer already")
-            self._waiting.extend(rung)
-            if not self._is_flying:
-                self._is_flying = threads.submit(self._fly())
-
-    async def _fly(self) -> None:
-        while rung := self._take():
-            try:
-                # Anew each time: the settings of a test may have changed meanwhile.
-                if (across := layer()) is not None:
-                    await send(across, list(messages(join(rung))))
-            except Exception as error:
-                signals.ring_failed.send_robust(Ring, error=error)
-
-    def _take(self) -> list[tuple[str, Changes]]:
-        with self._lock:
-            rung, self._waiting = self._waiting, []
-            self._is_flying = bool(rung)
-            return rung
+async def _carry(rung: list[tuple[str, Changes]]) -> None:
+    """To the channel layer, joined by mailbox: a burst costs few messages, and a mailbox's leave in order."""
+    try:
+        # Anew each time: the settings of a test may have changed meanwhile.
+        if (across := layer()) is not None:
+            await send(across, list(messages(join(rung))))
+    except Exception as error:
+        signals.ring_failed.send_robust(Ring, error=error)
 
 
-outgoing = Outgoing()
+outgoing = threads.Flights(_carry)
 
 
 def _forget() -> None:
     """A child has neither the hubs nor the flights of its parent."""
     global outgoing
     hubs.clear()
-    outgoing = Outgoing()
+    outgoing = threads.Flights(_carry)
 
 
 if hasattr(os, "register_at_fork"):

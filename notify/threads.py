@@ -16,11 +16,11 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections, connections
@@ -28,6 +28,7 @@ from django.db import close_old_connections, connections
 from notify.conf import conf
 
 MAX_PENDING = 1000  # coroutines; a layer that hangs must not fill the memory of a worker
+MAX_WAITING = 10_000  # things that wait for a flight; the sweep delivers what is not rung
 FLUSH_SECONDS = 2.0  # that a process which ends waits for its last rings
 
 P = ParamSpec("P")
@@ -64,6 +65,39 @@ def submit(coroutine: Coroutine[Any, Any, Any]) -> bool:
         if _background is None:
             _background = Background()
         return _background.submit(coroutine)
+
+
+class Flights(Generic[T]):
+    """
+    Things on their way, one flight at a time: what is added during a flight goes with the next.
+
+    Args:
+        fly: takes what has gathered where it is to go, in the background; it never raises.
+    """
+
+    def __init__(self, fly: Callable[[list[T]], Coroutine[Any, Any, None]]) -> None:
+        self._fly = fly
+        self._waiting: list[T] = []
+        self._is_flying = False
+        self._lock = threading.Lock()
+
+    def add(self, things: Iterable[T]) -> None:
+        with self._lock:
+            if len(self._waiting) > MAX_WAITING:
+                raise RuntimeError(f"{MAX_WAITING} messages wait for the channel layer already")
+            self._waiting.extend(things)
+            if not self._is_flying:
+                self._is_flying = submit(self._leave())
+
+    async def _leave(self) -> None:
+        while things := self._take():
+            await self._fly(things)
+
+    def _take(self) -> list[T]:
+        with self._lock:
+            things, self._waiting = self._waiting, []
+            self._is_flying = bool(things)
+            return things
 
 
 def flush(timeout: float = FLUSH_SECONDS) -> bool:

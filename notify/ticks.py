@@ -7,46 +7,24 @@ A tick has no position. One that is lost is made up for by the next, or by the r
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Mapping
 from typing import Any
 
 from notify import doorbell, protocol, signals, threads
 from notify.runs import Run
 
 
-class Outgoing:
-    """Ticks on their way to the channel layer, one flight at a time. Only the newest is worth one."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, str] = {}
-        self._is_flying = False
-        self._lock = threading.Lock()
-
-    def add(self, ticked: Mapping[str, str]) -> None:
-        with self._lock:
-            self._waiting.update(ticked)
-            if not self._is_flying:
-                self._is_flying = threads.submit(self._fly())
-
-    async def _fly(self) -> None:
-        while ticked := self._take():
-            if (layer := doorbell.layer()) is not None:
-                sent = {"type": "notify.tick", "from": doorbell.process()}
-                groups = [
-                    (doorbell.group_of(recipient), sent | {"ticks": [[recipient, text]]})
-                    for recipient, text in ticked.items()
-                ]
-                await doorbell.send(layer, groups)
-
-    def _take(self) -> dict[str, str]:
-        with self._lock:
-            ticked, self._waiting = self._waiting, {}
-            self._is_flying = bool(ticked)
-            return ticked
+async def _carry(ticked: list[tuple[str, str]]) -> None:
+    """To the channel layer; only the newest of each user is worth it."""
+    if (layer := doorbell.layer()) is not None:
+        sent = {"type": "notify.tick", "from": doorbell.process()}
+        groups = [
+            (doorbell.group_of(recipient), sent | {"ticks": [[recipient, text]]})
+            for recipient, text in dict(ticked).items()
+        ]
+        await doorbell.send(layer, groups)
 
 
-outgoing = Outgoing()
+outgoing = threads.Flights(_carry)
 
 
 def tell(runs: list[Run]) -> None:
@@ -60,9 +38,9 @@ def tell(runs: list[Run]) -> None:
         of: dict[str, list[dict[str, Any]]] = {}
         for run in runs:
             of.setdefault(str(run.recipient), []).append(_tick(run))
-        ticked = {recipient: protocol.tick(ticks) for recipient, ticks in of.items()}
+        ticked = [(recipient, protocol.tick(ticks)) for recipient, ticks in of.items()]
         for hub in tuple(doorbell.hubs):
-            hub.tick(list(ticked.items()))
+            hub.tick(ticked)
         if across:
             outgoing.add(ticked)
     except Exception as error:  # whatever a layer, or the making of one, raises
@@ -83,7 +61,7 @@ def _tick(run: Run) -> dict[str, Any]:
 def _forget() -> None:
     """A child has none of its parent's flights."""
     global outgoing
-    outgoing = Outgoing()
+    outgoing = threads.Flights(_carry)
 
 
 if hasattr(os, "register_at_fork"):

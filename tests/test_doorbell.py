@@ -328,7 +328,7 @@ def test_a_hub_that_fails_raises_nothing(hub, failures):
 
 
 def test_too_many_rings_are_dropped_and_told(layer, failures, monkeypatch):
-    monkeypatch.setattr(doorbell, "MAX_WAITING", -1)
+    monkeypatch.setattr(threads, "MAX_WAITING", -1)
     doorbell.ring([ring_for(7)])
     assert "wait for the channel layer" in str(failures[0])
     gc.collect()  # and no coroutine is left that was never awaited
