@@ -330,3 +330,23 @@ def test_in_a_database_in_memory_whoever_speaks_writes(in_memory):
 
 async def test_a_coroutine_leaves_it_to_the_thread(in_memory):
     assert not runs.is_written_here()
+
+
+@pytest.mark.only_if(connection.vendor == "sqlite")  # which can be told when its disk is full
+def test_what_a_full_disk_does_not_take_is_written_when_there_is_room(own_writer, run, complaints):
+    line = writer.Line(run)
+    own_writer._attend(line, hurry=False)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA page_count")
+        cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
+    try:
+        run.change(state=State.FAILED, message="It failed.", detail="x" * 50_000)
+        own_writer._attend(line, hurry=True)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA max_page_count = {2**30}")
+    assert [str(error) for error in complaints] == ["database or disk is full"]
+    assert (state(), line.failures) == ("running", 1)
+    line.not_before = 0
+    own_writer._attend(line, hurry=True)
+    assert (state(), len(complaints)) == ("failed", 1)
