@@ -412,15 +412,21 @@ def ask_to_end(recipient: Any, pairs: Iterable[Pair], *, epoch: str | None = Non
     cursor = _change(recipient, Q(pk__in=shown), ask, epoch=epoch)
     for job, is_waiting in waiting.items():
         if is_waiting:  # no worker has it, so none can end it
-            save(ended(job, State.CANCELLED, _("Cancelled.")))
+            save(_called_off(job))
         signals.cancel_asked.send_robust(Progress, recipient=recipient, job=job)
     return cursor
 
 
-def ended(job: str, state: State, message: str) -> Run:
+def _called_off(job: str) -> Run:
     """What ends a job that another process began; nothing where it has ended, or was never seen."""
     return Run(
-        None, "", job=job, adopts=True, state=state, message=message, ended_at=timezone.now()
+        recipient=None,
+        name="",
+        job=job,
+        adopts=True,
+        state=State.CANCELLED,
+        message=_("Cancelled."),
+        ended_at=timezone.now(),
     )
 
 

@@ -17,7 +17,8 @@ const newest = new Map();
 export function take(ticks, get) {
   for (const tick of ticks) {
     const row = get(tick.id)?.progress;
-    if (row?.state === "running" && row.attempt === tick.attempt) newest.set(tick.id, { ...tick, row });
+    // One that is behind its row was overtaken by it.
+    if (row?.state === "running" && row.attempt === tick.attempt && tick.done >= row.done) newest.set(tick.id, { ...tick, row });
   }
 }
 

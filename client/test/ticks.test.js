@@ -21,6 +21,12 @@ test("a tick stands until the row says something else", () => {
   assert.equal(advance(before), before, "an old tick does not come back");
 });
 
+test("a tick that its row has overtaken is not shown", () => {
+  const row = running({ done: 51 });
+  take([tick], () => row);
+  assert.equal(advance(row), row);
+});
+
 test("a mark, which leaves the progress as it is, leaves the tick", () => {
   const before = running();
   take([tick], () => before);
