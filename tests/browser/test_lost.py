@@ -30,9 +30,9 @@ def test_a_task_whose_worker_was_killed_says_so_and_then_that_it_is_lost(alice: 
         expect(tab.toast(NAME).locator("progress")).to_have_js_property("value", 4)
     alice.site.end("die")
     # Who polls every five seconds may come when it is lost already.
-    expect(here.toast(NAME)).to_contain_text("No sign of life for a while", timeout=15_000)
+    expect(here.toast(NAME)).to_contain_text("No sign of life for a while")
     for tab in (here, there):
-        expect(tab.toast(NAME)).to_contain_text("Nothing was heard of it any more", timeout=25_000)
+        expect(tab.toast(NAME)).to_contain_text("Nothing was heard of it any more")
         expect(tab.toast(NAME).locator("progress")).to_be_hidden()
     here.page.reload()
     expect(here.toast(NAME)).to_contain_text("Nothing was heard of it any more")

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, Request, Route
 
 from tests import servers
 from tests.browser.conftest import CHROMIUM_FLAGS, Person, Site, Tab
+from tests.patience import PATIENCE
 
 # What the template tag would write where a site has other settings.
 ATTRIBUTES = """
@@ -49,11 +50,11 @@ def count(site: Site, which: str = "open") -> dict[str, int]:
         return {name: n for name, n in json.load(answer)[which].items() if name and n}
 
 
-def until(get: Callable[[], Any], wanted: Any, patience: float = 15) -> float:
+def until(get: Callable[[], Any], wanted: Any) -> float:
     """Seconds until the call returns what is wanted."""
     start = time.monotonic()
     while (found := get()) != wanted:
-        assert time.monotonic() < start + patience, f"{found} instead of {wanted}"
+        assert time.monotonic() < start + PATIENCE, f"{found} instead of {wanted}"
         time.sleep(0.02)
     return time.monotonic() - start
 
@@ -124,7 +125,7 @@ def test_eight_tabs_have_one_connection(
     before = count(site, "total")[transport]
     leader.page.close()
     took = until(lambda: count(site, "total")[transport] > before, True)
-    assert took < 1.5
+    assert took < 5  # 1.5 s at most on a quiet machine; silence would be noticed after 35
     alice.send("Two")
     for tab in others:
         tab.shows("Two", "One")
@@ -208,7 +209,7 @@ def test_forty_tabs_leave_the_site_usable(visit: Callable[..., Person], site: Si
     assert last.page.evaluate("fetch('/').then((answer) => answer.status)") == 200
     took = time.monotonic() - start
     print(f"41st page open and a request answered after {took:.2f} s")
-    assert took < 5
+    assert took < 30  # where each tab took one of six connections it would never be
     alice.send("For all")
     for tab in [*tabs, last]:
         tab.shows("For all")
