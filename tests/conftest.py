@@ -81,15 +81,33 @@ def session(user: Any) -> str:
 def failures() -> Iterator[list[Exception]]:
     """The errors with which publishing was left to the sweep."""
     from notify import signals
+    from tests.fakes import errors_of
 
-    errors: list[Exception] = []
+    with errors_of(signals.publish_failed) as errors:
+        yield errors
 
-    def receive(error: Exception, **kwargs: Any) -> None:
-        errors.append(error)
 
-    signals.publish_failed.connect(receive)
-    yield errors
-    signals.publish_failed.disconnect(receive)
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    """A hub of this process that only notes what it is told."""
+    from notify import doorbell
+    from tests.fakes import Bystander
+
+    hub = Bystander()
+    doorbell.hubs.add(hub)
+    yield hub
+    doorbell.hubs.discard(hub)
+
+
+@pytest.fixture
+def layer(settings: Any) -> Any:
+    """A layer between processes, that may be told to fail."""
+    from channels.layers import get_channel_layer
+
+    from tests.fakes import FAKE_LAYER
+
+    settings.CHANNEL_LAYERS = FAKE_LAYER
+    return get_channel_layer()
 
 
 @pytest.fixture(scope="session")

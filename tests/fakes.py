@@ -7,7 +7,8 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer
 from django.conf import settings
 from django.db import connections
+from django.dispatch import Signal
 
 from notify.auth import Visitor
 from notify.connection import Connection
@@ -32,6 +34,33 @@ async def until(condition: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "It did not happen."
         await asyncio.sleep(0.002)
     return found
+
+
+@contextmanager
+def errors_of(signal: Signal) -> Iterator[list[Exception]]:
+    """The errors that a signal tells meanwhile."""
+    errors: list[Exception] = []
+
+    def note(error: Exception, **kwargs: Any) -> None:
+        errors.append(error)
+
+    signal.connect(note)
+    yield errors
+    signal.disconnect(note)
+
+
+class Bystander:
+    """What the doorbell takes for a hub: it notes what it is told by hand."""
+
+    def __init__(self) -> None:
+        self.rung: list[Any] = []
+        self.ticked: list[Any] = []
+        self.kicked: list[Any] = []
+        self.take = self.rung.extend
+        self.tick = self.ticked.extend
+
+    def kick(self, recipient: str, session: str | None) -> None:
+        self.kicked.append((recipient, session))
 
 
 async def settle() -> None:

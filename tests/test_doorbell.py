@@ -23,48 +23,17 @@ from tests.fakes import (
     FAKE_LAYER,
     at,
     document,
+    errors_of,
     in_thread,
 )
 from tests.patience import PATIENCE
 
 
-class Hub:
-    def __init__(self):
-        self.rung = []
-        self.kicked = []
-
-    def take(self, rung):
-        self.rung.extend(rung)
-
-    def kick(self, recipient, session):
-        self.kicked.append((recipient, session))
-
-
-@pytest.fixture
-def hub():
-    hub = Hub()
-    doorbell.hubs.add(hub)
-    yield hub
-    doorbell.hubs.discard(hub)
-
-
-@pytest.fixture
-def layer(settings):
-    settings.CHANNEL_LAYERS = FAKE_LAYER
-    return get_channel_layer()
-
-
 @pytest.fixture
 def failures():
     """The errors that were told by the signal ring_failed."""
-    errors = []
-
-    def note(error, **kwargs):
-        errors.append(error)
-
-    signals.ring_failed.connect(note)
-    yield errors
-    signals.ring_failed.disconnect(note)
+    with errors_of(signals.ring_failed) as errors:
+        yield errors
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from notify.protocol import CloseCode, Cursor, new_epoch
 from notify.runs import Run
 from notify.threads import in_executor
 from tests.fakes import (
-    FAKE_LAYER,
     Tab,
     at,
     close_connections,
@@ -56,14 +55,8 @@ async def hub(quiet):
 
 
 @pytest.fixture
-def layer(settings):
-    """A layer between processes. The hub is then not rung by hand, as if the sender were elsewhere."""
-    settings.CHANNEL_LAYERS = FAKE_LAYER
-    return get_channel_layer()
-
-
-@pytest.fixture
 async def far_hub(layer, hub):
+    """A hub that is not rung by hand, as if the sender were elsewhere."""
     doorbell.hubs.discard(hub)
     await until(lambda: hub.station.channel)
     return hub

@@ -11,7 +11,7 @@ import pytest
 from notify import inbox, room, signals
 from notify.protocol import Changes
 from notify.room import Room
-from tests.fakes import Reader, at, document, settle, until
+from tests.fakes import Reader, at, document, errors_of, settle, until
 
 
 class Listener(Reader):
@@ -96,15 +96,8 @@ async def made(rows, tasks, listener):
 @pytest.fixture
 def failures():
     """The errors of reads that failed."""
-    errors = []
-
-    def note(error, recipient, **kwargs):
-        assert recipient == 1
-        errors.append(error)
-
-    signals.read_failed.connect(note)
-    yield errors
-    signals.read_failed.disconnect(note)
+    with errors_of(signals.read_failed) as errors:
+        yield errors
 
 
 @pytest.fixture

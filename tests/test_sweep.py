@@ -21,7 +21,7 @@ from notify import auth, doorbell, inbox, outbox, signals, sweep
 from notify.hub import Hub
 from notify.models import Notification
 from notify.protocol import CloseCode
-from tests.fakes import FAKE_LAYER, Tab, close_connections, settle, until
+from tests.fakes import FAKE_LAYER, Tab, close_connections, errors_of, settle, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,17 +109,11 @@ async def test_rooms_that_may_have_missed_rings_are_looked_at_together(
 
 
 async def test_a_look_that_fails_is_left_to_the_sweep(deaf_hub, open_tab, user, monkeypatch):
-    failed = []
-
-    def note(error, **kwargs):
-        failed.append(error)
-
     def look_at(recipients):
         raise OSError("The database is down.")
 
     tab = await open_tab(user)
-    signals.sweep_failed.connect(note)
-    with monkeypatch.context() as patch:
+    with errors_of(signals.sweep_failed) as failed, monkeypatch.context() as patch:
         patch.setattr(inbox, "look_at", look_at)
         deaf_hub.missed(deaf_hub.rooms[str(user.pk)])
         await until(lambda: failed)
@@ -237,44 +231,31 @@ async def test_a_sweep_that_fails_is_tried_again(settings, user, monkeypatch):
     """The database was down for a moment; the loop goes on, and says so by a signal."""
     settings.NOTIFY_SWEEP_INTERVAL = 0.02
     monkeypatch.setattr(sweep, "REST_AFTER_FAULT", 0.01)
-    errors = []
-
-    def note(error, **kwargs):
-        errors.append(error)
-
-    signals.sweep_failed.connect(note)
     hub = Hub.here()
     doorbell.hubs.discard(hub)
     tab = Tab(hub, user)
     await hub.connect(tab.connection, None)
-    with monkeypatch.context() as down:
+    with errors_of(signals.sweep_failed) as errors, monkeypatch.context() as down:
         down.setattr(sweep, "_look_and_tend", lambda recipients: 1 / 0)
         await until(lambda: len(errors) >= 2)
     await notify.asend(user, "Hello")
     await until(lambda: tab.shown == ["Hello"])
-    signals.sweep_failed.disconnect(note)
     await Hub.close_here()
 
 
 async def test_an_interval_that_is_wrong_does_not_end_the_sweep(settings, user, monkeypatch):
     """It says so, and goes on once the setting is right."""
     monkeypatch.setattr(sweep, "REST_AFTER_FAULT", 0.01)
-    errors = []
-
-    def note(error, **kwargs):
-        errors.append(error)
-
-    signals.sweep_failed.connect(note)
     settings.NOTIFY_SWEEP_INTERVAL = "often"
     hub = Hub.here()
     doorbell.hubs.discard(hub)
     tab = Tab(hub, user)
-    await hub.connect(tab.connection, None)
-    await until(lambda: len(errors) >= 2)
+    with errors_of(signals.sweep_failed) as errors:
+        await hub.connect(tab.connection, None)
+        await until(lambda: len(errors) >= 2)
     settings.NOTIFY_SWEEP_INTERVAL = 0.02
     await notify.asend(user, "Hello")
     await until(lambda: tab.shown == ["Hello"])
-    signals.sweep_failed.disconnect(note)
     await Hub.close_here()
 
 

@@ -8,34 +8,11 @@ import os
 import threading
 
 import pytest
-from channels.layers import get_channel_layer
 
-from notify import doorbell, signals, threads, ticks
+from notify import signals, threads, ticks
 from notify.runs import Run
-from tests.fakes import FAKE_LAYER
+from tests.fakes import errors_of
 from tests.patience import PATIENCE
-
-
-class Hub:
-    def __init__(self):
-        self.ticked = []
-
-    def tick(self, ticked):
-        self.ticked.extend(ticked)
-
-
-@pytest.fixture
-def hub():
-    hub = Hub()
-    doorbell.hubs.add(hub)
-    yield hub
-    doorbell.hubs.discard(hub)
-
-
-@pytest.fixture
-def layer(settings):
-    settings.CHANNEL_LAYERS = FAKE_LAYER
-    return get_channel_layer()
 
 
 def run(recipient, done):
@@ -77,17 +54,9 @@ def test_nothing_is_made_where_nobody_listens(settings, monkeypatch):
 
 
 def test_whatever_a_hub_raises_is_told_by_a_signal(hub):
-    errors = []
     hub.tick = lambda ticked: 1 / 0
-
-    def note(error, **kwargs):
-        errors.append(error)
-
-    signals.ring_failed.connect(note)
-    try:
+    with errors_of(signals.ring_failed) as errors:
         ticks.tell([run(1, 1)])
-    finally:
-        signals.ring_failed.disconnect(note)
     assert [type(error) for error in errors] == [ZeroDivisionError]
 
 

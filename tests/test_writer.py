@@ -14,7 +14,7 @@ from notify import runs, signals, writer
 from notify.models import Notification, Progress
 from notify.protocol import State
 from notify.runs import Run
-from tests.fakes import start_thread
+from tests.fakes import errors_of, start_thread
 
 pytestmark = [pytest.mark.database, pytest.mark.django_db(transaction=True)]
 
@@ -35,14 +35,8 @@ def own_writer(monkeypatch):
 
 @pytest.fixture
 def complaints():
-    errors: list[Exception] = []
-
-    def receive(error, **kwargs):
-        errors.append(error)
-
-    signals.progress_failed.connect(receive)
-    yield errors
-    signals.progress_failed.disconnect(receive)
+    with errors_of(signals.progress_failed) as errors:
+        yield errors
 
 
 @pytest.fixture
@@ -53,6 +47,12 @@ def run(user) -> Run:
 def end(run: Run, state: State = State.SUCCEEDED) -> None:
     run.state = state
     writer.tell(run)
+
+
+def word_of_another() -> Run:
+    """What a process says of the end of a job that another one began."""
+    said = {"state": State.FAILED, "message": "It failed.", "ended_at": timezone.now()}
+    return Run(None, "", job="q:1", adopts=True, **said)
 
 
 def state() -> str:
@@ -148,7 +148,7 @@ def test_a_word_of_a_job_waits_for_the_row_that_another_process_is_still_to_writ
     adopt = runs._adopt
     monkeypatch.setattr(runs, "_adopt", lambda *args: (adopt(*args), looked.set())[0])
     run.job, run.state = "q:1", State.QUEUED
-    writer.tell(runs.ended("q:1", State.FAILED, "It failed."))
+    writer.tell(word_of_another())
     assert looked.wait(10)
     runs.save(run)
     assert writer.flush(10)
@@ -157,7 +157,7 @@ def test_a_word_of_a_job_waits_for_the_row_that_another_process_is_still_to_writ
 
 def test_a_word_of_a_job_that_nobody_shows_is_forgotten(own_writer, monkeypatch):
     monkeypatch.setattr(writer, "MOST_LOOKS", 0)
-    writer.tell(runs.ended("q:1", State.FAILED, "It failed."))
+    writer.tell(word_of_another())
     with own_writer.changed:
         assert own_writer.changed.wait_for(lambda: own_writer.is_idle, 10)
     assert own_writer.lines == {}
