@@ -14,6 +14,7 @@ import notify
 from notify import writer
 from notify.counting import Count, number
 from notify.models import Notification
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db
 
@@ -98,7 +99,7 @@ async def test_steps_of_coroutines(user):
     await asyncio.gather(work(), work())
     assert p.done == 2
     p.succeed()
-    assert await sync_to_async(writer.flush)(10)
+    assert await sync_to_async(writer.flush)(PATIENCE)
 
 
 def test_no_count_of_many_threads_is_lost(user):

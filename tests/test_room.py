@@ -12,6 +12,7 @@ from notify import inbox, room, signals
 from notify.protocol import Changes
 from notify.room import Room
 from tests.fakes import Reader, at, document, errors_of, settle, until
+from tests.patience import PATIENCE
 
 
 class Listener(Reader):
@@ -42,7 +43,7 @@ class Rows:
 
     def changes(self, recipient, since):
         self.reads.append(since)
-        assert self.flows.wait(10)
+        assert self.flows.wait(PATIENCE)
         if self.fails:
             raise ConnectionError("The database is down.")
         start = since.position if since else None

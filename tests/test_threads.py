@@ -249,7 +249,7 @@ def test_a_thread_that_could_not_be_started_is_not_waited_for(monkeypatch):
         for _ in range(2):
             with pytest.raises(RuntimeError):
                 workers.submit(lambda: 1)
-    assert workers.submit(lambda: 42).result(10) == 42
+    assert workers.submit(lambda: 42).result(PATIENCE) == 42
     workers._pool.shutdown()
 
 

@@ -19,6 +19,7 @@ from notify.exceptions import InvalidNotification, InvalidRecipient
 from notify.models import Notification, Progress
 from notify.runs import Run
 from notify.tracking import _length
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.users, pytest.mark.django_db]
 
@@ -337,7 +338,7 @@ async def test_a_loop_of_a_coroutine_is_shown_and_a_queryset_counted(user):
     ]
     assert seen == [user.pk]
     assert [number async for number in notify.atrack(numbers(), user, "Counting")] == [0, 1, 2]
-    assert await sync_to_async(writer.flush)(10)
+    assert await sync_to_async(writer.flush)(PATIENCE)
     mine = Notification.objects.filter(title__in=["Writing", "Counting"])
     rows = [row async for row in mine.order_by("pk")]
     assert [(row.progress["done"], row.progress["total"]) for row in rows] == [(1, 1), (3, None)]
@@ -350,7 +351,7 @@ async def test_a_loop_of_a_coroutine_ends_where_the_user_cancels(user):
     with pytest.raises(notify.Cancelled):
         [number async for number in p.atrack(numbers())]
     p.cancel()
-    assert await sync_to_async(writer.flush)(10)
+    assert await sync_to_async(writer.flush)(PATIENCE)
 
 
 def test_what_no_database_takes_is_left_out_of_a_traceback(user):

@@ -15,6 +15,7 @@ from notify.models import Notification, Progress
 from notify.protocol import State
 from notify.runs import Run
 from tests.fakes import errors_of, start_thread
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.database, pytest.mark.django_db(transaction=True)]
 
@@ -30,7 +31,7 @@ def own_writer(monkeypatch):
     with mine.changed:
         mine.is_asked = True
         mine.changed.notify_all()
-        assert mine.changed.wait_for(lambda: mine.is_idle, 10)
+        assert mine.changed.wait_for(lambda: mine.is_idle, PATIENCE)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_what_is_told_is_written_by_another_thread(run, monkeypatch):
         runs, "save", lambda run: threads.append(threading.current_thread().name) or save(run)
     )
     writer.tell(run)
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     assert (state(), threads) == ("running", ["notify-progress"])
 
 
@@ -76,8 +77,8 @@ def test_it_shows_while_the_transaction_of_the_task_is_open_and_stays_when_that_
     with transaction.atomic():
         Notification.objects.count()
         writer.tell(run)
-        assert writer.flush(10)
-        start_thread(lambda: seen.append(Progress.objects.count())).join(10)
+        assert writer.flush(PATIENCE)
+        start_thread(lambda: seen.append(Progress.objects.count())).join(PATIENCE)
         transaction.set_rollback(True)
     assert seen == [1]
     assert state() == "running"
@@ -92,7 +93,7 @@ def test_on_sqlite_it_waits_for_the_transaction_of_the_task_and_keeps_nobody_wai
         writer.tell(run)
         assert not writer.flush(0.5)
     end(run)
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     assert state() == "succeeded"
     assert complaints == [], "a busy database is no news"
 
@@ -102,7 +103,7 @@ def test_the_last_word_is_written_whatever_was_said_before(run):
         run.done = done
         writer.tell(run)
     end(run)
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     assert Notification.objects.get().progress["done"] == 99
     assert state() == "succeeded"
 
@@ -121,7 +122,7 @@ def test_a_database_that_is_away_is_told_and_tried_again(run, complaints, monkey
     assert complaints
     end(run)
     away.clear()
-    assert writer.flush(30)
+    assert writer.flush(PATIENCE)
     assert state() == "succeeded"
 
 
@@ -136,7 +137,7 @@ def test_one_task_that_cannot_be_written_stops_no_other(run, user, complaints, m
     monkeypatch.setattr(runs, "save", fail)
     writer.tell(Run(user.pk, "Bad"))
     writer.tell(run)
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     assert [str(error) for error in complaints] == ["not JSON"]
     assert state() == "running"
 
@@ -149,9 +150,9 @@ def test_a_word_of_a_job_waits_for_the_row_that_another_process_is_still_to_writ
     monkeypatch.setattr(runs, "_adopt", lambda *args: (adopt(*args), looked.set())[0])
     run.job, run.state = "q:1", State.QUEUED
     writer.tell(word_of_another())
-    assert looked.wait(10)
+    assert looked.wait(PATIENCE)
     runs.save(run)
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     assert state() == "failed"
 
 
@@ -159,7 +160,7 @@ def test_a_word_of_a_job_that_nobody_shows_is_forgotten(own_writer, monkeypatch)
     monkeypatch.setattr(writer, "MOST_LOOKS", 0)
     writer.tell(word_of_another())
     with own_writer.changed:
-        assert own_writer.changed.wait_for(lambda: own_writer.is_idle, 10)
+        assert own_writer.changed.wait_for(lambda: own_writer.is_idle, PATIENCE)
     assert own_writer.lines == {}
 
 
@@ -168,16 +169,16 @@ def test_a_silent_run_gives_signs_of_life(run, own_writer, monkeypatch):
     monkeypatch.setattr(writer, "BEAT_SECONDS", 0.0)
     monkeypatch.setattr(runs, "beat", lambda run: beaten.set())
     writer.tell(run)
-    assert beaten.wait(10)
+    assert beaten.wait(PATIENCE)
 
 
 def test_what_is_queued_is_written_and_let_go(run, own_writer):
     """Another process may start it, so this one says no more of it."""
     run.state = State.QUEUED
     writer.tell(run)
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     with own_writer.changed:
-        assert own_writer.changed.wait_for(lambda: own_writer.is_idle, 10)
+        assert own_writer.changed.wait_for(lambda: own_writer.is_idle, PATIENCE)
     assert (state(), own_writer.lines) == ("queued", {})
 
 
@@ -281,20 +282,20 @@ def test_where_no_thread_can_be_started_the_task_goes_on(own_writer, run, compla
         writer.tell(run)
     assert "can't start" in str(complaints[0])
     end(run)
-    assert writer.flush(10), "the next word has found one"
+    assert writer.flush(PATIENCE), "the next word has found one"
     assert state() == "succeeded"
 
 
 def test_the_beginning_of_one_task_writes_no_other(own_writer, run, user):
     writer.tell(run)
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     before = Notification.objects.get().position
     run.done = 1
     other = Run(user.pk, "Another", started_at=timezone.now())
     writer.tell(other)
     with own_writer.changed:
         line = own_writer.lines[id(other)]
-        assert own_writer.changed.wait_for(lambda: line.state, 10)
+        assert own_writer.changed.wait_for(lambda: line.state, PATIENCE)
     assert Notification.objects.get(pk=run.pk).position == before
 
 

@@ -14,6 +14,7 @@ from tests.faults import clock, deeds
 from tests.faults.clients import until
 from tests.faults.window import WATCHED, asked_of
 from tests.faults.world import World, pubsub
+from tests.patience import PATIENCE
 
 HOUR = 3600.0
 SWEEP = 0.2  # seconds
@@ -98,7 +99,7 @@ async def test_expiry_holds_when_the_clock_steps_back(stage: Clock) -> None:
         return [text for text, _, _, is_archived, _ in rows if is_archived]
 
     async def is_archived(*texts: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while await archived() != list(texts):
                 await asyncio.sleep(0.05)
 

@@ -12,6 +12,7 @@ from tests.faults import seconds
 from tests.faults.breakable import MariaDB, PostgreSQL
 from tests.faults.clients import until
 from tests.faults.world import aside, migrate, pubsub
+from tests.patience import PATIENCE
 
 SWEEP = 0.5  # seconds
 
@@ -60,7 +61,7 @@ async def test_the_database_restarts_under_load(make_world, redis_server, breaka
 async def cut(world):
     """End the session of who waits for the mailbox's lock."""
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (waiting := await world.clerk.call("execute", statement=WAITING)):
             await asyncio.sleep(0.02)
     for [pid] in waiting:

@@ -16,6 +16,7 @@ from tests.faults.clients import Client
 from tests.faults.proxy import Proxy
 from tests.faults.window import memory_of
 from tests.faults.world import pubsub
+from tests.patience import PATIENCE
 
 P99 = 5.0  # seconds
 PERIOD, AWAY = 15.0, 2.0  # seconds: so often, and so long, a link is away
@@ -94,7 +95,7 @@ async def test_a_link_that_is_cut_again_and_again_loses_nothing(
             world.note("the links go away")
             await asyncio.gather(*(go_away(link, how) for how, link in links.items()))
         sends = await sender.stop_load()
-        await world.oracle.check(within=45)
+        await world.oracle.check(within=PATIENCE)
         report = {
             group: list(itertools.chain(*(delays_of(client, sends) for client in clients)))
             for group, clients in tabs.items()
@@ -172,5 +173,5 @@ async def test_a_slow_reader_delays_nobody_and_ends_complete(
         assert grown <= MORE_MEMORY
         link.heal()
         world.note("the slow link is fast again")
-        await world.oracle.check(within=60)
+        await world.oracle.check(within=PATIENCE)
     assert all(client.closes == [] for client in fast)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes import until
 from tests.faults.proxy import Proxy
+from tests.patience import PATIENCE
 
 
 class Echo:
@@ -61,7 +62,7 @@ class End:
 
     async def hear(self, size: int) -> bytes:
         heard = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(heard) < size:
                 chunk = await self.loop.sock_recv(self.socket, size - len(heard))
                 assert chunk, f"It ended after {heard!r}."
@@ -84,7 +85,7 @@ class End:
 
     async def is_reset(self) -> bool:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await self.loop.sock_recv(self.socket, 1)
         except ConnectionResetError:
             return True

@@ -12,6 +12,7 @@ import pytest
 from tests.faults import deeds
 from tests.faults.clients import TRANSPORTS, Client, User
 from tests.faults.world import World, pubsub
+from tests.patience import PATIENCE
 
 SERVERS = ["uvicorn", "daphne"]
 RECHECK = 1.0  # seconds; NOTIFY_RECHECK_INTERVAL
@@ -119,7 +120,7 @@ async def test_a_logout_ends_every_tab_of_the_session_at_once(
     over_http = [await world.open(alice, kind, webs[1]) for kind in ("sse", "longpoll", "poll")]
     others = [await world.open(elsewhere, at=web) for web in webs]
     await log_out(world, webs[0].address, alice)
-    times = await asyncio.gather(*(is_told(tab, 20) for tab in [*tabs, *over_http]))
+    times = await asyncio.gather(*(is_told(tab, PATIENCE) for tab in [*tabs, *over_http]))
     assert max(times) < AT_ONCE, times
     await sender.send(alice, "after")
     for tab in others:

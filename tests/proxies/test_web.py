@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests import servers
+from tests.patience import PATIENCE
 from tests.proxies.visitor import SILENCE, Visitor
 from tests.proxies.web import WebProxy
 
@@ -44,7 +45,7 @@ async def test_an_honest_proxy_passes_everything_as_it_comes(proxy: WebProxy, vi
 async def test_a_client_that_leaves_leaves_the_site_too(visitor: Visitor):
     async with visitor.stream() as stream:
         await stream.hear()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while await visitor.say("anybody?"):
             pass
 
