@@ -24,7 +24,7 @@ from django.db import Error
 from django.utils import timezone
 
 from notify import runs, writer
-from notify.exceptions import Cancelled
+from notify.exceptions import Cancelled, InvalidRecipient
 from notify.protocol import State
 from notify.runs import Run
 from notify.tracking import Progress, progress
@@ -67,13 +67,25 @@ class Whole:
     active: int = 0
 
 
-class Part(Progress):
-    """What a function is given that is shown as a part only: it counts for nobody, and may be cancelled."""
+class Untold(Progress):
+    """What a function is given whose user is gone: it counts for nobody."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(Run(None, "untold", adopts=True))
+
+    def _become(self, state: State, **said: Any) -> None:
+        self._run.change(state=state, **said)
+
+
+class Part(Untold):
+    """What a function is given that is shown as a part only: it may be cancelled, and fails the whole."""
 
     __slots__ = ("_whole",)
 
     def __init__(self, whole: Whole) -> None:
-        super().__init__(Run(None, "part", adopts=True))
+        super().__init__()
         self._whole = whole
 
     @property
@@ -81,7 +93,7 @@ class Part(Progress):
         return self._whole.run.cancel_asked
 
     def _become(self, state: State, **said: Any) -> None:
-        self._run.change(state=state, **said)
+        super()._become(state, **said)
         whole = Progress(self._whole.run)
         if state is State.CANCELLED:
             whole.cancel(self._run.message)
@@ -113,7 +125,11 @@ class Tracked:
             )
 
     def begin(self, args: Any, kwargs: Mapping[str, Any], **options: Any) -> Progress:
-        """Show a run with these arguments, from now on; options as of :func:`notify.progress`."""
+        """
+        Show a run with these arguments, from now on; options as of :func:`notify.progress`.
+
+        A user may be gone by the time that his task runs, which is no reason for it not to.
+        """
         if callable(self.user):
             to = self.user(*args, **kwargs)
         else:
@@ -122,7 +138,11 @@ class Tracked:
             name: value(*args, **kwargs) if callable(value) else value
             for name, value in {"name": self.name, **self.options}.items()
         }
-        return progress(to, **own, **options)
+        try:
+            return progress(to, **own, **options)
+        except InvalidRecipient as error:
+            logger.warning("%s is shown to nobody: %s", own["name"], error)
+            return Untold()
 
     @contextmanager
     def run(self, args: Any, kwargs: dict[str, Any]) -> Iterator[None]:
@@ -179,9 +199,9 @@ def tracked(
                 store(row)
 
     A function with a parameter ``progress`` is given its :class:`~notify.tracking.Progress`. One that the
-    user has cancelled returns ``None``. For tasks of a queue take the ``tracked`` of its module in
-    :mod:`notify.contrib`: they are shown from the moment when they are queued, and a task that is
-    tried again has not failed.
+    user has cancelled returns ``None``. One whose user is gone, or nobody, runs all the same. For tasks of
+    a queue take the ``tracked`` of its module in :mod:`notify.contrib`: they are shown from the moment when
+    they are queued, and a task that is tried again has not failed.
 
     Args:
         name, options: as of :func:`notify.progress`; or callables that are given the arguments, as

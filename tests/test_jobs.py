@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from copy import copy
 from datetime import timedelta
 
 import pytest
@@ -53,6 +54,18 @@ def test_a_job_is_one_row_from_the_queue_to_its_end(user):
     assert run(user) == "done"
     assert (told()["state"], told()["attempt"]) == ("succeeded", 1)
     assert Progress.objects.get().job == "q:1"
+
+
+@pytest.mark.parametrize("is_job", [True, False])
+def test_a_task_runs_although_its_user_is_gone(user, is_job, caplog):
+    gone = copy(user)
+    user.delete()
+    assert (run(gone) if is_job else work(gone.pk)) == "done"
+    with pytest.raises(ValueError, match="no"):
+        run(gone, fails=True) if is_job else work(gone.pk, fails=True)
+    jobs.queued("q:1", work, [gone.pk], {})
+    assert "Importing is shown to nobody: No user has the primary key" in caplog.text
+    assert not Notification.objects.exists()
 
 
 def test_that_it_was_queued_is_no_news_once_it_has_begun(user):
