@@ -333,19 +333,24 @@ async def test_a_coroutine_leaves_it_to_the_thread(in_memory):
     assert not runs.is_written_here()
 
 
+def pragma(text: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"PRAGMA {text}")
+        value: int = cursor.fetchone()[0]
+        return value
+
+
 @pytest.mark.only_if(connection.vendor == "sqlite")  # which can be told when its disk is full
 def test_what_a_full_disk_does_not_take_is_written_when_there_is_room(own_writer, run, complaints):
     line = writer.Line(run)
     own_writer._attend(line, hurry=False)
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA page_count")
-        cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
+    room = (pragma("freelist_count") + 10) * pragma("page_size")
+    pragma(f"max_page_count = {pragma('page_count')}")
     try:
-        run.change(state=State.FAILED, message="It failed.", detail="x" * 50_000)
+        run.change(state=State.FAILED, message="It failed.", detail="x" * room)
         own_writer._attend(line, hurry=True)
     finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"PRAGMA max_page_count = {2**30}")
+        pragma(f"max_page_count = {2**30}")
     assert [str(error) for error in complaints] == ["database or disk is full"]
     assert (state(), line.failures) == ("running", 1)
     line.not_before = 0
