@@ -62,7 +62,7 @@ class Counter:
 
     def __init__(self, count: Count) -> None:
         self._count = count
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may speak while its thread holds it
 
     @property
     def done(self) -> float:

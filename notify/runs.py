@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from django.db import connections, transaction
@@ -101,7 +101,8 @@ class Run(Count):
     has_steps: bool = False
     is_left: bool = False
     made_at: datetime = field(default_factory=timezone.now)
-    lock: Lock = field(default_factory=Lock, repr=False)
+    # Who holds it may collect the run's handle, which says its last word then, in the same thread.
+    lock: Any = field(default_factory=RLock, repr=False)
 
     def change(self, **said: Any) -> None:
         """Change several values that belong together."""

@@ -120,6 +120,23 @@ def test_no_count_of_many_threads_is_lost(user):
     p.succeed()
 
 
+def test_a_signal_handler_may_speak_while_its_thread_does(user):
+    p = notify.progress(user, "Importing", total=2)
+
+    class Interrupted(list):
+        def append(self, step):
+            super().append(step)
+            p.update(message="Stopping")
+
+    p._run.steps = Interrupted()
+    thread = threading.Thread(target=p.step().__enter__, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert p._run.message == "Stopping"
+    p.succeed()
+
+
 def test_of_two_steps_that_are_alike_each_is_another(user):
     p = notify.progress(user, "Importing", total=2)
     one, two = p.step(total=4), p.step(total=4)

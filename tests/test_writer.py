@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 from django.db import DataError, OperationalError, connection, connections, transaction
 from django.utils import timezone
 
+import notify
 from notify import runs, signals, writer
 from notify.models import Notification, Progress
 from notify.protocol import State
@@ -322,6 +324,20 @@ def in_memory(monkeypatch):
     kind = type(connections["default"])
     monkeypatch.setattr(kind, "vendor", "sqlite")
     monkeypatch.setattr(kind, "is_in_memory_db", lambda self: True, raising=False)
+
+
+def test_a_handle_that_is_collected_while_its_run_is_read_holds_nobody_up(user, monkeypatch):
+    """The collector runs in whatever thread it likes, as in the one that writes."""
+    copy = runs.copy
+    cycle = [notify.progress(user, "Exporting")]
+    cycle.append(cycle)
+    assert writer.flush(10)
+    run = cycle[0]._run
+    monkeypatch.setattr(runs, "copy", lambda run: (gc.collect(), copy(run))[1])
+    run.message = "Almost"
+    del cycle
+    assert writer.flush(10)
+    assert (run.state, state()) == (State.FAILED, "failed")
 
 
 def test_in_a_database_in_memory_whoever_speaks_writes(in_memory):
