@@ -133,7 +133,9 @@ class Tracked:
         if callable(self.user):
             to = self.user(*args, **kwargs)
         else:
-            to = self.asked.bind_partial(*args, **kwargs).arguments.get(self.user)
+            bound = self.asked.bind_partial(*args, **kwargs)
+            bound.apply_defaults()
+            to = bound.arguments.get(self.user)
         own = {
             name: value(*args, **kwargs) if callable(value) else value
             for name, value in {"name": self.name, **self.options}.items()

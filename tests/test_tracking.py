@@ -271,6 +271,15 @@ def test_whoever_is_told_may_be_reckoned(user):
     assert row().recipient == user
 
 
+def test_the_parameter_that_says_who_is_told_may_have_a_default(user):
+    @notify.tracked("Importing", user="user_id")
+    def work(path, user_id=user.pk):
+        return path
+
+    assert work("customers.csv") == "customers.csv"
+    assert row().recipient_id == user.pk
+
+
 async def test_an_async_function_is_tracked(monkeypatch, user):
     said = []
     monkeypatch.setattr(writer, "tell", lambda run: said.append(run.state.value))
