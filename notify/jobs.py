@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
-from inspect import iscoroutinefunction, signature
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from typing import Any, ParamSpec, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -122,6 +122,11 @@ class Tracked:
             raise TypeError(
                 f"{function.__qualname__}() has no parameter {user!r}. Name the one that holds the user:"
                 f" @notify.tracked({name!r}, user=…)"
+            )
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__qualname__}() yields, so it has done nothing yet when it returns. Use"
+                " notify.progress() inside it, or notify.track() around it."
             )
 
     def begin(self, args: Any, kwargs: Mapping[str, Any], **options: Any) -> Progress:

@@ -310,6 +310,20 @@ def test_a_function_without_that_parameter_is_refused_when_it_is_made():
             pass
 
 
+def test_a_function_that_yields_is_refused_when_it_is_made():
+    """It would be shown as finished before it begins."""
+
+    def work(user):
+        yield 1
+
+    async def awork(user):
+        yield 1
+
+    for function in (work, awork):
+        with pytest.raises(TypeError, match=r"work\(\) yields"):
+            notify.tracked("Importing")(function)
+
+
 # -- Bad input -----------------------------------------------------------------------------------
 
 
