@@ -159,7 +159,7 @@ class Progress(Counter):
         if run.state.is_final:
             return
         letter = _letter(
-            run.name if title is None else _shortened(title, MAX_TITLE),
+            _title(title) or run.name,
             level="success" if level is None else level,
             url=run.url if url is None else url,
             actions=actions,
@@ -187,7 +187,7 @@ class Progress(Counter):
             self._end(
                 State.FAILED,
                 message if message is not None else _("It failed."),
-                title="" if title is None else _shortened(title, MAX_TITLE),
+                title=_title(title),
                 detail=_clean(detail)[-MAX_DETAIL:],
             )
 
@@ -350,6 +350,10 @@ def _shortened(message: Any, limit: int = MAX_MESSAGE) -> str:
     """What a task says of itself is shown as far as it fits: no task fails for a long line."""
     text = _clean(f"{message}")
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _title(title: Any) -> str:
+    return "" if title is None else _shortened(title, MAX_TITLE).strip()
 
 
 def _clean(text: str) -> str:

@@ -195,6 +195,14 @@ def test_a_title_that_is_too_long_is_shortened_as_the_work_is_done(user, end):
     assert row().title == "x" * 199 + "…"
 
 
+@pytest.mark.parametrize("end", ["succeed", "fail"])
+@pytest.mark.parametrize("title", ["", " \n"])
+def test_in_place_of_a_title_without_a_word_stands_the_name(user, end, title):
+    with notify.progress(user, "Exporting") as p:
+        getattr(p, end)("Done.", title=title)
+    assert (row().title, row().message) == ("Exporting", "Done.")
+
+
 def test_a_task_starts_although_the_database_is_away(monkeypatch, user):
     def away(keys):
         raise OperationalError("server closed the connection")
