@@ -24,7 +24,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from django.db import Error, transaction
+from django.db import transaction
 
 from notify import jobs
 from notify.jobs import tracked
@@ -44,7 +44,7 @@ def on_enqueued(task_result: Any, **_: Any) -> None:
     try:
         # A queue in the database has the task only when the transaction has committed.
         transaction.on_commit(told)
-    except Error:  # it has no connection; the task is in its queue all the same
+    except Exception:  # no connection, or a coroutine; the task is in its queue all the same
         told()
 
 

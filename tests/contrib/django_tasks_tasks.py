@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from typing import Any
@@ -73,3 +74,10 @@ def call_and_roll_back(task: str, **arguments: Any) -> None:
     with transaction.atomic():
         call(task, **arguments)
         transaction.set_rollback(True)
+
+
+def call_in_a_coroutine(task: str, **arguments: Any) -> None:
+    async def work() -> None:
+        call(task, backend="immediate", **arguments)
+
+    asyncio.run(work())

@@ -107,3 +107,9 @@ async def test_it_is_shown_where_tasks_run_at_once(queue: Queue) -> None:
     alice = await queue.world.user("alice")
     await queue.call("add", backend="immediate", user_id=alice.pk)
     assert (await queue.state(alice, "succeeded"))["attempt"] == 1
+
+
+async def test_a_coroutine_may_enqueue(queue: Queue) -> None:
+    alice = await queue.world.user("alice")
+    await queue.ask("call_in_a_coroutine", task="fail", user_id=alice.pk)
+    await queue.state(alice, "failed")
