@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import datetime
 from functools import wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction, signature
 from typing import Any, ParamSpec, TypeVar, cast
@@ -254,13 +255,20 @@ def how(function: Any) -> Tracked | None:
     return found if isinstance(found, Tracked) else None
 
 
-def queued(job: str, function: Any, args: Any, kwargs: Mapping[str, Any]) -> None:
-    """A job was queued, and is shown as such unless it has begun already."""
+def queued(
+    job: str, function: Any, args: Any, kwargs: Mapping[str, Any], *, since: datetime | None = None
+) -> None:
+    """
+    A job was queued, and is shown as such unless it has begun already.
+
+    Args:
+        since: when it was, where that is told later.
+    """
     shown = how(function)
     if shown is None:
         return
     try:
-        shown.begin(args, kwargs, job=job, queued=True)
+        shown.begin(args, kwargs, job=job, queued=since or True)
     except Exception:
         # The function itself will raise it, where its owner looks for it.
         logger.warning("The job %s is not shown as queued.", job, exc_info=True)

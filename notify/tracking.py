@@ -16,6 +16,7 @@ import traceback
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -219,7 +220,7 @@ def progress(
     category: str = "",
     url: Any = "",
     cancellable: bool = False,
-    queued: bool = False,
+    queued: bool | datetime = False,
     job: str = "",
     attempt: int | None = None,
 ) -> Progress:
@@ -245,7 +246,7 @@ def progress(
         url: where a click leads; whatever :func:`django.shortcuts.resolve_url` takes.
         cancellable: offer the user to cancel it; the task then asks :meth:`Progress.check`.
         queued: it waits to be started, with :meth:`Progress.start`; or by a call with the same key
-            in the process that runs it.
+            in the process that runs it. Or since when it does, where that is told later.
         job: what a task queue calls it, as "celery:<id>": each attempt and each process that speaks of it
             takes the same notification.
         attempt: which one this is, where the queue counts them.
@@ -270,6 +271,7 @@ def progress(
         job=job[:MAX_JOB],
         attempt=attempt or 1,
         is_counted=attempt is not None,
+        made_at=queued if isinstance(queued, datetime) else timezone.now(),
     )
     writer.tell(run)
     return Progress(run)

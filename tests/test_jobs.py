@@ -88,6 +88,15 @@ def test_the_same_job_may_be_queued_again_after_it_was_cancelled(user):
     assert (told()["state"], told()["attempt"]) == ("succeeded", 2)
 
 
+def test_that_it_was_queued_may_be_told_long_after_its_end(user):
+    """As at the commit of a long transaction, where the queue has it at once."""
+    run(user)
+    ended, queued = (timezone.now() - timedelta(minutes=minutes) for minutes in (1, 2))
+    Notification.objects.update(progress=told() | {"ended_at": timestamp(ended)})
+    jobs.queued("q:1", work, [user.pk], {}, since=queued)
+    assert told()["state"] == "succeeded"
+
+
 def test_a_job_that_was_to_end_when_its_worker_died_is_ended_by_the_next(user):
     jobs.begun("q:1", work)
     with pytest.raises(ValueError, match="no"):

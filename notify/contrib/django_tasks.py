@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from notify import jobs
 from notify.jobs import tracked
@@ -40,7 +41,14 @@ def on_enqueued(task_result: Any, **_: Any) -> None:
         return
     # A worker gives it what it is not enqueued with.
     args = [None, *task_result.args] if task.takes_context else task_result.args
-    told = partial(jobs.queued, PREFIX + task_result.id, task.func, args, task_result.kwargs)
+    told = partial(
+        jobs.queued,
+        PREFIX + task_result.id,
+        task.func,
+        args,
+        task_result.kwargs,
+        since=timezone.now(),  # it may have ended long before the commit
+    )
     try:
         # A queue in the database has the task only when the transaction has committed.
         transaction.on_commit(told)

@@ -11,6 +11,7 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
+from notify import runs, writer
 from notify.contrib.django_tasks import tracked
 
 try:
@@ -81,3 +82,10 @@ def call_in_a_coroutine(task: str, **arguments: Any) -> None:
         call(task, backend="immediate", **arguments)
 
     asyncio.run(work())
+
+
+def call_and_commit_late(task: str, **arguments: Any) -> None:
+    runs.LATE_SECONDS = 0.0  # so it is late at once
+    with transaction.atomic():
+        call(task, backend="immediate", **arguments)
+        writer.flush()

@@ -113,3 +113,11 @@ async def test_a_coroutine_may_enqueue(queue: Queue) -> None:
     alice = await queue.world.user("alice")
     await queue.ask("call_in_a_coroutine", task="fail", user_id=alice.pk)
     await queue.state(alice, "failed")
+
+
+async def test_what_ran_before_the_commit_is_not_queued_by_that(queue: Queue) -> None:
+    alice, bob = await queue.world.make_users(2)
+    await queue.ask("call_and_commit_late", task="fail", user_id=alice.pk)
+    await queue.call("add", backend="immediate", user_id=bob.pk)
+    await queue.state(bob, "succeeded")
+    assert (await queue.state(alice, "failed"))["attempt"] == 1
