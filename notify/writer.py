@@ -83,6 +83,10 @@ class Writer:
         """Wait until all that was said is written, at most ``timeout`` seconds. Whether it is."""
         ends = time.monotonic() + timeout
         with self.changed:
+            for line in self.lines.values():
+                # The database may be back; who waits for the row of another process waits on.
+                if line.run.pk is not None or not line.run.adopts:
+                    line.not_before = 0.0
             while any(_is_due(line) for line in self.lines.values()):
                 left = ends - time.monotonic()
                 if left <= 0 or self._thread is None or not self._thread.is_alive():

@@ -128,6 +128,16 @@ def test_a_database_that_is_away_is_told_and_tried_again(run, complaints, monkey
     assert state() == "succeeded"
 
 
+def test_a_process_that_ends_tries_once_more_whatever_it_has_put_off(own_writer, run):
+    """The database may have come back, and there is no later."""
+    writer.tell(run)
+    assert writer.flush(10)
+    own_writer.lines[id(run)].not_before = time.monotonic() + 600
+    end(run)
+    assert writer.flush(10)
+    assert state() == "succeeded"
+
+
 def test_one_task_that_cannot_be_written_stops_no_other(run, user, complaints, monkeypatch):
     save = runs.save
 
