@@ -83,11 +83,11 @@ class Writer:
         """Wait until all that was said is written, at most ``timeout`` seconds. Whether it is."""
         ends = time.monotonic() + timeout
         with self.changed:
-            for line in self.lines.values():
+            for line in tuple(self.lines.values()):
                 # The database may be back; who waits for the row of another process waits on.
                 if line.run.pk is not None or not line.run.adopts:
                     line.not_before = 0.0
-            while any(_is_due(line) for line in self.lines.values()):
+            while any(_is_due(line) for line in tuple(self.lines.values())):
                 left = ends - time.monotonic()
                 if left <= 0 or self._thread is None or not self._thread.is_alive():
                     return False
@@ -109,8 +109,10 @@ class Writer:
                 self._attend(line, hurry=hurry)
             ticks.tell([line.run for line in lines if _has_moved(line)])
             with self.changed:
-                for key in [key for key, line in self.lines.items() if _is_over(line)]:
-                    del self.lines[key]
+                # In the midst of that a handle may be collected, and tell of its run.
+                for line in tuple(self.lines.values()):
+                    if _is_over(line):
+                        del self.lines[id(line.run)]
                 is_idle = not self.lines
                 if not is_idle:
                     self.changed.notify_all()

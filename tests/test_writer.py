@@ -350,6 +350,29 @@ def test_a_handle_that_is_collected_while_its_run_is_read_holds_nobody_up(user, 
     assert (run.state, state()) == (State.FAILED, "failed")
 
 
+def test_a_handle_that_is_collected_while_the_runs_are_gone_through_ends_no_thread(
+    user, own_writer, monkeypatch
+):
+    is_over, told = writer._is_over, []
+    other = notify.progress(user, "Exporting")
+    assert writer.flush(10)
+
+    def collect(line: writer.Line) -> bool:
+        if not told:  # as the finalizer of a handle does
+            told.append(Run(user.pk, "Importing"))
+            writer.tell(told[0])
+        return is_over(line)
+
+    monkeypatch.setattr(writer, "_is_over", collect)
+    thread = own_writer._thread
+    other.succeed()
+    with own_writer.changed:
+        assert own_writer.changed.wait_for(lambda: told, 10)
+    assert writer.flush(10)
+    assert own_writer._thread is thread
+    assert Progress.objects.filter(state="running").count() == 1
+
+
 def test_in_a_database_in_memory_whoever_speaks_writes(in_memory):
     """As in most projects' tests: a thread would lock its tables."""
     assert runs.is_written_here()
