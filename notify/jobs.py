@@ -297,9 +297,7 @@ def _enter(name: str) -> Whole:
         _wholes[name] = whole
     whole.active += 1
     whole.run.is_left = False
-    if whole.run.pk is None:
-        whole.run.is_superseded = False  # its row may be there by now
-    writer.tell(whole.run)
+    writer.tell(whole.run)  # its row may be there by now
     return whole
 
 

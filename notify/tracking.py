@@ -206,7 +206,7 @@ class Progress(Counter):
         if run.state.is_final or run.state is state:
             return
         if state is State.RUNNING:
-            said |= {"started_at": timezone.now(), "is_superseded": False}
+            said |= {"started_at": timezone.now()}
         run.change(state=state, **said)
         writer.tell(run)
 

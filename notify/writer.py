@@ -60,6 +60,7 @@ class Writer:
 
     def tell(self, run: Run) -> None:
         """A run is new, or its state has changed. Never raises, never waits for a database."""
+        run.is_superseded = False  # until its row says so again; what was refused may be taken now
         if runs.is_written_here():
             self._write_here(run)
             return

@@ -285,6 +285,26 @@ def test_what_the_database_will_never_take_is_told_once_and_let_go(
     assert run.is_superseded
 
 
+def test_the_end_is_waited_for_although_what_was_said_before_was_refused(
+    own_writer, run, monkeypatch
+):
+    save, gate = runs.save, threading.Event()
+
+    def refuse(run: Run) -> State:
+        raise DataError("a character that the column does not know")
+
+    monkeypatch.setattr(runs, "save", refuse)
+    writer.tell(run)
+    with own_writer.changed:
+        assert own_writer.changed.wait_for(lambda: own_writer.is_idle, 10)
+    monkeypatch.setattr(runs, "save", lambda run: (gate.wait(10), save(run))[1])
+    end(run)
+    assert not writer.flush(0)
+    gate.set()
+    assert writer.flush(10)
+    assert state() == "succeeded"
+
+
 def test_where_no_thread_can_be_started_the_task_goes_on(own_writer, run, complaints, monkeypatch):
     def start(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
