@@ -209,6 +209,9 @@ def _write(run: Run, using: str) -> tuple[Ring, Notification, State, int, bool] 
             progress = Progress.objects.using(using).filter(pk=row.pk).first()
         begins = run.pk is None
         starts = begins and progress is not None and row is not None and _waits(row)
+        if begins and run.job and run.state is State.RUNNING and progress and row:
+            # It may have been called off since its worker has looked.
+            starts |= progress.job == run.job and progress.cancel_asked and _was_called_off(row)
         if row is None or not _may_speak(run, row, progress, begins=begins, starts=starts):
             return None
         attempt = run.attempt
@@ -345,6 +348,12 @@ def _waits(row: Notification) -> bool:
     return told.get("state") in (State.QUEUED, State.CANCELLING) and not told.get("started_at")
 
 
+def _was_called_off(row: Notification) -> bool:
+    """Whether it was cancelled before it began."""
+    told = row.progress or {}
+    return told.get("state") == State.CANCELLED and not told.get("started_at")
+
+
 def _fill(row: Notification, run: Run, state: State, attempt: int) -> None:
     level = LEVELS.get(state, Level.INFO).value
     row.level = run.level or level if state.is_final else level
@@ -439,8 +448,7 @@ def is_called_off(job: str) -> bool:
     if progress.state == State.CANCELLING:
         return True
     row = Notification.objects.using(database()).filter(pk=progress.pk).first()
-    told = (row and row.progress) or {}
-    return progress.state == State.CANCELLED and not told.get("started_at")
+    return row is not None and _was_called_off(row)
 
 
 def tend(recipient: Any) -> None:

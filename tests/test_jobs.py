@@ -204,6 +204,23 @@ def test_a_job_that_was_cancelled_in_the_queue_is_cancelled_at_once_and_never_be
     assert told()["state"] == "cancelled"
 
 
+def test_a_job_that_is_cancelled_in_the_moment_when_it_begins_hears_of_it(user, monkeypatch):
+    """Its worker has looked already, and has not said yet that it begins."""
+    look = runs.is_called_off
+
+    def look_too_soon(job: str) -> bool:
+        seen = look(job)
+        row = Notification.objects.get()
+        runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
+        assert told()["state"] == "cancelled"
+        return seen
+
+    monkeypatch.setattr(runs, "is_called_off", look_too_soon)
+    jobs.queued("q:1", work, [user.pk], {})
+    assert run(user) is None
+    assert (told()["state"], told()["attempt"], told()["done"]) == ("cancelled", 1, 3)
+
+
 def test_a_dead_database_keeps_no_job_from_beginning(user, monkeypatch):
     def die(job):
         raise OperationalError("dead")
