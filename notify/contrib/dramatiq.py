@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from django.utils.translation import gettext as _
@@ -78,7 +79,10 @@ class Tracking(Middleware):
             jobs.retried(name)
             jobs.over(name)
         elif not message.options.get("retries"):
-            jobs.queued(name, _function(broker, message), message.args, message.kwargs)
+            # A worker sends a delayed one again when it is due.
+            made = datetime.fromtimestamp(message.message_timestamp / 1000, UTC)
+            function = _function(broker, message)
+            jobs.queued(name, function, message.args, message.kwargs, since=made)
 
     # -- Where it runs -----------------------------------------------------------------------------
 

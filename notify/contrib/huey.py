@@ -19,6 +19,7 @@ consumer. Any other Huey is given to :func:`connect`.
 from __future__ import annotations
 
 import traceback
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,7 @@ from notify.signals import cancel_asked
 __all__ = ["connect", "tracked"]
 
 PREFIX = "huey:"
+LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 _known: list[Huey] = []
 
@@ -59,7 +61,8 @@ def on_signal(signal: str, task: Any, error: BaseException | None = None) -> Non
     match signal:
         case S.SIGNAL_ENQUEUED:
             args, kwargs = task.data
-            jobs.queued(name, function, args, kwargs)
+            # The scheduler enqueues it again when it is due; what was cancelled by then stays so.
+            jobs.queued(name, function, args, kwargs, since=LONG_AGO if task.eta else None)
             return
         case S.SIGNAL_SCHEDULED:
             return

@@ -8,8 +8,9 @@ import pytest
 from dramatiq import actor
 from dramatiq.brokers.stub import StubBroker
 
-from notify import jobs
-from notify.contrib.dramatiq import Tracking
+from notify import jobs, runs
+from notify.contrib.dramatiq import Tracking, tracked
+from notify.models import Notification
 from tests.contrib.conftest import Queue
 from tests.faults.clients import Client
 
@@ -138,3 +139,20 @@ def test_of_an_actor_that_is_not_tracked_nothing_is_said(monkeypatch: pytest.Mon
     assert said == []
     Tracking().before_nack(broker, message.copy(actor_name="unknown"))
     assert len(said) == 1
+
+
+@pytest.mark.django_db
+def test_a_delayed_message_that_was_cancelled_stays_so_when_it_is_due(
+    user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = StubBroker()
+    broker.add_middleware(Tracking())
+    letters = tracked("Sending letters", user="user_id", cancellable=True)(lambda user_id: None)
+    send = actor(letters, broker=broker, actor_name="letters")
+    message = send.send_with_options(args=(user.pk,), delay=60_000)
+    row = Notification.objects.get()
+    runs.ask_to_end(user.pk, [(row.pk, row.arrived or 0)])
+    monkeypatch.setattr(runs, "LATE_SECONDS", 0.0)  # as after a minute
+    broker.enqueue(message)  # as its worker does then
+    told = Notification.objects.get().progress or {}
+    assert (told["state"], told["attempt"]) == ("cancelled", 1)

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from huey import MemoryHuey
 
+from notify import runs
+from notify.contrib import huey as integration
+from notify.models import Notification
 from tests.contrib.conftest import Queue
 from tests.faults.clients import Client
 from tests.patience import PATIENCE
@@ -156,3 +160,21 @@ async def test_it_is_shown_where_tasks_run_at_once(make_huey: Any) -> None:
     alice = await huey.world.user("alice")
     await huey.call("divide", user_id=alice.pk, by=0)
     assert (await huey.state(alice, "failed"))["attempt"] == 2
+
+
+@pytest.mark.django_db
+def test_a_scheduled_task_that_was_cancelled_stays_so_when_it_is_due(
+    user: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integration, "_known", [])
+    own = MemoryHuey("own")
+    integration.connect(own)
+    tracked = integration.tracked("Counting", user="user_id", cancellable=True)
+    count = own.task()(tracked(lambda user_id: None))
+    task = count.schedule(args=(user.pk,), delay=60).task
+    row = Notification.objects.get()
+    runs.ask_to_end(user.pk, [(row.pk, row.arrived or 0)])
+    monkeypatch.setattr(runs, "LATE_SECONDS", 0.0)  # as after a minute
+    own.enqueue(task)  # as its scheduler does then
+    told = Notification.objects.get().progress or {}
+    assert (told["state"], told["attempt"]) == ("cancelled", 1)
