@@ -64,6 +64,12 @@ class Counter:
         self._count = count
         self._lock = threading.RLock()  # a signal handler may speak while its thread holds it
 
+    def __copy__(self) -> Self:
+        return self  # a copy would speak of the same count, and outlive what ends it
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
     @property
     def done(self) -> float:
         return self._count.done

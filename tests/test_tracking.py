@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 from contextlib import suppress
@@ -157,6 +158,14 @@ def test_a_task_that_lets_go_without_a_word_has_failed(user):
     notify.progress(user, "Exporting")
     gc.collect()
     assert (row().level, Progress.objects.get().state) == ("error", "failed")
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_handle_is_the_handle(user, copied):
+    """Else the one that is let go would end the task of the other."""
+    p = notify.progress(user, "Exporting")
+    assert copied(p) is p
+    p.succeed()
 
 
 async def test_an_async_block_is_the_same(settings, monkeypatch, user):
