@@ -107,6 +107,8 @@ class Progress(Counter):
 
     def say(self, message: Any) -> None:
         self._run.message = _shortened(message)
+        if self._run.state is State.QUEUED:  # nobody looks at what waits
+            writer.tell(self._run)
 
     def begin_step(self, count: Count) -> None:
         self._run.has_steps = True

@@ -102,6 +102,12 @@ def test_a_queued_task_says_so_until_it_starts(user, told):
     assert [state for state, *_ in told] == ["queued", "running", "succeeded"]
 
 
+def test_what_a_queued_task_says_is_shown(user):
+    p = notify.progress(user, "Exporting", queued=True)
+    p.update(message="Two are before it")
+    assert row().progress["message"] == "Two are before it"
+
+
 def test_what_is_queued_here_may_be_started_elsewhere(user):
     """By a worker, which knows the key; the page that has queued it is long done."""
     notify.progress(user, "Exporting", key="export:7", queued=True)
