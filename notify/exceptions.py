@@ -45,3 +45,10 @@ class ProtocolError(NotifyError, ValueError):
 
 class Cancelled(NotifyError):
     """The user has cancelled this task; end it, and its progress says so."""
+
+
+def is_cancelled(error: BaseException | None) -> bool:
+    """Whether it says no more than that the user has cancelled, as a group of a TaskGroup may too."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(Cancelled)[1] is None
+    return isinstance(error, Cancelled)

@@ -12,7 +12,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ from django.db import Error
 from django.utils import timezone
 
 from notify import runs, writer
-from notify.exceptions import Cancelled, InvalidRecipient
+from notify.exceptions import InvalidRecipient, is_cancelled
 from notify.protocol import State
 from notify.runs import Run
 from notify.tracking import Progress, progress
@@ -169,10 +169,10 @@ class Tracked:
         self._give(p, kwargs)
         try:
             yield
-        except Cancelled:
-            p.cancel()
-            raise
         except BaseException as error:
+            if is_cancelled(error):
+                p.cancel()
+                raise
             job.detail = "".join(traceback.format_exception(error))
             raise
         p.succeed()
@@ -224,14 +224,14 @@ def tracked(
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             if shown.is_called_off():
                 return None
-            with suppress(Cancelled), shown.run(args, kwargs):
+            with _until_cancelled(), shown.run(args, kwargs):
                 return function(*args, **kwargs)
 
         @wraps(function)
         async def arun(*args: P.args, **kwargs: P.kwargs) -> Any:
             if await sync_to_async(shown.is_called_off)():
                 return None
-            with suppress(Cancelled), shown.run(args, kwargs):
+            with _until_cancelled(), shown.run(args, kwargs):
                 return await cast("Any", function)(*args, **kwargs)
 
         wrapper: Any = arun if iscoroutinefunction(function) else run
@@ -244,6 +244,15 @@ def tracked(
         return cast("Callable[P, T]", wrapper)
 
     return decorate
+
+
+@contextmanager
+def _until_cancelled() -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        if not is_cancelled(error):
+            raise
 
 
 # -- What a queue says -----------------------------------------------------------------------------

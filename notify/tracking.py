@@ -28,7 +28,7 @@ from django.utils.translation import gettext as _
 
 from notify import recipients, writer
 from notify.counting import Count, Counter
-from notify.exceptions import Cancelled
+from notify.exceptions import Cancelled, is_cancelled
 from notify.letters import Action, Letter
 from notify.models import MAX_JOB, MAX_MESSAGE, MAX_TITLE
 from notify.protocol import State
@@ -71,7 +71,7 @@ class Progress(Counter):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(error, Cancelled):
+        if is_cancelled(error):
             self.cancel()
         elif isinstance(error, GeneratorExit):  # of track(): its loop was left, or broke
             self.cancel(_("Stopped."))

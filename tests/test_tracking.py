@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import threading
@@ -16,7 +17,7 @@ from django.utils.functional import SimpleLazyObject
 
 import notify
 from notify import recipients, runs, writer
-from notify.exceptions import InvalidNotification, InvalidRecipient
+from notify.exceptions import Cancelled, InvalidNotification, InvalidRecipient
 from notify.models import Notification, Progress
 from notify.runs import Run
 from notify.tracking import _length
@@ -323,6 +324,32 @@ def test_a_cancelled_function_returns_nothing(user):
 
     assert work(user) is None
     assert Progress.objects.get().state == "cancelled"
+
+
+async def test_a_group_of_coroutines_may_be_cancelled(monkeypatch, user):
+    """Which raises a group of what they raise."""
+    said = []
+    monkeypatch.setattr(writer, "tell", lambda run: said.append(run.state.value))
+
+    @notify.tracked("Importing", cancellable=True)
+    async def work(user, progress):
+        async def check():
+            progress.check()
+
+        progress._run.cancel_asked = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(check())
+            group.create_task(check())
+
+    assert await work(user) is None
+    assert said == ["running", "cancelled"]
+
+
+def test_a_failure_in_a_group_with_one_that_was_cancelled_is_a_failure(user):
+    group = ExceptionGroup("", [Cancelled(), ValueError("no")])
+    with pytest.raises(ExceptionGroup), notify.progress(user, "Importing"):
+        raise group
+    assert Progress.objects.get().state == "failed"
 
 
 def test_a_function_without_that_parameter_is_refused_when_it_is_made():
