@@ -297,6 +297,8 @@ def _may_speak(
 ) -> bool:
     """Whether its words are news: not those of an attempt that is over, nor "queued" of what has begun."""
     if begins:
+        if progress is not None and _was_overtaken(run, row, progress):
+            return False
         if run.state is not State.QUEUED or progress is None:
             return True
         if run.job and progress.job == run.job:
@@ -313,6 +315,16 @@ def _may_speak(
     # Who waits for the next attempt may be late: another process has begun it.
     has_begun = run.state is State.QUEUED and progress.state != State.QUEUED
     return not has_begun and not State(progress.state).is_final
+
+
+def _was_overtaken(run: Run, row: Notification, progress: Progress) -> bool:
+    """Whether a later attempt of the job began after it, although that could be written before."""
+    if not (run.job and run.job == progress.job and run.is_counted):
+        return False
+    began, made = (row.progress or {}).get("started_at"), timestamp(run.made_at)
+    if run.attempt >= progress.attempt or not began or not made:
+        return False
+    return datetime.fromisoformat(made) < datetime.fromisoformat(began)
 
 
 def _has_ended_before(row: Notification, moment: datetime) -> bool:

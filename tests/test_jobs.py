@@ -141,6 +141,19 @@ def test_a_late_word_of_an_attempt_that_is_over_changes_nothing(user):
     assert (told()["state"], told()["attempt"]) == ("running", 2)
 
 
+def test_an_attempt_that_is_written_after_the_next_one_says_nothing(user):
+    """As where its process waits for the mailbox while the next attempt runs and ends in another."""
+    jobs.queued("q:1", work, [user.pk], {})
+    now = timezone.now()
+    late = Run(user.pk, "Importing", job="q:1", is_counted=True, started_at=now)
+    jobs.begun("q:1", work, attempt=2)
+    assert work(user.pk) == "done"
+    jobs.over("q:1")
+    runs.save(late)
+    assert late.is_superseded
+    assert (told()["state"], told()["attempt"]) == ("succeeded", 2)
+
+
 def test_another_process_may_end_a_job_of_which_it_knows_the_name(user):
     jobs.queued("q:1", work, [user.pk], {})
     jobs.failed("q:1", "Its worker has died.", detail="killed")
