@@ -118,7 +118,12 @@ class Tracked:
         self.name = name
         self.user = user
         self.options: dict[str, Any] = options
+        parameters = self.asked.parameters.values()
         self.wants_progress = "progress" in self.asked.parameters
+        names = [p.name for p in parameters if p.kind <= p.POSITIONAL_OR_KEYWORD]
+        self.place = names.index("progress") if "progress" in names else None
+        others = [p for p in parameters if p.name != "progress"]
+        self.given = self.asked.replace(parameters=others)  # by whoever calls it
         if isinstance(user, str) and user not in self.asked.parameters:
             raise TypeError(
                 f"{function.__qualname__}() has no parameter {user!r}. Name the one that holds the user:"
@@ -139,7 +144,8 @@ class Tracked:
         if callable(self.user):
             to = self.user(*args, **kwargs)
         else:
-            bound = self.asked.bind_partial(*args, **kwargs)
+            named = {name: kwargs[name] for name in kwargs if name != "progress"}
+            bound = self.given.bind_partial(*args, **named)
             bound.apply_defaults()
             to = bound.arguments.get(self.user)
         own = {
@@ -153,22 +159,20 @@ class Tracked:
             return Untold()
 
     @contextmanager
-    def run(self, args: Any, kwargs: dict[str, Any]) -> Iterator[None]:
-        """Show what happens inside, which is this function with these arguments."""
+    def run(self, args: Any, kwargs: dict[str, Any]) -> Iterator[Any]:
+        """Show what happens inside: this function with these arguments. Gives the positional ones."""
         job = _current.get()
         if job is None or job.function is not self or job.progress is not None:
             with self.begin(args, kwargs) as own:
-                self._give(own, kwargs)
-                yield
+                yield self._give(own, args, kwargs)
             return
         if job.whole:
             p: Progress = Part(job.whole)
         else:
             p = self.begin(args, kwargs, job=job.id, attempt=job.attempt)
         job.progress = p
-        self._give(p, kwargs)
         try:
-            yield
+            yield self._give(p, args, kwargs)
         except BaseException as error:
             if is_cancelled(error):
                 p.cancel()
@@ -190,9 +194,12 @@ class Tracked:
             cancelled(job.id)
         return is_so
 
-    def _give(self, p: Progress, kwargs: dict[str, Any]) -> None:
+    def _give(self, p: Progress, args: Any, kwargs: dict[str, Any]) -> Any:
+        if self.place is not None and len(args) > self.place:
+            return *args[: self.place], p, *args[self.place :]
         if self.wants_progress:
             kwargs["progress"] = p
+        return args
 
 
 def tracked(
@@ -224,23 +231,20 @@ def tracked(
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             if shown.is_called_off():
                 return None
-            with _until_cancelled(), shown.run(args, kwargs):
-                return function(*args, **kwargs)
+            with _until_cancelled(), shown.run(args, kwargs) as given:
+                return function(*given, **kwargs)
 
         @wraps(function)
         async def arun(*args: P.args, **kwargs: P.kwargs) -> Any:
             if await sync_to_async(shown.is_called_off)():
                 return None
-            with _until_cancelled(), shown.run(args, kwargs):
-                return await cast("Any", function)(*args, **kwargs)
+            with _until_cancelled(), shown.run(args, kwargs) as given:
+                return await cast("Any", function)(*given, **kwargs)
 
         wrapper: Any = arun if iscoroutinefunction(function) else run
         wrapper.notify_tracked = shown
-        if (
-            shown.wants_progress
-        ):  # it is given here: task queues check what a caller gives against this
-            given = [p for p in shown.asked.parameters.values() if p.name != "progress"]
-            wrapper.__signature__ = shown.asked.replace(parameters=given)
+        if shown.wants_progress:  # task queues check what a caller gives against this
+            wrapper.__signature__ = shown.given
         return cast("Callable[P, T]", wrapper)
 
     return decorate

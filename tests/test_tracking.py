@@ -326,6 +326,31 @@ def test_a_cancelled_function_returns_nothing(user):
     assert Progress.objects.get().state == "cancelled"
 
 
+def test_a_caller_need_not_know_where_the_progress_stands(user, other_user):
+    @notify.tracked("Importing")
+    def work(progress, user, colleague, *paths):
+        return progress.state, colleague, paths
+
+    assert work(user, other_user) == ("running", other_user, ())
+    assert row().recipient_id == user.pk
+    assert work(user, other_user, "a", "b")[2] == ("a", "b")
+    assert work(user=user, colleague=other_user)[0] == "running"
+    assert set(Notification.objects.values_list("recipient", flat=True)) == {user.pk}
+
+
+def test_a_function_with_any_number_of_arguments_is_given_them_as_they_are(user):
+    @notify.tracked("Importing")
+    def work(user, *paths):
+        return paths
+
+    @notify.tracked("Importing")
+    def count(user, *paths, progress):
+        return progress.state, paths
+
+    assert work(user, "a", "b") == ("a", "b")
+    assert count(user, "a", "b") == ("running", ("a", "b"))
+
+
 async def test_a_group_of_coroutines_may_be_cancelled(monkeypatch, user):
     """Which raises a group of what they raise."""
     said = []
