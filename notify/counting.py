@@ -19,9 +19,9 @@ def number(value: Any) -> float | None:
     """What a task counts with, such as a number of NumPy's, as JSON can say it; None where it is none."""
     try:
         found = value if type(value) in (int, float) else float(value)
+        if not isfinite(found):
+            return None
     except (TypeError, ValueError, ArithmeticError):
-        return None
-    if not isfinite(found):
         return None
     return int(found) if found == int(found) else found
 

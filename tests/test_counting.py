@@ -159,6 +159,7 @@ def test_of_two_steps_that_are_alike_each_is_another(user):
         (Decimal("1.5"), 1.5),
         (float("inf"), None),
         (float("nan"), None),
+        (10**400, None),
         ("many", None),
         (None, None),
         ([], None),
