@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from inspect import unwrap
 from typing import Any
 
 from celery import Celery, current_app, signals
@@ -179,8 +180,9 @@ def _name(task_id: str, request: Any) -> str:
 
 
 def _with_self(task: Any, args: Any) -> tuple[Any, ...]:
-    """The arguments of the function, to which a bound task gives itself."""
-    return (task, *args) if hasattr(task.run, "__self__") else tuple(args)
+    """The arguments of the function, to which a bound task gives itself; autoretry_for wraps that."""
+    function = unwrap(task.run, stop=lambda each: hasattr(each, "__self__"))
+    return (task, *args) if hasattr(function, "__self__") else tuple(args)
 
 
 for signal, receiver in {

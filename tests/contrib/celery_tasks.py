@@ -40,10 +40,14 @@ def ask_the_bank(self: Any, user_id: Any, door: str) -> None:
 
 
 @shared_task(
-    autoretry_for=[ZeroDivisionError], max_retries=1, retry_backoff=False, default_retry_delay=0
+    bind=True,
+    autoretry_for=[ZeroDivisionError],
+    max_retries=1,
+    retry_backoff=False,
+    default_retry_delay=0,
 )
 @tracked("Dividing", user="user_id")
-def divide(user_id: Any, by: int) -> float:
+def divide(self: Any, user_id: Any, by: int) -> float:
     return 1 / by
 
 
@@ -98,6 +102,10 @@ def paint(user_id: Any, *results: Any, progress: Any) -> None:
 def call(task: str, **arguments: Any) -> str:
     result: str = globals()[task].delay(**arguments).id
     return result
+
+
+def call_by_place(task: str, arguments: list[Any]) -> None:
+    globals()[task].delay(*arguments)
 
 
 def call_all(shape: str, user: Any, numbers: list[int], **options: Any) -> None:

@@ -71,8 +71,9 @@ async def test_a_task_that_is_tried_again_has_not_failed(celery: Queue) -> None:
 
 async def test_a_task_that_was_tried_often_enough_has_failed(celery: Queue) -> None:
     alice = await celery.world.user("alice")
+    await celery.ask("call_by_place", task="divide", arguments=[alice.pk, 0])
+    await celery.state(alice, "queued")
     await celery.start_worker()
-    await celery.call("divide", user_id=alice.pk, by=0)
     failed = await celery.state(alice, "failed")
     assert (failed["level"], failed["text"], failed["attempt"]) == ("error", "It failed.", 2)
     assert "ZeroDivisionError" in failed["detail"]
