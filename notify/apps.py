@@ -26,6 +26,7 @@ class NotifyConfig(AppConfig):
             checks.check_numbers,
             checks.check_retention,
             checks.check_autocommit,
+            checks.check_sqlite,
             checks.check_layer,
             checks.check_nyt,
         ):

@@ -199,6 +199,26 @@ def check_autocommit(**kwargs: Any) -> Iterator[CheckMessage]:
         )
 
 
+def check_sqlite(**kwargs: Any) -> Iterator[CheckMessage]:
+    """Its one writer may write progress just when the task itself has read and wants to write."""
+    alias = database()
+    connection: Any = connections[alias]
+    if connection.vendor != "sqlite" or connection.is_in_memory_db():
+        return
+    mode = connection.settings_dict["OPTIONS"].get("transaction_mode") or "DEFERRED"
+    if mode.upper() not in {"IMMEDIATE", "EXCLUSIVE"}:
+        yield Warning(
+            f"DATABASES[{alias!r}] is SQLite in the mode {mode}: a transaction that has read before it"
+            ' writes fails at once, "database is locked", where it meets another writer, such as the'
+            " progress of a task.",
+            hint=(
+                'Add "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 30,'
+                ' "init_command": "PRAGMA journal_mode=WAL"}.'
+            ),
+            id="notify.W009",
+        )
+
+
 def check_layer(**kwargs: Any) -> Iterator[CheckMessage]:
     """Layers that lose more rings than they must."""
     layer = getattr(settings, "CHANNEL_LAYERS", {}).get(conf.CHANNEL_LAYER)

@@ -10,7 +10,7 @@ import pytest
 from django.apps import apps
 from django.conf.urls.i18n import i18n_patterns
 from django.core.checks import CheckMessage, Error, Warning, run_checks
-from django.db import connections
+from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import clear_url_caches, include, path
 
@@ -69,7 +69,7 @@ def test_the_ids_are_used_once():
         source = file.read()
     ids = [f"notify.{kind}00{number}" for kind in "EW" for number in range(1, 10)]
     used = [one for one in ids if f'"{one}"' in source]
-    errors, warnings = range(1, 6), range(1, 9)
+    errors, warnings = range(1, 6), range(1, 10)
     assert used == [
         *(f"notify.E00{number}" for number in errors),
         *(f"notify.W00{number}" for number in warnings),
@@ -358,6 +358,22 @@ def test_a_database_that_never_commits_cannot_work(monkeypatch):
     assert name == "notify.E004"
     assert message.startswith("DATABASES['default']['AUTOCOMMIT'] is False: ")
     assert "atomic()" in hint
+
+
+@pytest.mark.only_if(connection.vendor == "sqlite")
+def test_sqlite_is_to_begin_by_asking_for_its_turn_to_write(monkeypatch):
+    options = connections["default"].settings_dict["OPTIONS"]
+    for mode in ("IMMEDIATE", "exclusive"):
+        monkeypatch.setitem(options, "transaction_mode", mode)
+        assert found(checks.check_sqlite) == []
+    for mode in (None, "DEFERRED"):
+        monkeypatch.setitem(options, "transaction_mode", mode)
+        ((name, message, hint),) = found(checks.check_sqlite)
+        assert name == "notify.W009"
+        assert message.startswith("DATABASES['default'] is SQLite in the mode DEFERRED: ")
+        assert '"transaction_mode": "IMMEDIATE"' in hint
+    monkeypatch.setattr(type(connections["default"]), "is_in_memory_db", lambda self: True)
+    assert found(checks.check_sqlite) == []
 
 
 # -- The channel layer ---------------------------------------------------------------------------
