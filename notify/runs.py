@@ -25,6 +25,7 @@ from notify.conf import conf
 from notify.counting import Count, number
 from notify.doorbell import Ring
 from notify.models import (
+    MAX_JOB,
     Mailbox,
     Notification,
     NotificationQuerySet,
@@ -104,6 +105,9 @@ class Run(Count):
     # Who holds it may collect the run's handle, which says its last word then, in the same thread.
     lock: Any = field(default_factory=RLock, repr=False)
 
+    def __post_init__(self) -> None:
+        self.job = self.job[:MAX_JOB]
+
     def change(self, **said: Any) -> None:
         """Change several values that belong together."""
         with self.lock:
@@ -170,7 +174,8 @@ def save(run: Run) -> State:
     using = database()
     if run.adopts and run.pk is None and not _adopt(run, using):
         return run.state
-    Mailbox.objects.using(using).ensure([run.recipient])
+    if run.pk is None:
+        Mailbox.objects.using(using).ensure([run.recipient])
     ring, state = try_again(lambda: _save(run, using))
     if ring is not None:
         outbox.announce([ring], using)
@@ -202,7 +207,9 @@ def _write(run: Run, using: str) -> tuple[Ring, Notification, State, int, bool] 
     """Write what a run says. Returns also its row, state and attempt, and whether it is to end."""
     rows = Notification.objects.using(using).filter(recipient=run.recipient)
     with transaction.atomic(using=using, durable=not is_written_here()):
-        (box,) = Mailbox.objects.using(using).lock([run.recipient])
+        box = next(iter(Mailbox.objects.using(using).lock([run.recipient])), None)
+        if box is None:  # its user was deleted meanwhile
+            return None
         row, is_new = _row(run, rows)
         progress = None
         if row is not None and not is_new:
@@ -342,7 +349,7 @@ def _count(run: Run, row: Notification, using: str) -> None:
         return
     known = ProgressPart.objects.using(using).filter(progress_id=row.pk)
     if run.parts:
-        new = [ProgressPart(progress_id=row.pk, job=part) for part in run.parts]
+        new = [ProgressPart(progress_id=row.pk, job=part[:MAX_JOB]) for part in run.parts]
         known.bulk_create(new, ignore_conflicts=True)
         run.done = known.count()
         if run.total is not None and run.done >= run.total and not run.state.is_final:
@@ -454,7 +461,8 @@ def _called_off(job: str) -> Run:
 
 def is_called_off(job: str) -> bool:
     """Whether its user has cancelled this job before it began, or before it began again."""
-    progress = Progress.objects.using(database()).filter(job=job).order_by("pk").last()
+    known = Progress.objects.using(database()).filter(job=job[:MAX_JOB])
+    progress = known.order_by("pk").last()
     if progress is None or not progress.cancel_asked:
         return False
     if progress.state == State.CANCELLING:

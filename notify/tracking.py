@@ -30,7 +30,7 @@ from notify import recipients, writer
 from notify.counting import Count, Counter
 from notify.exceptions import Cancelled, is_cancelled
 from notify.letters import Action, Letter
-from notify.models import MAX_JOB, MAX_MESSAGE, MAX_TITLE
+from notify.models import MAX_MESSAGE, MAX_TITLE
 from notify.protocol import State
 from notify.runs import Run
 
@@ -270,7 +270,7 @@ def progress(
         cancellable=cancellable,
         state=State.QUEUED if queued else State.RUNNING,
         started_at=None if queued else timezone.now(),
-        job=job[:MAX_JOB],
+        job=job,
         attempt=attempt or 1,
         is_counted=attempt is not None,
         made_at=queued if isinstance(queued, datetime) else timezone.now(),

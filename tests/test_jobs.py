@@ -68,6 +68,13 @@ def test_a_task_runs_although_its_user_is_gone(user, is_job, caplog):
     assert not Notification.objects.exists()
 
 
+def test_a_job_may_have_a_name_longer_than_is_kept(user):
+    name = "q:" + "x" * 300
+    jobs.queued(name, work, [user.pk], {})
+    jobs.failed(name)
+    assert told()["state"] == "failed"
+
+
 def test_that_it_was_queued_is_no_news_once_it_has_begun(user):
     run(user)
     jobs.queued("q:1", work, [user.pk], {})

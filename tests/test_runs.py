@@ -171,6 +171,16 @@ def test_a_run_whose_row_was_deleted_is_silent(run):
     assert not Notification.objects.exists()
 
 
+def test_a_run_whose_user_was_deleted_leaves_nothing(run, user):
+    runs.save(run)
+    user.delete()
+    run.state = State.SUCCEEDED
+    runs.save(run)
+    assert run.is_superseded
+    assert not Mailbox.objects.exists()
+    assert not Notification.objects.exists()
+
+
 def test_an_archived_run_goes_on_without_being_counted(run, user):
     runs.save(run)
     inbox.mark_archived(user)
