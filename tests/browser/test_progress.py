@@ -119,8 +119,10 @@ def test_a_task_whose_toast_was_closed_is_a_ring_on_the_badge(alice: Person) -> 
         expect(here.toast(name)).to_be_visible()
     ring = here.page.locator("notify-badge .nf-ring")
     expect(ring).to_have_count(0)
+    expect(here.page.locator("notify-badge")).to_have_attribute("count", "0")  # both were seen
     for name in (NAME, "Another"):
         here.dismiss(name)
+    expect(ring).to_be_visible()
     expect(ring).to_have_attribute("data-known", "false")
     alice.site.call("tell", name=NAME, what="update", done=31, total=50)
     expect(ring).to_have_attribute("data-known", "true")
