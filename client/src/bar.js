@@ -99,7 +99,7 @@ function numbers(language, style) {
  */
 function build(item, { title, message }, labels) {
   const bar = element("progress", "nf-bar", { "aria-label": title || message });
-  const note = element("p", "nf-text nf-note");
+  const note = element("p", "nf-text nf-note", { dir: "auto" });
   const cancel = element("button", "nf-action nf-cancel", { type: "button" }, labels.cancel);
   cancel.addEventListener("click", () => ask(item, cancel));
   item.querySelector(".nf-body")?.append(element("div", "nf-progress", {}, bar, note, cancel));

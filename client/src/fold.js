@@ -19,7 +19,8 @@ export function drawFold(more, tasks, count, labels) {
   // Drawn already; to draw it again would be a change to draw after.
   if (more.textContent === words) return;
   const bar = percent === null ? [] : [element("progress", "nf-bar", { max: 100, value: percent, "aria-hidden": "true" })];
-  more.replaceChildren(...bar, words);
+  // In the direction of its own words, as all texts of toasts are.
+  more.replaceChildren(...bar, element("bdi", "", {}, words));
 }
 
 /**

@@ -273,6 +273,27 @@ def test_many_tasks_fit_the_screen(
         reader.site.call("tell", name=name, what="cancel")
 
 
+def test_what_is_said_of_tasks_has_its_own_direction(alice: Person) -> None:
+    """A page from right to left does not turn "420 of 1,200" into "of 1,200 420"."""
+    alice.context.add_init_script(
+        "addEventListener('DOMContentLoaded', () => { document.documentElement.dir = 'rtl' })"
+    )
+    tab = alice.open("/")
+    alice.site.call("task", to=alice.name, name=NAME, total=1200)
+    note = tab.toast(NAME).locator(".nf-note")
+    expect(note).to_have_text("0 of 1,200 (0 %)")
+    direction = "note => getComputedStyle(note).direction"
+    assert tab.root.evaluate(direction) == "rtl"
+    assert note.evaluate(direction) == "ltr"
+    for name in ("2", "3", "4"):
+        alice.site.call("task", to=alice.name, name=name)
+    words = tab.page.locator(".nf-more bdi")
+    expect(words).to_have_text("4 tasks running, 0 %")
+    assert words.evaluate(direction) == "ltr"
+    for name in (NAME, "2", "3", "4"):
+        alice.site.call("tell", name=name, what="cancel")
+
+
 def test_a_task_in_steps_is_shown_in_percent(alice: Person) -> None:
     tab = alice.open("/")
     alice.site.call("task", to=alice.name, name=NAME, total=4)
