@@ -1,15 +1,13 @@
 import { element } from "./dom.js";
 import { Eta } from "./eta.js";
 import { fill } from "./labels.js";
+import { keep } from "./memory.js";
 
 /** @import { Notification, Progress } from "./protocol.js" */
 /** @import { Labels, Root } from "./tasks.js" */
 
 /** How long a task may take to say that it is to end, in ms. */
 const PATIENCE = 10_000;
-
-/** How long each task will take; a retry is another one. @type {Map<string, Eta>} */
-const known = new Map();
 
 /**
  * How far a task is, in its toast. The nodes stay while it runs, so that
@@ -41,13 +39,12 @@ export function drawBar(item, notification, labels) {
  * @param {number} now  ms
  * @returns {{left?: number | null, elapsed?: number}}
  */
-function timeOf({ id, progress }, now) {
+function timeOf(notification, now) {
+  const { progress } = notification;
   if (progress?.state !== "running" || progress.silent) return {};
-  const { attempt, done, total, started_at } = progress;
+  const { done, total, started_at } = progress;
   if (total === null) return { elapsed: Math.floor((now - Date.parse(started_at ?? "")) / 1_000) };
-  const key = `${id}:${attempt}`;
-  const eta = known.get(key) ?? new Eta(done, now);
-  known.set(key, eta);
+  const eta = keep(notification, "eta", () => new Eta(done, now));
   eta.update(done, total, now);
   return { left: eta.left(now) };
 }

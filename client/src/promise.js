@@ -15,14 +15,17 @@
  * @property {string | ((reason: any) => string)} [error]  the reason may be a Response that is not ok
  */
 
-/** @type {Map<number, Notification>} */
+/** What is pending. @type {Map<number, Notification>} */
 const own = new Map();
+
+/** How many have begun. */
+let begun = 0;
 
 /** How many were shown, results included. */
 let shown = 0;
 
 /**
- * The notification of this page that has this id.
+ * The notification of this page that has this id, while its work is pending.
  * @param {number} id
  */
 export function find(id) {
@@ -37,9 +40,9 @@ export function find(id) {
  * @param {Words<T>} words
  */
 export async function follow(root, work, { loading, success = loading, error = loading }) {
-  const id = -1 - own.size;
-  const begun = now();
-  show(root, { id, level: "info", message: loading, begun });
+  const id = -++begun;
+  const since = now();
+  show(root, { id, level: "info", message: loading, since });
   try {
     const value = await work;
     if (value instanceof Response && !value.ok) throw value;
@@ -61,28 +64,29 @@ export async function follow(root, work, { loading, success = loading, error = l
    */
   function end(level, words, outcome) {
     const message = typeof words === "function" ? words(outcome) : words;
-    show(root, { id, level, message, begun, ended: now() });
+    show(root, { id, level, message, since, ended: now() });
   }
 }
 
 /**
  * @param {Pick<Root, "show" | "getAttribute">} root
- * @param {{id: number, level: "info" | "success" | "error", message: string, begun: string, ended?: string}} toast
+ * @param {{id: number, level: "info" | "success" | "error", message: string, since: string, ended?: string}} toast
  */
-function show(root, { id, level, message, begun, ended }) {
+function show(root, { id, level, message, since, ended }) {
   shown += 1;
   // Newer than all that has come, and older than all that will.
   const arrived = Number(root.getAttribute("cursor")?.split(":")[1] ?? 0) + shown / (shown + 1);
   const notification = {
     ...{ id, level, message, arrived, position: arrived, category: "", title: "", url: "", actions: [], data: null, key: "", count: 1 },
     // Nobody need be told that it was seen.
-    ...{ created_at: begun, updated_at: begun, expires_at: null, seen_at: begun, read_at: null, archived_at: null, dismissed_at: null },
+    ...{ created_at: since, updated_at: since, expires_at: null, seen_at: since, read_at: null, archived_at: null, dismissed_at: null },
     progress: {
       ...{ state: STATES[level], done: 0, total: null, message: "", attempt: 1, cancellable: false, silent: false },
-      ...{ started_at: begun, ended_at: ended ?? null },
+      ...{ started_at: since, ended_at: ended ?? null },
     },
   };
-  own.set(id, notification);
+  if (ended) own.delete(id);
+  else own.set(id, notification);
   root.show(notification);
 }
 

@@ -11,6 +11,7 @@
 import { drawBar } from "./bar.js";
 import { drawFold, hasGrown } from "./fold.js";
 import { readLabels } from "./labels.js";
+import { release } from "./memory.js";
 import { find, follow } from "./promise.js";
 import { isDone, runs } from "./protocol.js";
 import { drawRing } from "./ring.js";
@@ -121,12 +122,24 @@ function drawAll(root) {
     drawBar(item, notification, labels);
     speak(root, notification);
   }
+  release((id) => {
+    const notification = get(root, String(id));
+    return Boolean(notification && runs(notification));
+  });
   fold(root, labels);
   const all = root.client?.store.all().map(advance) ?? [];
   const closed = all.filter((notification) => runs(notification) && isDone(notification) && !notification.archived_at);
   for (const badge of document.querySelectorAll("notify-badge")) drawRing(badge, closed, labels);
   // Nobody looks at a hidden page.
   if ((closed.length > 0 || root.querySelector(".nf-progress")) && !document.hidden) clock = setTimeout(() => drawAll(root), TICK);
+}
+
+/**
+ * The ids of what is behind "N more".
+ * @param {HTMLElement | null} more
+ */
+function idsBehind(more) {
+  return more?.dataset.ids?.split(" ").filter(Boolean) ?? [];
 }
 
 /**
@@ -137,8 +150,8 @@ function drawAll(root) {
 function fold(root, labels) {
   const more = /** @type {HTMLElement | null} */ (root.querySelector(".nf-region:not([data-ducked]) > .nf-more"));
   if (!more) return;
-  const behind = (more.dataset.ids ?? "").split(" ").flatMap((id) => get(root, id) ?? []);
-  const tasks = behind.filter(runs);
+  const behind = idsBehind(more);
+  const tasks = behind.flatMap((id) => get(root, id) ?? []).filter(runs);
   drawFold(more, tasks, behind.length - tasks.length, labels);
   // Where one is on screen the newest is, and is announced itself.
   if (hasGrown(tasks, folded) && !root.querySelector(".nf-progress")) say(root, summarize(tasks, labels).text);

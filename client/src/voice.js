@@ -1,4 +1,5 @@
 import { element } from "./dom.js";
+import { keep } from "./memory.js";
 import { Milestones } from "./milestones.js";
 
 /** @import { Notification } from "./protocol.js" */
@@ -7,21 +8,17 @@ import { Milestones } from "./milestones.js";
 /** A screen reader has taken a line by then. */
 const LINE_LIFE = 7_000;
 
-/** When to speak of each task; a retry is another one. @type {Map<string, Milestones>} */
-const known = new Map();
-
 /**
  * Say to screen readers how far a task is, from time to time.
  * @param {Root} root
  * @param {Notification} notification
  */
-export function speak(root, { id, title, message, progress }) {
+export function speak(root, notification) {
+  const { title, message, progress } = notification;
   if (progress?.state !== "running" || !progress.total) return;
-  const { attempt, done, total } = progress;
+  const { done, total } = progress;
   const now = Date.now();
-  const key = `${id}:${attempt}`;
-  const milestones = known.get(key) ?? new Milestones(done / total, now);
-  known.set(key, milestones);
+  const milestones = keep(notification, "milestones", () => new Milestones(done / total, now));
   const percent = milestones.reached(done / total, now);
   if (percent) say(root, `${title || message}: ${percent} %`);
 }

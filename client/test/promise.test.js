@@ -22,14 +22,23 @@ const WORDS = {
 
 test("a promise is a toast that stays while it is pending, and its result in the same place", async () => {
   const { shown, root, said } = stage(7);
-  await follow(root, Promise.resolve(42), WORDS);
+  const work = follow(root, Promise.resolve(42), WORDS);
+  const [first] = shown;
+  assert.equal(find(first.id), first);
+  await work;
   assert.deepEqual(said(), [["info", "Uploading"], ["success", "42 bytes"]]);
-  const [pending, done] = shown;
-  assert.equal(pending.id, done.id);
-  assert.ok(pending.id < 0);
-  assert.equal(find(done.id), done);
-  assert.deepEqual([duration(pending), duration(done)], [Infinity, 8_000]);
-  assert.ok(7 < pending.arrived && pending.arrived < done.arrived && done.arrived < 8);
+  const done = shown[1];
+  assert.equal(first.id, done.id);
+  assert.ok(first.id < 0);
+  assert.deepEqual([duration(first), duration(done)], [Infinity, 8_000]);
+  assert.ok(7 < first.arrived && first.arrived < done.arrived && done.arrived < 8);
+});
+
+test("what has ended is let go of, and its id is not given again", async () => {
+  const { shown, root } = stage(0);
+  for (const work of [Promise.resolve(1), Promise.reject(new Error("offline"))]) await follow(root, work, WORDS);
+  assert.deepEqual(shown.map(({ id }) => find(id)), [undefined, undefined, undefined, undefined]);
+  assert.notEqual(shown[0].id, shown[2].id);
 });
 
 test("what fails says why, and so does an answer that is not ok", async () => {
