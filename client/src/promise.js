@@ -32,6 +32,11 @@ export function find(id) {
   return own.get(id);
 }
 
+/** All work of this page that is pending. */
+export function pending() {
+  return [...own.values()];
+}
+
 /**
  * Show that a promise is pending, and then how it ended.
  * @template T

@@ -12,7 +12,7 @@ import { drawBar } from "./bar.js";
 import { drawFold, hasGrown } from "./fold.js";
 import { readLabels } from "./labels.js";
 import { release } from "./memory.js";
-import { find, follow } from "./promise.js";
+import { find, follow, pending } from "./promise.js";
 import { isDone, runs } from "./protocol.js";
 import { drawRing } from "./ring.js";
 import { summarize } from "./summary.js";
@@ -127,11 +127,25 @@ function drawAll(root) {
     return Boolean(notification && runs(notification));
   });
   fold(root, labels);
-  const all = root.client?.store.all().map(advance) ?? [];
-  const closed = all.filter((notification) => runs(notification) && isDone(notification) && !notification.archived_at);
+  const closed = closedIn(root);
   for (const badge of document.querySelectorAll("notify-badge")) drawRing(badge, closed, labels);
   // Nobody looks at a hidden page.
   if ((closed.length > 0 || root.querySelector(".nf-progress")) && !document.hidden) clock = setTimeout(() => drawAll(root), TICK);
+}
+
+/**
+ * Tasks that run although their toasts were closed.
+ * @param {Root} root
+ */
+function closedIn(root) {
+  const all = root.client?.store.all().map(advance) ?? [];
+  const behind = idsBehind(root.querySelector(".nf-more"));
+  const isOpen = (/** @type {string} */ id) => behind.includes(id) || root.querySelector(`.nf-toast[id][data-id="${id}"]`);
+  return [
+    ...all.filter((notification) => runs(notification) && isDone(notification) && !notification.archived_at),
+    // Of the page's own nobody else keeps that they were closed.
+    ...pending().filter(({ id }) => !isOpen(String(id))),
+  ];
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { find, follow } from "../src/promise.js";
+import { find, follow, pending } from "../src/promise.js";
 import { duration } from "../src/toasts.js";
 import { at } from "./helpers.js";
 
@@ -25,6 +25,7 @@ test("a promise is a toast that stays while it is pending, and its result in the
   const work = follow(root, Promise.resolve(42), WORDS);
   const [first] = shown;
   assert.equal(find(first.id), first);
+  assert.deepEqual(pending(), [first]);
   await work;
   assert.deepEqual(said(), [["info", "Uploading"], ["success", "42 bytes"]]);
   const done = shown[1];
@@ -37,6 +38,7 @@ test("a promise is a toast that stays while it is pending, and its result in the
 test("what has ended is let go of, and its id is not given again", async () => {
   const { shown, root } = stage(0);
   for (const work of [Promise.resolve(1), Promise.reject(new Error("offline"))]) await follow(root, work, WORDS);
+  assert.deepEqual(pending(), []);
   assert.deepEqual(shown.map(({ id }) => find(id)), [undefined, undefined, undefined, undefined]);
   assert.notEqual(shown[0].id, shown[2].id);
 });

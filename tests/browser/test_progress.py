@@ -180,6 +180,17 @@ def test_work_of_the_page_itself_is_a_toast_in_this_tab_alone(alice: Person) -> 
     here.dismiss("Not saved: 500")
     here.dismiss("Before")
     there.shows()
+    here.page.evaluate("""() => {
+        const work = new Promise((resolve) => window.finish = resolve)
+        document.querySelector("notify-root").promise(work, { loading: "Counting", success: "Counted" })
+    }""")
+    here.dismiss("Counting")
+    link = here.page.locator("notify-badge a")
+    expect(link).to_have_accessible_name(re.compile("1 task running$"))
+    here.page.evaluate("finish()")
+    here.shows("Counted")
+    expect(here.page.locator("notify-badge .nf-ring")).to_have_count(0)
+    here.dismiss("Counted")
     assert [frame for frame in sent if "dismissed" in frame]
     assert not [frame for frame in sent if re.search(r"\[-\d", frame)]
     here.page.reload()
