@@ -37,7 +37,7 @@ const ROOT = "notify-client:///";
 const INTERNAL = [
   ...["acknowledge", "alive", "announcer", "apply", "ask", "assertive", "authoritative", "avoidedUntil"],
   ...["backoff", "beat", "blurred", "build", "commands", "connection", "die", "doubt", "draw", "duck"],
-  ...["ducked", "emit", "expand", "fail", "fields", "focused", "forget", "giveWay", "greets", "hear"],
+  ...["ducked", "emit", "expand", "expanded", "fail", "fields", "focused", "forget", "giveWay", "greets", "hear"],
   ...["heard", "hold", "holds", "host", "idAt", "inUse", "isOn", "issue", "ladder", "late", "lead"],
   ...["learn", "leave", "limit", "list", "liveness", "make", "most", "move", "network", "nextRef", "over"],
   ...["patience", "pause", "polite", "probing", "reader", "refit", "region", "rehome", "remember", "renew", "resend"],
@@ -50,10 +50,11 @@ const INTERNAL = [
  * what it has seen before. One that is not named here comes after them.
  */
 const ORDER = [
-  ...["cell", "transports/transport", "liveness", "emitter", "transports/push", "lifecycle", "network"],
-  ...["transports/poll", "speaker", "transports/shared", "commands", "toasts", "seen", "store", "race", "backoff"],
-  ...["keeper", "client", "href", "duck", "page-watch", "toast-view", "toast-list", "top-layer", "labels", "root"],
-  ...["connection", "badge", "stage", "announcer", "tabs", "dom", "icons", "toast-sync", "protocol", "index"],
+  ...["liveness", "cell", "network", "transports/transport", "transports/push", "emitter", "transports/shared", "transports/poll"],
+  ...["lifecycle", "backoff", "store", "href", "commands", "toasts", "seen", "race"],
+  ...["keeper", "client", "page-watch", "tabs", "duck", "speaker", "toast-view", "connection"],
+  ...["labels", "toast-list", "badge", "top-layer", "icons", "announcer", "toast-sync", "protocol"],
+  ...["root", "dom", "stage", "index"],
 ];
 
 /** The main script, as one module, and its map. */

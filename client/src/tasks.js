@@ -28,6 +28,7 @@ const DEFAULTS = {
   lost: "Nothing was heard of it any more",
   cancel: "Cancel",
   cancelling: "Cancelling…",
+  fewer: "Show fewer",
   task: "1 task running",
   tasks: "%(count)s tasks running",
 };
@@ -164,6 +165,12 @@ function idsBehind(more) {
 function fold(root, labels) {
   const more = /** @type {HTMLElement | null} */ (root.querySelector(".nf-region:not([data-ducked]) > .nf-more"));
   if (!more) return;
+  if (more.ariaExpanded === "true") {
+    if (more.textContent !== labels.fewer) more.textContent = labels.fewer;
+    // Those that began meanwhile had toasts, which were announced.
+    folded = Infinity;
+    return;
+  }
   const behind = idsBehind(more);
   const tasks = behind.flatMap((id) => get(root, id) ?? []).filter(runs);
   drawFold(more, tasks, behind.length - tasks.length, labels);

@@ -191,8 +191,10 @@ export class ToastList {
     const all = this.toasts.all();
     const behind = all.filter((toast) => !toast.visible);
     const labels = this.labels();
-    this.more.textContent = this.ducked ? `${labels.notifications} (${all.length})` : fill(labels.more, { count: behind.length });
+    const whole = this.ducked || this.toasts.expanded;
+    this.more.textContent = whole ? `${labels.notifications} (${all.length})` : fill(labels.more, { count: behind.length });
     this.more.dataset.ids = behind.map(({ notification }) => notification.id).join(" ");
-    this.more.hidden = (this.ducked ? all : behind).length === 0;
+    this.more.ariaExpanded = /** @type {any} */ (whole && !this.ducked);
+    this.more.hidden = (whole ? all : behind).length === 0;
   }
 }

@@ -46,7 +46,8 @@ export class Toasts extends Emitter {
   #open = new Map();
   /** @type {Set<string>} */
   #pauses = new Set();
-  #expanded = false;
+  /** Whether those behind "N more" were brought to the screen. */
+  expanded = false;
   #folds = false;
   /** Up to when the reading time is accounted for. */
   #settled = 0;
@@ -135,10 +136,12 @@ export class Toasts extends Emitter {
     this.#schedule();
   }
 
-  /** Bring those behind "N more" to the screen. */
+  /** Bring those behind "N more" to the screen, or put them back. */
   expand() {
     this.settle();
-    this.#expanded = true;
+    this.expanded = !this.expanded;
+    // Who brings them there himself need not be told of each.
+    for (const toast of this.#open.values()) toast.announced = true;
     this.#arrange();
   }
 
@@ -188,18 +191,18 @@ export class Toasts extends Emitter {
    */
   #arrange() {
     const limit = this.limit();
-    if (this.#open.size <= limit) this.#expanded = false;
+    if (this.#open.size <= limit) this.expanded = false;
     const all = this.all();
     const running = all.filter(({ notification }) => runs(notification));
     // Until one is left: else they would come and go with each that ends and begins.
-    this.#folds = !this.#expanded && running.length > (this.#folds ? 1 : MOST_RUNNING);
+    this.#folds = !this.expanded && running.length > (this.#folds ? 1 : MOST_RUNNING);
     const folded = running.filter(({ notification }) => this.#folds && !this.holds(notification.id));
     for (const toast of folded) toast.visible = false;
     const toasts = all.filter((toast) => !folded.includes(toast));
     const shown = toasts.filter((toast) => toast.visible);
     const errors = shown.filter(({ notification }) => notification.level === "error").slice(0, limit);
     const stays = shown.filter((toast) => errors.includes(toast) || this.holds(toast.notification.id));
-    let room = this.#expanded ? Infinity : limit - stays.length;
+    let room = this.expanded ? Infinity : limit - stays.length;
     for (const [age, toast] of toasts.entries()) {
       if (stays.includes(toast)) continue;
       toast.visible = room > 0 || age === 0;

@@ -157,6 +157,16 @@ test("expanded, all are on screen, until they fit again", (t) => {
   assert.deepEqual(it.visible(), [7, 6, 3]);
 });
 
+test("what was expanded is put back by the same button", (t) => {
+  const it = toasts(t);
+  for (const id of [1, 2, 3, 4]) it.subject.show(task(id));
+  it.subject.show(row(5, 5));
+  it.subject.expand();
+  assert.deepEqual(it.visible(), [5, 4, 3, 2, 1]);
+  it.subject.expand();
+  assert.deepEqual(it.visible(), [5]);
+});
+
 test("new content under the same id: one toast, with its full time, to be announced again", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));

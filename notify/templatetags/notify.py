@@ -47,6 +47,7 @@ def labels() -> dict[str, str]:
         "lost": gettext("Nothing was heard of it any more"),
         "cancel": gettext("Cancel"),
         "cancelling": gettext("Cancelling…"),
+        "fewer": gettext("Show fewer"),
         "task": gettext("1 task running"),
         "tasks": gettext("%(count)s tasks running"),
     }

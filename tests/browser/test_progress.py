@@ -106,9 +106,51 @@ def test_many_tasks_are_one_line_until_the_user_wants_to_see_them(alice: Person)
     more.click()
     expect(tab.toasts).to_have_count(6)
     expect(tab.toast("Import 5").locator("progress")).to_have_js_property("value", 4)
-    expect(more).to_be_hidden()
+    expect(more).to_have_text("Show fewer")
+    more.click()
+    expect(more).to_have_text("4 tasks running, 25 %")
+    tab.shows("All is imported", "Hello")
     for name in names[1:]:
         alice.site.call("tell", name=name, what="cancel")
+    expect(tab.toasts.filter(has=tab.page.locator("progress"))).to_have_count(0)
+
+
+@pytest.mark.parametrize("viewport", [None, {"width": 360, "height": 480}], ids=["wide", "narrow"])
+def test_many_tasks_are_opened_and_folded_by_keyboard(
+    meet: Callable[..., Person], viewport: Any
+) -> None:
+    """The way back is in reach however long the stack is, and says where it leads; it says no old news."""
+    reader = meet("reader", **({"viewport": viewport} if viewport else {}))
+    reader.context.add_init_script(RECORD)
+    tab = reader.open("/")
+    names = [f"Import {number}" for number in range(1, 9)]
+    for name in names:
+        reader.site.call("task", to=reader.name, name=name, total=10)
+    more = tab.page.locator(".nf-more")
+    expect(more).to_have_text("8 tasks running, 0 %")
+    expect(more).to_have_attribute("aria-expanded", "false")
+    tab.page.keyboard.press("F6")
+    tab.page.keyboard.press("Tab")
+    expect(more).to_be_focused()
+    said = tab.page.evaluate("said.length")
+    tab.page.keyboard.press("Enter")
+    expect(tab.toasts).to_have_count(8)
+    expect(more).to_have_text("Show fewer")
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(more).to_be_in_viewport(ratio=1)
+    expect(more).to_be_focused()
+    tab.page.keyboard.press("Shift+Tab")
+    expect(tab.toasts.last.locator(".nf-close")).to_be_focused()
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Enter")
+    expect(more).to_have_text("8 tasks running, 0 %")
+    expect(more).to_be_focused()
+    expect(more).to_have_attribute("aria-expanded", "false")
+    tab.shows()
+    words = tab.page.evaluate("said")[said:]
+    assert [text for text in words if text != "fresh"] == []
+    for name in names:
+        reader.site.call("tell", name=name, what="cancel")
 
 
 def test_a_task_whose_toast_was_closed_is_a_ring_on_the_badge(alice: Person) -> None:
