@@ -40,11 +40,13 @@ export function drawBar(item, notification, labels) {
  * @returns {{left?: number | null, elapsed?: number}}
  */
 function timeOf(notification, now) {
-  const { progress } = notification;
+  const { progress, updated_at } = notification;
   if (progress?.state !== "running" || progress.silent) return {};
   const { done, total, started_at } = progress;
   if (total === null) return { elapsed: Math.floor((now - Date.parse(started_at ?? "")) / 1_000) };
-  const eta = keep(notification, "eta", () => new Eta(done, now));
+  // By the server's clock, whatever ours says.
+  const spent = Date.parse(updated_at) - Date.parse(started_at ?? "");
+  const eta = keep(notification, "eta", () => new Eta(0, now - (spent || 0)));
   eta.update(done, total, now);
   return { left: eta.left(now) };
 }

@@ -12,7 +12,7 @@ function foretold(steps, total = 1_000) {
 }
 
 test("nothing is foretold before five in a hundred are done, or three seconds are over", () => {
-  assert.deepEqual(foretold([[1_000, 10], [2_000, 40], [2_500, 50]]), [null, null, 70]);
+  assert.deepEqual(foretold([[1_000, 10], [2_000, 40], [2_500, 50]]), [null, null, 50]);
   assert.deepEqual(foretold([[2_999, 10], [3_000, 11]]), [null, 300]);
 });
 
@@ -31,10 +31,22 @@ test("a pace that falters does not make it jump; one that breaks down does", () 
   assert.ok((eta.left(60_000) ?? 0) > 90, "a tenth of the pace for ten seconds is another pace");
 });
 
+test("a page that comes later foretells by the pace since the task began", () => {
+  const eta = new Eta(0, 0);
+  eta.update(290, 1_000, 29_000);
+  assert.equal(eta.left(29_000), 80);
+});
+
+test("a first burst weighs as long as it took", () => {
+  const steps = /** @type {[number, number][]} */ ([[500, 100]]);
+  for (let second = 1; second <= 10; second += 1) steps.push([500 + second * 1_000, 100 + second * 10]);
+  assert.deepEqual(foretold(steps), [5, 15, 30, 30, 40, 50, 50, 60, 60, 60, 70]);
+});
+
 test("between two updates it counts down, and says nothing once it was wrong", () => {
   const eta = new Eta(0, 0);
   eta.update(500, 1_000, 50_000);
-  assert.deepEqual([60_000, 90_000, 99_999, 100_000].map((now) => eta.left(now)), [40, 10, 5, null]);
+  assert.deepEqual([60_000, 90_000, 100_000, 105_000, 106_000].map((now) => eta.left(now)), [40, 10, 5, 5, null]);
 });
 
 test("without a total, or without a step, nobody knows", () => {
