@@ -7,7 +7,8 @@ Live progress of whatever runs: a context manager, a loop and a decorator.
             p.advance()
 
 Progress is not transactional: it shows while the caller's transaction is open, and stays when that
-rolls back. Nothing here waits for a database, and nothing raises because one is down.
+rolls back. Nothing here waits for a database, but to look up a primary key that was given for a user;
+and nothing raises because one is down.
 """
 
 from __future__ import annotations
