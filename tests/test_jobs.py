@@ -48,6 +48,17 @@ def run(user, **arguments):
         jobs.over("q:1")
 
 
+def killed_worker(user) -> jobs.Job:
+    """What runs a job whose process dies in the midst of it: nobody has said how it ended."""
+    jobs.begun("q:1", work)
+    with pytest.raises(ValueError, match="no"):
+        work(user.pk, fails=True)
+    killed = jobs.current("q:1")
+    assert killed
+    jobs.over("q:1")
+    return killed
+
+
 def test_a_job_is_one_row_from_the_queue_to_its_end(user):
     jobs.queued("q:1", work, [user.pk], {})
     assert (told()["state"], told()["started_at"]) == ("queued", None)
@@ -105,11 +116,7 @@ def test_that_it_was_queued_may_be_told_long_after_its_end(user):
 
 
 def test_a_job_that_was_to_end_when_its_worker_died_is_ended_by_the_next(user):
-    jobs.begun("q:1", work)
-    with pytest.raises(ValueError, match="no"):
-        work(user.pk, fails=True)
-    killed = jobs.current("q:1")
-    jobs.over("q:1")  # and it comes again, as nobody has acknowledged it
+    killed = killed_worker(user)  # and it comes again, as nobody has acknowledged it
     row = Notification.objects.get()
     runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
     assert told()["state"] == "cancelling"
@@ -172,11 +179,7 @@ def test_another_process_may_end_a_job_of_which_it_knows_the_name(user):
 
 
 def test_another_process_may_say_that_a_job_is_tried_again(user):
-    jobs.begun("q:1", work)
-    with pytest.raises(ValueError, match="no"):
-        work(user.pk, fails=True)
-    killed = jobs.current("q:1")
-    jobs.over("q:1")
+    killed = killed_worker(user)
     jobs.retried("q:1")
     assert killed.progress.state == "running"
     again = told()

@@ -11,8 +11,8 @@ import pytest
 
 from tests import servers
 from tests.faults.breakable import PostgreSQL, Redis
-from tests.faults.clients import Client
-from tests.faults.world import World, aside, environment, migrate, pubsub
+from tests.faults.clients import Client, User
+from tests.faults.world import Sender, World, aside, environment, migrate, pubsub
 
 NAME = "Importing customers"
 
@@ -31,16 +31,20 @@ async def is_told(tab: Client, name: str = NAME, **wanted: Any) -> None:
     await tab.until(is_so, f"{name} is {wanted}")
 
 
+async def begin(world: World) -> tuple[User, Client, Sender]:
+    """Someone with a tab, and a process whose tasks he may see."""
+    await world.start_web()
+    alice = await world.user("alice")
+    return alice, await world.open(alice), await world.start_sender()
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"])
 async def test_progress_shows_from_a_transaction_that_rolls_back(
     make_world: Any, database: str
 ) -> None:
     """On SQLite, whose one writer may be the task itself, when that is over."""
     world = await make_world(database, NOTIFY_SWEEP_INTERVAL=0.5)
-    await world.start_web()
-    alice = await world.user("alice")
-    tab = await world.open(alice)
-    sender = await world.start_sender()
+    alice, tab, sender = await begin(world)
     await sender.call("tests.faults.deeds:task_in_a_transaction", user=alice.pk, name=NAME)
     await is_told(tab, state="failed", done=3)
 
@@ -49,10 +53,7 @@ async def test_a_task_goes_on_without_redis_and_its_tabs_hear_of_it(make_world: 
     servers.need(servers.Redis.check)
     with Redis() as redis:
         world = await make_world("postgresql", layer=pubsub(redis.url), NOTIFY_SWEEP_INTERVAL=0.5)
-        await world.start_web()
-        alice = await world.user("alice")
-        tab = await world.open(alice)
-        sender = await world.start_sender()
+        alice, tab, sender = await begin(world)
         await sender.call("tests.faults.deeds:begin_task", user=alice.pk, name=NAME, total=1200)
         await is_told(tab, state="running")
         await aside(redis.kill)
@@ -76,10 +77,7 @@ async def test_a_task_goes_on_without_a_database_which_is_told_the_end_when_it_i
 
 
 async def go_on_without(server: PostgreSQL, world: World) -> None:
-    await world.start_web()
-    alice = await world.user("alice")
-    tab = await world.open(alice)
-    sender = await world.start_sender()
+    alice, tab, sender = await begin(world)
     await sender.call("tests.faults.deeds:begin_task", user=alice.pk, name=NAME, total=1200)
     await is_told(tab, state="running")
     await aside(server.kill)
@@ -113,10 +111,7 @@ async def test_a_worker_that_is_killed_is_silent_then_lost_in_every_tab(make_wor
 
 async def test_children_of_a_process_that_shows_a_task_show_their_own(make_world: Any) -> None:
     world = await make_world("postgresql", NOTIFY_SWEEP_INTERVAL=0.5)
-    await world.start_web()
-    alice = await world.user("alice")
-    tab = await world.open(alice)
-    sender = await world.start_sender()
+    alice, tab, sender = await begin(world)
     names = ["one", "two", "three"]
     codes = await sender.call("tests.faults.deeds:children_with_tasks", user=alice.pk, names=names)
     assert codes == [0, 0, 0]

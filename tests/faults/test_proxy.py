@@ -204,7 +204,7 @@ async def test_a_throttled_direction_passes_so_many_bytes_a_second(
     ends = [connect(link) for _ in range(2)]
     started = time.monotonic()
     assert all(await asyncio.gather(*(end.echoes(b"x" * 1000) for end in ends)))
-    assert time.monotonic() - started > 0.3
+    assert 0.3 < time.monotonic() - started < 2
     link.throttle()
     assert await ends[0].echoes(b"y" * 100_000)
 

@@ -117,7 +117,7 @@ async def test_a_delay_is_felt_once_on_each_way(proxy: WebProxy, visitor: Visito
     began = time.monotonic()
     async with visitor.stream() as stream:
         assert await stream.hear() == "data: hello\n\n"
-    assert time.monotonic() - began >= 0.6
+    assert 0.6 <= time.monotonic() - began < 3
 
 
 async def test_a_server_that_is_away_is_a_502(web: servers.Web):
