@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import delivery, payload, progress, send
 from benchmarks.clients import BenchmarkError
-from tests.servers import ServerFailed
+from tests.kit.servers import ServerFailed
 
 PARTS = ("delivery", "send", "progress")
 NOTE = "Only the ratios hold: absolute figures depend on the machine and on what else it does."

@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import payload
-from tests import servers
-from tests.servers import MissingProgram, Redis, Server, ServerFailed
+from tests.kit import servers
+from tests.kit.servers import MissingProgram, Redis, Server, ServerFailed
 
 __all__ = [
     "INSTALL_PEERS",

@@ -39,7 +39,7 @@ const INTERNAL = [
   ...["backoff", "beat", "blurred", "build", "commands", "connection", "die", "doubt", "draw", "duck"],
   ...["ducked", "emit", "expand", "expanded", "fail", "fields", "focused", "forget", "giveWay", "greets", "hear"],
   ...["heard", "hold", "holds", "host", "idAt", "inUse", "isOn", "issue", "ladder", "late", "lead"],
-  ...["learn", "leave", "limit", "list", "liveness", "make", "most", "move", "network", "nextRef", "over"],
+  ...["learn", "leave", "limit", "list", "link/liveness", "make", "most", "move", "network", "nextRef", "over"],
   ...["patience", "pause", "polite", "probing", "reader", "refit", "region", "rehome", "remember", "renew", "resend"],
   ...["restore", "retryAfter", "rung", "save", "saveSoon", "say", "settle", "Source", "speaker", "speaks"],
   ...["strikes", "suspect", "tabs", "timer", "together", "toggleFocus", "topLayer", "trust", "update", "urgent", "used", "wake", "win", "winner"],
@@ -50,11 +50,11 @@ const INTERNAL = [
  * what it has seen before. One that is not named here comes after them.
  */
 const ORDER = [
-  ...["liveness", "cell", "network", "transports/transport", "transports/push", "emitter", "transports/shared", "transports/poll"],
-  ...["lifecycle", "backoff", "store", "href", "commands", "toasts", "seen", "race"],
-  ...["keeper", "client", "page-watch", "tabs", "duck", "speaker", "toast-view", "connection"],
-  ...["labels", "toast-list", "badge", "top-layer", "icons", "announcer", "toast-sync", "protocol"],
-  ...["root", "dom", "stage", "index"],
+  ...["link/liveness", "platform/cell", "link/network", "link/transports/transport", "link/transports/push", "protocol", "link/transports/shared", "link/transports/poll"],
+  ...["link/lifecycle", "link/backoff", "mailbox/store", "platform/href", "mailbox/commands", "toasts/toasts", "mailbox/seen", "link/race"],
+  ...["toasts/keeper", "mailbox/client", "stage/page-watch", "link/tabs", "stage/ducking", "speech/active-tab", "toasts/toast-view", "link/connection"],
+  ...["platform/labels", "toasts/toast-list", "elements/badge", "stage/top-layer", "platform/icons", "speech/announcer", "toasts/toast-sync", "platform/emitter"],
+  ...["elements/root", "platform/dom", "stage/stage", "index"],
 ];
 
 /** The main script, as one module, and its map. */

@@ -2,18 +2,18 @@
  * What TypeScript knows of notify's script: `npm run build` makes
  * notify/static/notify/notify.d.ts of it and of the JSDoc of src/.
  */
-import type { Client, Events } from "./src/client.js";
+import type { Client, Events } from "./src/mailbox/client.js";
 import type { Counts } from "./src/protocol.js";
-import type { Words } from "./src/promise.js";
-import type { State } from "./src/connection.js";
+import type { Words } from "./src/progress/promise.js";
+import type { State } from "./src/link/connection.js";
 
-export { Client } from "./src/client.js";
-export type { Events, MailboxEvents, Options } from "./src/client.js";
-export type { LifeEvents } from "./src/lifecycle.js";
-export type { State } from "./src/connection.js";
+export { Client } from "./src/mailbox/client.js";
+export type { Events, MailboxEvents, Options } from "./src/mailbox/client.js";
+export type { LifeEvents } from "./src/link/lifecycle.js";
+export type { State } from "./src/link/connection.js";
 export type { Action, Counts, Cursor, Level, Mark, Notification, Progress, Shown, TaskState } from "./src/protocol.js";
 
-export type { Words } from "./src/promise.js";
+export type { Words } from "./src/progress/promise.js";
 
 /** `<notify-root>` */
 export interface NotifyRoot extends HTMLElement {

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from notify.exceptions import Cancelled
     from notify import inbox
-    from notify.api import (
+    from notify.sending.calls import (
         adebug,
         adisconnect,
         aerror,
@@ -40,10 +41,9 @@ if TYPE_CHECKING:
         success,
         warning,
     )
-    from notify.exceptions import Cancelled
-    from notify.jobs import tracked
-    from notify.letters import Action
-    from notify.tracking import atrack, progress, track
+    from notify.sending.content import Action
+    from notify.tracking.decorator import tracked
+    from notify.tracking.handle import atrack, progress, track
 
 __all__ = [
     "Action",
@@ -77,15 +77,15 @@ def __getattr__(name: str) -> Any:
     if name == "inbox":
         return import_module("notify.inbox")
     if name == "Action":
-        return import_module("notify.letters").Action
+        return import_module("notify.sending.content").Action
     if name == "Cancelled":
         return import_module("notify.exceptions").Cancelled
     if name == "tracked":
-        return import_module("notify.jobs").tracked
+        return import_module("notify.tracking.decorator").tracked
     if name in ("atrack", "progress", "track"):
-        return getattr(import_module("notify.tracking"), name)
+        return getattr(import_module("notify.tracking.handle"), name)
     if name in __all__:
-        return getattr(import_module("notify.api"), name)
+        return getattr(import_module("notify.sending.calls"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from notify import outbox
+from notify.mailbox import outbox
 from notify.models import Mailbox, Notification, database
 
 

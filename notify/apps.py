@@ -13,7 +13,8 @@ class NotifyConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_out
 
-        from notify import auth, checks, log
+        from notify import checks, log
+        from notify.auth import session as auth
 
         log.connect()
         user_logged_out.connect(auth.on_logout, dispatch_uid="notify")

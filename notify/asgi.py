@@ -55,7 +55,7 @@ class NotifyASGI:
             while True:
                 message = await receive()
                 if message["type"] == "lifespan.shutdown":
-                    from notify.hub import Hub
+                    from notify.live.hub import Hub
 
                     await Hub.close_here()
                 answer = await inner.ask(message)
@@ -117,18 +117,18 @@ def notify_asgi(app: Application) -> Application:
 def ours_for(scope: Scope) -> Application | None:
     """What answers this scope in the application's place; None where it is not ours."""
     if scope["type"] == "websocket" and is_ours(scope, "ws"):
-        from notify.consumers import NotifyConsumer
+        from notify.transports.websocket import NotifyConsumer
 
         return NotifyConsumer()
     if scope["type"] == "http" and is_ours(scope, "stream"):
-        from notify.sse import stream
+        from notify.transports.sse import stream
 
         return stream
     if scope["type"] == "http" and is_ours(scope, "changes"):
-        from notify.http import query
+        from notify.transports.http import query
 
         if query(scope, "wait") is not None:  # else it is a plain poll, and Django's
-            from notify.longpoll import long_poll
+            from notify.transports.longpoll import long_poll
 
             return long_poll
     return None

@@ -18,10 +18,11 @@ from typing import Any, Protocol
 
 from channels.layers import BaseChannelLayer, InMemoryChannelLayer, get_channel_layer
 
-from notify import signals, threads
+from notify import signals
 from notify.conf import conf
 from notify.models import Notification
 from notify.protocol import Changes, Counts, Cursor, merge
+from notify.runtime import executor as threads
 
 COMMON_GROUP = "notify.all"
 COMMON_BATCH_BYTES = 64 * 1024
@@ -121,7 +122,7 @@ def kick(recipient: Any, session: str | None = None) -> None:
 
     Args:
         session: only those that were opened with it: its fingerprint
-            (:func:`notify.auth.fingerprint`), not the key itself.
+            (:func:`notify.auth.session.fingerprint`), not the key itself.
     """
     name = str(recipient)
     try:

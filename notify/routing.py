@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django.urls import get_script_prefix, path, reverse
 
-from notify.consumers import NotifyConsumer
+from notify.transports.websocket import NotifyConsumer
 
 _path = reverse("notify:ws").removeprefix("/")
 _prefix = get_script_prefix().removeprefix("/")

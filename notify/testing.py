@@ -22,11 +22,13 @@ from unittest.mock import patch
 
 from django.test.utils import TestContextDecorator
 
-from notify import doorbell, inbox, writer
-from notify.hub import Hub
+from notify import doorbell
+from notify.inbox import reader as inbox
+from notify.live.hub import Hub
+from notify.live.sweep import sweep as sweep_hub
 from notify.models import Notification, database
 from notify.protocol import CloseCode
-from notify.sweep import sweep as sweep_hub
+from notify.tracking import writer
 
 HUB_TIMEOUT = 10.0  # seconds that a hub in another thread may take
 

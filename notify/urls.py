@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from notify import views
+from notify.transports import endpoints as views
 
 app_name = "notify"
 urlpatterns = [

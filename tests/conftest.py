@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests import servers
+from tests.kit import servers
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -72,7 +72,7 @@ def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def session(user: Any) -> str:
     """The key of a session in which the user is signed in."""
-    from tests.fakes import sign_in
+    from tests.kit.fakes import sign_in
 
     return sign_in(user)
 
@@ -81,7 +81,7 @@ def session(user: Any) -> str:
 def failures() -> Iterator[list[Exception]]:
     """The errors with which publishing was left to the sweep."""
     from notify import signals
-    from tests.fakes import errors_of
+    from tests.kit.fakes import errors_of
 
     with errors_of(signals.publish_failed) as errors:
         yield errors
@@ -91,7 +91,7 @@ def failures() -> Iterator[list[Exception]]:
 def hub() -> Iterator[Any]:
     """A hub of this process that only notes what it is told."""
     from notify import doorbell
-    from tests.fakes import Bystander
+    from tests.kit.fakes import Bystander
 
     hub = Bystander()
     doorbell.hubs.add(hub)
@@ -104,7 +104,7 @@ def layer(settings: Any) -> Any:
     """A layer between processes, that may be told to fail."""
     from channels.layers import get_channel_layer
 
-    from tests.fakes import FAKE_LAYER
+    from tests.kit.fakes import FAKE_LAYER
 
     settings.CHANNEL_LAYERS = FAKE_LAYER
     return get_channel_layer()

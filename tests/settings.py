@@ -17,7 +17,7 @@ import secrets
 import tempfile
 from typing import Any
 
-from tests.servers import MariaDB, PostgreSQL
+from tests.kit.servers import MariaDB, PostgreSQL
 
 DATABASE = os.environ.get("NOTIFY_TEST_DATABASE", "sqlite")
 USER = os.environ.get("NOTIFY_TEST_USER", "default")
@@ -103,10 +103,10 @@ INSTALLED_APPS = [
 if USER == "default":
     INSTALLED_APPS += ["django.contrib.admin"]
 elif USER == "uuid":
-    INSTALLED_APPS += ["django.contrib.admin", "tests.users.uuid"]
+    INSTALLED_APPS += ["django.contrib.admin", "tests.kit.users.uuid"]
     AUTH_USER_MODEL = "uuid_users.User"
 elif USER == "char":
-    INSTALLED_APPS += ["tests.users.char"]
+    INSTALLED_APPS += ["tests.kit.users.char"]
     AUTH_USER_MODEL = "char_users.User"
 else:
     raise ValueError(f"NOTIFY_TEST_USER={USER}: use default, uuid or char.")

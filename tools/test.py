@@ -24,7 +24,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from tests import servers  # noqa: E402
+from tests.kit import servers
 
 # The name of each run, the mark of its tests, its environment (see tests/settings.py).
 RUNS: list[tuple[str, str, dict[str, str]]] = [

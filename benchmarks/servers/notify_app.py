@@ -16,9 +16,10 @@ from django.core.asgi import get_asgi_application
 from benchmarks import payload
 from benchmarks.servers.control import with_control
 from benchmarks.servers.people import EPOCH
-from notify import doorbell, protocol, signals, threads
+from notify import doorbell, protocol, signals
 from notify.asgi import notify_asgi
 from notify.protocol import Changes, Counts, Cursor
+from notify.runtime import executor as threads
 
 
 @dataclass(frozen=True, slots=True)

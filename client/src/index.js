@@ -2,10 +2,10 @@
  * The script of `{% notify %}`: defines <notify-root> and <notify-badge>.
  * Loading it twice is harmless.
  */
-import { defineBadge } from "./badge.js";
-import { defineRoot } from "./root.js";
+import { defineBadge } from "./elements/badge.js";
+import { defineRoot } from "./elements/root.js";
 
 defineRoot();
 defineBadge();
 
-export { Client } from "./client.js";
+export { Client } from "./mailbox/client.js";

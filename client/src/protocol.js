@@ -57,7 +57,7 @@
  * @typedef {{type: "ping" | "pong", cursor: Cursor, ref?: number | null}} Heartbeat
  * @typedef {{type: "ack", ref: number, cursor: Cursor}} Ack
  * @typedef {{type: "error", ref: number | null, code: string, message: string}} Failure
- * @typedef {{type: "tick", ticks: import("./ticks.js").Tick[]}} Ticks
+ * @typedef {{type: "tick", ticks: import("./progress/ticks.js").Tick[]}} Ticks
  * @typedef {Changes | Welcome | Ticks | Heartbeat | Ack | Failure} Document
  *
  * @typedef {[id: number, arrived: number]} Shown  a notification as the user saw it

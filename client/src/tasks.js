@@ -2,22 +2,22 @@
  * How far tasks are, in their toasts. A script of its own beside notify.js: it
  * goes by what the page can see of that, so it can be left out, or replaced.
  *
- * @import { Client } from "./client.js"
+ * @import { Client } from "./mailbox/client.js"
  * @import { Notification } from "./protocol.js"
- * @import { Words } from "./promise.js"
+ * @import { Words } from "./progress/promise.js"
  *
  * @typedef {HTMLElement & {client: Client | null, show: (notification: Notification) => void}} Root
  */
-import { drawBar } from "./bar.js";
-import { drawFold, hasGrown } from "./fold.js";
-import { readLabels } from "./labels.js";
-import { release } from "./memory.js";
-import { find, follow, pending } from "./promise.js";
+import { drawBar } from "./progress/bar.js";
+import { drawFold, hasGrown } from "./progress/fold.js";
+import { readLabels } from "./platform/labels.js";
+import { release } from "./progress/memory.js";
+import { find, follow, pending } from "./progress/promise.js";
 import { isDone, runs } from "./protocol.js";
-import { drawRing } from "./ring.js";
-import { summarize } from "./summary.js";
-import { advance, take } from "./ticks.js";
-import { say, speak } from "./voice.js";
+import { drawRing } from "./progress/ring.js";
+import { summarize } from "./progress/summary.js";
+import { advance, take } from "./progress/ticks.js";
+import { say, speak } from "./progress/voice.js";
 
 /** The words of this script; the server sends translations in the `labels` attribute. */
 const DEFAULTS = {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { compare, isTerminal, judgeChanges, parse, parseCursor } from "../src/protocol.js";
-import { vectors } from "./helpers.js";
+import { vectors } from "./kit/helpers.js";
 
 const cursors = vectors("cursor");
 const documents = vectors("documents");

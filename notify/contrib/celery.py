@@ -28,10 +28,11 @@ from celery.exceptions import Reject
 from celery.result import AsyncResult
 from django.utils.translation import gettext as _
 
-from notify import jobs, writer
-from notify.jobs import tracked
 from notify.signals import cancel_asked
-from notify.tracking import progress
+from notify.tracking import decorator as jobs
+from notify.tracking import writer
+from notify.tracking.decorator import tracked
+from notify.tracking.handle import progress
 
 __all__ = ["send", "tracked"]
 

@@ -27,8 +27,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from notify import jobs
-from notify.jobs import tracked
+from notify.tracking import decorator as jobs
+from notify.tracking.decorator import tracked
 
 __all__ = ["tracked"]
 

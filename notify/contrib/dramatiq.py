@@ -53,7 +53,7 @@ def tracked(
     Args:
         name, user, options: as of :func:`notify.tracked`.
     """
-    from notify import jobs
+    from notify.tracking import decorator as jobs
 
     return jobs.tracked(name, user=user, **options)
 
@@ -72,7 +72,7 @@ class Tracking(Middleware):
     # -- Where it is sent, for the first time and again --------------------------------------------
 
     def after_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
-        from notify import jobs
+        from notify.tracking import decorator as jobs
 
         name = PREFIX + message.message_id
         if jobs.current(name):
@@ -87,7 +87,7 @@ class Tracking(Middleware):
     # -- Where it runs -----------------------------------------------------------------------------
 
     def before_process_message(self, broker: Any, message: Any) -> None:
-        from notify import jobs
+        from notify.tracking import decorator as jobs
 
         attempt = message.options.get("retries", 0) + 1
         jobs.begun(PREFIX + message.message_id, _function(broker, message), attempt=attempt)
@@ -100,14 +100,14 @@ class Tracking(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        from notify import jobs
+        from notify.tracking import decorator as jobs
 
         job = jobs.current(PREFIX + message.message_id)
         if job and exception is not None:
             job.detail = job.detail or "".join(traceback.format_exception(exception))
 
     def after_skip_message(self, broker: Any, message: Any) -> None:
-        from notify import jobs
+        from notify.tracking import decorator as jobs
 
         name = PREFIX + message.message_id
         if jobs.how(_function(broker, message)):
@@ -118,7 +118,7 @@ class Tracking(Middleware):
     # -- What has become of it, once all middleware has had its say ----------------------------------
 
     def before_ack(self, broker: Any, message: Any) -> None:
-        from notify import jobs
+        from notify.tracking import decorator as jobs
 
         name = PREFIX + message.message_id
         job = jobs.current(name)
@@ -127,7 +127,7 @@ class Tracking(Middleware):
         jobs.over(name)
 
     def before_nack(self, broker: Any, message: Any) -> None:
-        from notify import jobs
+        from notify.tracking import decorator as jobs
 
         name = PREFIX + message.message_id
         function = _function(broker, message)

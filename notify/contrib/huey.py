@@ -28,9 +28,9 @@ from django.utils.translation import gettext as _
 from huey import Huey
 from huey import signals as S
 
-from notify import jobs
-from notify.jobs import tracked
 from notify.signals import cancel_asked
+from notify.tracking import decorator as jobs
+from notify.tracking.decorator import tracked
 
 __all__ = ["connect", "tracked"]
 

@@ -29,7 +29,8 @@ from rq import Retry, get_current_job
 from rq.exceptions import DeserializationError
 from rq.job import JobStatus
 
-from notify import jobs, writer
+from notify.tracking import decorator as jobs
+from notify.tracking import writer
 
 __all__ = ["Job", "tracked"]
 

@@ -18,8 +18,8 @@ from django.urls import reverse
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
-from notify import inbox
 from notify.conf import conf
+from notify.inbox import reader as inbox
 
 register = template.Library()
 

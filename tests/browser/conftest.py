@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
-from tests import servers
-from tests.patience import PATIENCE
+from tests.kit import servers
+from tests.kit.patience import PATIENCE
 
 PROJECT = Path(__file__).parents[2]
 CHROMIUM_FLAGS = [

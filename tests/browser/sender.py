@@ -45,7 +45,7 @@ def task(to: str, name: str, **options: Any) -> None:
     from django.contrib.auth import get_user_model
 
     import notify
-    from notify import writer
+    from notify.tracking import writer
 
     user = get_user_model().objects.get(username=to)
     running[name] = notify.progress(user, name, **options)
@@ -54,7 +54,7 @@ def task(to: str, name: str, **options: Any) -> None:
 
 def tell(name: str, what: str, **arguments: Any) -> bool:
     """What a task says; and whether it has been asked to end."""
-    from notify import writer
+    from notify.tracking import writer
 
     getattr(running[name], what)(**arguments)
     assert writer.flush(10)
@@ -73,7 +73,7 @@ def advance(name: str, n: int) -> None:
 
 def step(name: str, step: str) -> None:
     """A step of a task, from its beginning to its end."""
-    from notify import writer
+    from notify.tracking import writer
 
     with running[name].step(step):
         pass

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
-from tests import servers
 from tests.browser.conftest import Person, Site
+from tests.kit import servers
 
 NAME = "Importing customers"
 

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests import servers
 from tests.browser.conftest import Person, Site
 from tests.faults import is_thorough
-from tests.patience import PATIENCE
-from tests.proxies.web import WebProxy
+from tests.kit import servers
+from tests.kit.patience import PATIENCE
+from tests.kit.proxies.web import WebProxy
 
 # Seconds until the first toast. A machine that builds may be slow.
 FIRST, REMEMBERED = (5.0, 1.0) if is_thorough() else (10.0, 2.0)

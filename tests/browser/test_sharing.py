@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route
 
-from tests import servers
 from tests.browser.conftest import CHROMIUM_FLAGS, Person, Site, Tab
-from tests.patience import PATIENCE
+from tests.kit import servers
+from tests.kit.patience import PATIENCE
 
 # What the template tag would write where a site has other settings.
 ATTRIBUTES = """

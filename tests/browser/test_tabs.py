@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests import servers
 from tests.browser.conftest import Person
+from tests.kit import servers
 
 
 @pytest.fixture(scope="module", params=[servers.Daphne, servers.Uvicorn], ids=["daphne", "uvicorn"])

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests import servers
 from tests.browser.conftest import Person, Site
+from tests.kit import servers
 
 NAME = "Importing customers"
 TICKED = """() => {

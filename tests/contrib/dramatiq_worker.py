@@ -1,4 +1,4 @@
-"""What a worker of Dramatiq imports: `python -m dramatiq tests.contrib.dramatiq_worker`."""
+"""What a worker of Dramatiq imports: `python -m dramatiq tests.queues.dramatiq_worker`."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import django
 
 django.setup()
 
-from tests.contrib import dramatiq_tasks  # noqa: E402, F401
+from tests.queues import dramatiq_tasks

@@ -7,8 +7,8 @@ import signal
 import sys
 from typing import Any
 
-from tests import servers
 from tests.faults.world import served
+from tests.kit import servers
 
 # Handshakes that the kernel keeps for a process; beyond it drops them without a word.
 BACKLOG = 4096

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.clients import Client, User
 from tests.faults.world import World
-from tests.servers import PROJECT
+from tests.kit.servers import PROJECT
 
 SOURCES = Path(PROJECT, "client", "src")
 

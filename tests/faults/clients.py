@@ -24,7 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from notify.protocol import CloseCode, Cursor, Verdict, judge
-from tests.patience import PATIENCE
+from tests.kit.patience import PATIENCE
 
 CSRF_TOKEN = "x" * 32
 TERMINAL = 4500  # close codes from here on say: do not come back

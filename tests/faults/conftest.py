@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests import servers
 from tests.faults.world import World, copy_sqlite, migrate, served, sqlite
+from tests.kit import servers
 
 numbers = itertools.count(1)
 

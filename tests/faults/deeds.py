@@ -22,8 +22,8 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 
 import notify
-from notify import writer
 from notify.models import Mailbox, Notification
+from notify.tracking import writer
 from tests.faults.sender import Rollback
 
 

@@ -26,7 +26,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests import servers
 from tests.faults.breakable import PostgreSQL, Redis
 from tests.faults.clients import Client
 from tests.faults.layers import unreliable
@@ -43,6 +42,7 @@ from tests.faults.world import (
     served,
     sqlite,
 )
+from tests.kit import servers
 
 SWEEP = 1.0  # seconds
 ROUND = (8.0, 20.0)  # seconds

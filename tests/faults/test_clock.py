@@ -14,7 +14,7 @@ from tests.faults import clock, deeds
 from tests.faults.clients import until
 from tests.faults.window import WATCHED, asked_of
 from tests.faults.world import World, pubsub
-from tests.patience import PATIENCE
+from tests.kit.patience import PATIENCE
 
 HOUR = 3600.0
 SWEEP = 0.2  # seconds

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import servers
 from tests.faults import seconds
 from tests.faults.breakable import MariaDB, PostgreSQL
 from tests.faults.clients import until
 from tests.faults.world import aside, migrate, pubsub
-from tests.patience import PATIENCE
+from tests.kit import servers
+from tests.kit.patience import PATIENCE
 
 SWEEP = 0.5  # seconds
 

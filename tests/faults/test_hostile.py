@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.faults import deeds
 from tests.faults.clients import User
 from tests.faults.world import World
-from tests.patience import PATIENCE
+from tests.kit.patience import PATIENCE
 
 SERVERS = ["uvicorn", "daphne"]
 MEGABYTE = 1024 * 1024

@@ -16,7 +16,7 @@ from tests.faults.clients import Client
 from tests.faults.proxy import Proxy
 from tests.faults.window import memory_of
 from tests.faults.world import pubsub
-from tests.patience import PATIENCE
+from tests.kit.patience import PATIENCE
 
 P99 = 5.0  # seconds
 PERIOD, AWAY = 15.0, 2.0  # seconds: so often, and so long, a link is away

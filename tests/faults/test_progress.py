@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests import servers
 from tests.faults.breakable import PostgreSQL, Redis
 from tests.faults.clients import Client, User
 from tests.faults.world import Sender, World, aside, environment, migrate, pubsub
+from tests.kit import servers
 
 NAME = "Importing customers"
 
@@ -130,5 +130,5 @@ async def test_a_child_of_multiprocessing_says_its_last_word(make_world: Any, me
         cwd=servers.PROJECT,
     )
     assert await process.wait() == 0
-    (task,) = await world.clerk.call("tests.contrib.rows:tasks", user=alice.pk)
+    (task,) = await world.clerk.call("tests.queues.rows:tasks", user=alice.pk)
     assert (task["title"], task["state"]) == (NAME, "succeeded")

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from tests.fakes import until
 from tests.faults.proxy import Proxy
-from tests.patience import PATIENCE
+from tests.kit.fakes import until
+from tests.kit.patience import PATIENCE
 
 
 class Echo:

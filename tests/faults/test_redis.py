@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests import servers
 from tests.faults import seconds
 from tests.faults.breakable import Redis
 from tests.faults.world import World, aside, core, pubsub
+from tests.kit import servers
 
 SWEEP = 1.0  # seconds; up to a quarter more by jitter
 SLACK = 4.0  # seconds that a slow machine may take beside

@@ -64,7 +64,9 @@ async def test_killed_between_the_row_and_its_merge_it_is_merged_by_the_next_swe
     tab = await world.open(user)
     await (await world.start_sender()).send(user, "1 of 2", key="import")
     await tab.shows("1 of 2")
-    await die_at(await world.start_sender(), "notify.outbox:publish", user, "2 of 2", key="import")
+    await die_at(
+        await world.start_sender(), "notify.mailbox.outbox:publish", user, "2 of 2", key="import"
+    )
     await tab.until(lambda: len(tab.shown) > 1, "shown by the sweep", SWEEP * 1.25 + SLACK)
     await tab.shows("1 of 2", "2 of 2")
     assert [row["count"] for row in tab.rows.values()] == [2]

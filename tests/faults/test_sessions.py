@@ -12,7 +12,7 @@ import pytest
 from tests.faults import deeds
 from tests.faults.clients import TRANSPORTS, Client, User
 from tests.faults.world import World, pubsub
-from tests.patience import PATIENCE
+from tests.kit.patience import PATIENCE
 
 SERVERS = ["uvicorn", "daphne"]
 RECHECK = 1.0  # seconds; NOTIFY_RECHECK_INTERVAL

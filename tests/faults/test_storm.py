@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from tests import servers
 from tests.faults import deeds, seconds
 from tests.faults.breakable import Daphne, Uvicorn
 from tests.faults.clients import User, until
 from tests.faults.crowd import HEAD_START
 from tests.faults.window import WATCHED, asked_of, memory_of
 from tests.faults.world import MAX_LINE, pubsub
+from tests.kit import servers
 
 TABS = int(seconds(5000, 1000))
 TABS_OF_ONE = 5  # of the same user

@@ -156,7 +156,7 @@ async def test_a_rollback_in_the_middle_of_a_publish_is_tried_again(make_world):
     user = await world.user()
     tab = await world.open(user)
     sender = await world.start_sender()
-    await sender.call("die_at", function="notify.edition:Edition.write")
+    await sender.call("die_at", function="notify.mailbox.batch:Edition.write")
     await sender.call("begin")
     await sender.send(user, "one")
     await sender.send(user, "two")

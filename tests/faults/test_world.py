@@ -63,7 +63,7 @@ async def test_a_sender_says_what_failed_and_when_it_dies(make_world):
     sender = await world.start_sender()
     with pytest.raises(CallFailed, match=r"^notify\.exceptions\.InvalidRecipient"):
         await sender.call("send", to=-1, message="Hello")
-    await sender.call("die_at", function="notify.outbox:send")
+    await sender.call("die_at", function="notify.mailbox.outbox:send")
     alice = await world.user("alice")
     with pytest.raises(SenderDied):
         await sender.send(alice, "Hello")

@@ -55,7 +55,7 @@ connection_created.connect(watch, dispatch_uid="watch")
 
 
 def report() -> dict[str, Any]:
-    from notify.hub import Hub
+    from notify.live.hub import Hub
 
     with counting:
         by = dict(asked)

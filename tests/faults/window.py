@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests import servers
+from tests.kit import servers
 
 WATCHED = "tests.faults.watched:application"  # what such a process serves
 

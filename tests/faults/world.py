@@ -30,9 +30,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from tests import servers
 from tests.faults.clients import TRANSPORTS, Client, User
 from tests.faults.oracle import Oracle
+from tests.kit import servers
 
 T = TypeVar("T")
 APPLICATION = "tests.asgi:application"

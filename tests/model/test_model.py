@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests.kit import servers
 from tests.model.__main__ import main
 from tests.model.rules import RULES, Rules
 from tests.model.schedule import describe, run, shorten

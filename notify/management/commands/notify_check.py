@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from notify import integrity
+from notify.mailbox import integrity
 from notify.management.users import find
 
 

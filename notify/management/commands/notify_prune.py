@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from notify import prune
+from notify.mailbox import retention as prune
 
 
 class Command(BaseCommand):

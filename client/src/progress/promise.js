@@ -1,0 +1,103 @@
+/**
+ * Toasts of the page's own work. Their ids are below 0: no server knows them,
+ * and no other page.
+ *
+ * @import { Notification } from "../protocol.js"
+ * @import { Root } from "../tasks.js"
+ */
+
+/**
+ * What is said of it.
+ * @template T
+ * @typedef {object} Words
+ * @property {string} loading  while it is pending
+ * @property {string | ((value: T) => string)} [success]  left out: as while it was pending
+ * @property {string | ((reason: any) => string)} [error]  the reason may be a Response that is not ok
+ */
+
+/** What is pending. @type {Map<number, Notification>} */
+const own = new Map();
+
+/** How many have begun. */
+let begun = 0;
+
+/** How many were shown, results included. */
+let shown = 0;
+
+/**
+ * The notification of this page that has this id, while its work is pending.
+ * @param {number} id
+ */
+export function find(id) {
+  return own.get(id);
+}
+
+/** All work of this page that is pending. */
+export function pending() {
+  return [...own.values()];
+}
+
+/**
+ * Show that a promise is pending, and then how it ended.
+ * @template T
+ * @param {Pick<Root, "show" | "getAttribute">} root
+ * @param {Promise<T>} work
+ * @param {Words<T>} words
+ */
+export async function follow(root, work, { loading, success = loading, error = loading }) {
+  const id = -++begun;
+  const since = now();
+  show(root, { id, level: "info", message: loading, since });
+  try {
+    const value = await work;
+    if (value instanceof Response && !value.ok) throw value;
+    end("success", success, value);
+  } catch (reason) {
+    try {
+      end("error", error, reason);
+    } catch (fault) {
+      // It has ended all the same; what is wrong with its words is for the console.
+      end("error", loading, reason);
+      throw fault;
+    }
+  }
+
+  /**
+   * @param {"success" | "error"} level
+   * @param {string | ((outcome: any) => string)} words
+   * @param {unknown} outcome
+   */
+  function end(level, words, outcome) {
+    const message = typeof words === "function" ? words(outcome) : words;
+    show(root, { id, level, message, since, ended: now() });
+  }
+}
+
+/**
+ * @param {Pick<Root, "show" | "getAttribute">} root
+ * @param {{id: number, level: "info" | "success" | "error", message: string, since: string, ended?: string}} toast
+ */
+function show(root, { id, level, message, since, ended }) {
+  shown += 1;
+  // Newer than all that has come, and older than all that will.
+  const arrived = Number(root.getAttribute("cursor")?.split(":")[1] ?? 0) + shown / (shown + 1);
+  const notification = {
+    ...{ id, level, message, arrived, position: arrived, category: "", title: "", url: "", actions: [], data: null, key: "", count: 1 },
+    // Nobody need be told that it was seen.
+    ...{ created_at: since, updated_at: since, expires_at: null, seen_at: since, read_at: null, archived_at: null, dismissed_at: null },
+    progress: {
+      ...{ state: STATES[level], done: 0, total: null, message: "", attempt: 1, cancellable: false, silent: false },
+      ...{ started_at: since, ended_at: ended ?? null },
+    },
+  };
+  if (ended) own.delete(id);
+  else own.set(id, notification);
+  root.show(notification);
+}
+
+/** @type {Record<string, import("../protocol.js").TaskState>} */
+const STATES = { info: "running", success: "succeeded", error: "failed" };
+
+function now() {
+  return new Date().toISOString();
+}

@@ -1,0 +1,62 @@
+import { listen } from "../platform/emitter.js";
+
+/** @import { ToastList } from "../toasts/toast-list.js" */
+
+/**
+ * Gets the toasts out of the way of whoever types underneath: a focused
+ * element that they cover completely is shown again (WCAG 2.4.11), and Escape
+ * uncovers one that is covered in part.
+ */
+export class Duck {
+  /** The ground that the toasts covered when they were last spread out. */
+  #area = new DOMRect();
+
+  /** @param {ToastList} list */
+  constructor(list) {
+    this.list = list;
+  }
+
+  /** @param {AbortSignal} signal */
+  start(signal) {
+    listen(document, "focusin", ({ target }) => this.look(target), signal);
+    const press = (/** @type {KeyboardEvent} */ { key }) => {
+      if (key === "Escape" && this.#covers(document.activeElement, overlaps)) this.list.duck();
+    };
+    listen(document, "keydown", press, signal);
+  }
+
+  /** Look again at whatever has the focus. */
+  look(target = /** @type {EventTarget | null} */ (document.activeElement)) {
+    if (this.list.toasts.size === 0 || this.list.focused) this.list.duck(false);
+    else if (this.#covers(target, contains)) this.list.duck();
+    else if (this.list.ducked && !this.#covers(target, overlaps)) this.list.duck(false);
+  }
+
+  /**
+   * @param {EventTarget | null} target
+   * @param {(area: DOMRect, rect: DOMRect) => boolean} test
+   */
+  #covers(target, test) {
+    if (!(target instanceof Element) || target === document.body || this.list.region.contains(target)) return false;
+    if (this.list.toasts.size === 0) return false;
+    if (!this.list.ducked) this.#area = this.list.list.getBoundingClientRect();
+    const rect = target.getBoundingClientRect();
+    return rect.width > 0 && test(this.#area, rect);
+  }
+}
+
+/**
+ * @param {DOMRect} area
+ * @param {DOMRect} rect
+ */
+function contains(area, rect) {
+  return area.left <= rect.left && area.right >= rect.right && area.top <= rect.top && area.bottom >= rect.bottom;
+}
+
+/**
+ * @param {DOMRect} area
+ * @param {DOMRect} rect
+ */
+function overlaps(area, rect) {
+  return area.left < rect.right && area.right > rect.left && area.top < rect.bottom && area.bottom > rect.top;
+}

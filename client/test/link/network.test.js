@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Network } from "../../src/link/network.js";
+import { FakeStorage, forbidStorage, globals } from "../kit/helpers.js";
+
+const MINUTE = 60_000;
+
+/** @param {import("node:test").TestContext} t */
+function network(t) {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  const storage = new FakeStorage();
+  globals({ localStorage: storage });
+  return { storage, subject: new Network(), tab: new Network(), clock: t.mock.timers };
+}
+
+test("all tabs know for half an hour what one has learned", (t) => {
+  const { subject, tab, clock } = network(t);
+  assert.deepEqual([tab.winner, tab.beat], [undefined, Infinity]);
+  subject.remember("sse");
+  subject.learn(10_000);
+  assert.deepEqual([tab.winner, tab.beat], ["sse", 5_000]);
+  clock.tick(30 * MINUTE - 1);
+  assert.deepEqual([tab.winner, tab.beat], ["sse", 5_000]);
+  clock.tick(1);
+  assert.deepEqual([tab.winner, tab.beat], [undefined, Infinity]);
+});
+
+test("what is only gone by is not learned anew", (t) => {
+  const { subject, clock } = network(t);
+  subject.remember("sse");
+  clock.tick(20 * MINUTE);
+  subject.remember("sse");
+  clock.tick(10 * MINUTE);
+  assert.equal(subject.winner, undefined);
+});
+
+test("the shortest silence counts, and none below three seconds", (t) => {
+  const { subject } = network(t);
+  subject.learn(2_999);
+  assert.equal(subject.beat, Infinity);
+  subject.learn(10_000);
+  subject.learn(20_000);
+  subject.learn(8_000);
+  assert.equal(subject.beat, 4_000);
+});
+
+test("a tab whose storage is forbidden goes by what it knows itself", (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  forbidStorage();
+  const subject = new Network();
+  subject.remember("sse");
+  assert.equal(subject.winner, "sse");
+});
+
+for (const text of ["{", "null", "5", '{"until": "soon"}', '{"name": "sse", "until": 9e15}']) {
+  test(`what is stored in another shape is nothing: ${text}`, (t) => {
+    const { subject, storage } = network(t);
+    storage.setItem("notify:network:1", text);
+    assert.deepEqual([subject.winner, subject.beat], [undefined, Infinity]);
+  });
+}

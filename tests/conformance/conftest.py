@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
+from django.test import Client
+
+from tests.conformance.tabs import LongPollTab, PollTab, SSETab, Tab, WebSocketTab
+from tests.kit import servers
+from tests.kit.fakes import close_connections
+
+APPLICATION = "tests.asgi:application"
+DJANGO_ALONE = "tests.conformance.asgi:application"  # without notify_asgi
+SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.conformance.settings"}
+
+TABS: dict[str, type[Tab]] = {
+    "websocket": WebSocketTab,
+    "sse": SSETab,
+    "longpoll": LongPollTab,
+    "poll": PollTab,
+}
+# The servers, each with rings between the processes (by Redis) or with sweeps alone.
+SERVERS: dict[str, type[servers.Web]] = {
+    "daphne-sweeps": servers.Daphne,
+    "uvicorn-rings": servers.Uvicorn,
+}
+# The newest Python meets all of them.
+has_all_servers = sys.version_info >= (3, 13) or bool(os.environ.get("NOTIFY_TEST_ALL_SERVERS"))
+if has_all_servers:
+    SERVERS |= {"hypercorn-rings": servers.Hypercorn, "granian-sweeps": servers.Granian}
+TRANSPORTS = [f"{tab}-{server}" for server in SERVERS for tab in TABS] + [
+    # As views of Django, where asgi.py is Django alone.
+    f"{tab}-{server}-views"
+    for server in ("daphne-sweeps", "uvicorn-rings")
+    for tab in ("sse", "longpoll")
+]
+
+
+@pytest.fixture(scope="session")
+def web(
+    request: pytest.FixtureRequest, django_db_setup: None
+) -> Iterator[Callable[[str], servers.Web]]:
+    """Starts the server of this name, once."""
+    with ExitStack() as stack:
+
+        @cache
+        def web(name: str) -> servers.Web:
+            kind = SERVERS[name.removesuffix("-views")]
+            env = SETTINGS
+            if "-rings" in name:
+                redis: servers.Redis = request.getfixturevalue("redis_server")
+                env = SETTINGS | {"NOTIFY_TEST_RINGS": redis.url}
+            application = DJANGO_ALONE if name.endswith("-views") else APPLICATION
+            return stack.enter_context(kind(application, env))
+
+        yield web
+
+
+@pytest.fixture(scope="session")
+def daphne(web: Callable[[str], servers.Web]) -> servers.Web:
+    """Daphne without a channel layer."""
+    return web("daphne-sweeps")
+
+
+@pytest.fixture(params=TRANSPORTS)
+def transport(
+    request: pytest.FixtureRequest, settings: Any, web: Callable[[str], servers.Web]
+) -> Callable[[dict[str, str]], Tab]:
+    """Makes a tab of a browser with these cookies, over the transport of this run."""
+    tab, _, server = request.param.partition("-")
+    address = web(server).address
+    settings.CHANNEL_LAYERS = {}
+    if "-rings" in server:  # this process, which sends, rings it
+        hosts = [request.getfixturevalue("redis_server").url]
+        settings.CHANNEL_LAYERS = {
+            "default": {
+                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+                "CONFIG": {"hosts": hosts},
+            }
+        }
+    return lambda cookies: TABS[tab](address, cookies)
+
+
+@pytest.fixture
+def browser(user: Any) -> Client:
+    """The browser in which the user is signed in."""
+    return sign_in(user)
+
+
+def sign_in(user: Any) -> Client:
+    browser = Client()
+    browser.force_login(user)
+    return browser
+
+
+def cookies_of(browser: Client) -> dict[str, str]:
+    name = django_settings.SESSION_COOKIE_NAME
+    return {name: browser.cookies[name].value} if name in browser.cookies else {}
+
+
+@pytest.fixture
+async def make_tab(
+    transport: Callable[[dict[str, str]], Tab], transactional_db: None
+) -> AsyncIterator[Callable[..., Tab]]:
+    """Makes a tab of a browser, or of a user in a new one; it is not open yet."""
+    made = []
+
+    def make_tab(browser: Client) -> Tab:
+        tab = transport(cookies_of(browser))
+        made.append(tab)
+        return tab
+
+    yield make_tab
+    for tab in made:
+        await tab.close()
+    await close_connections()
+
+
+@pytest.fixture
+async def open_tab(make_tab: Callable[..., Tab], browser: Client) -> Any:
+    """Opens one more tab: in the user's browser, or in one of another user."""
+
+    async def open_tab(user: Any = None) -> Tab:
+        tab = make_tab(browser if user is None else await sync_to_async(sign_in)(user))
+        await tab.open()
+        return tab
+
+    return open_tab
+
+
+@pytest.fixture
+async def tab(open_tab: Any) -> Tab:
+    """An open tab of the user."""
+    opened: Tab = await open_tab()
+    return opened

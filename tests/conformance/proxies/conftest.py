@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.kit import servers
+
+
+@pytest.fixture(scope="session")
+def web() -> Iterator[servers.Web]:
+    """A site without any of our code."""
+    with servers.Uvicorn("tests.kit.proxies.site:application") as server:
+        yield server

@@ -1,0 +1,18 @@
+"""A worker of RQ: `python -m tests.queues.rq_worker`, with "plain" one that knows no job class."""
+
+from __future__ import annotations
+
+import sys
+
+import django
+
+django.setup()
+
+from rq import Queue, Worker  # noqa: E402
+
+from notify.contrib.rq import Job  # noqa: E402
+from tests.queues.gates import doors  # noqa: E402
+
+options = {} if "plain" in sys.argv else {"job_class": Job}
+redis = doors()
+Worker([Queue(connection=redis, **options)], connection=redis, **options).work()

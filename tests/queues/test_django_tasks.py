@@ -1,0 +1,123 @@
+"""Django Tasks, with the queue in the database and its worker; the framework or its backport."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django import VERSION
+
+from tests.queues.conftest import Queue
+from tests.settings import INSTALLED_APPS
+
+FRAMEWORK = "django.tasks" if VERSION >= (6, 0) else "django_tasks"
+WORKER = {
+    "command": ["django", "db_worker", "--interval", "0.1", "--no-startup-delay", "-v", "3"],
+    "ready": "Starting worker",
+}
+SETTINGS = {
+    "INSTALLED_APPS": [
+        *INSTALLED_APPS,
+        "django_tasks_db",
+        *([] if VERSION >= (6, 0) else ["django_tasks"]),
+    ],
+    "TASKS": {
+        "default": {"BACKEND": "django_tasks_db.DatabaseBackend"},
+        "immediate": {"BACKEND": f"{FRAMEWORK}.backends.immediate.ImmediateBackend"},
+    },
+}
+
+
+@pytest.fixture
+async def queue(make_queue: Any) -> Queue:
+    made: Queue = await make_queue("tests.queues.django_tasks_tasks", WORKER, **SETTINGS)
+    await made.world.clerk.call("manage", args=["migrate", "-v", "0"])
+    return made
+
+
+async def test_a_task_is_shown_from_the_queue_to_its_end(queue: Queue) -> None:
+    alice = await queue.world.user("alice")
+    await queue.call("import_customers", user_id=alice.pk, door="door")
+    queued = await queue.state(alice, "queued")
+    assert (queued["text"], queued["started_at"]) == ("Importing customers", None)
+    await queue.start_worker()
+    await queue.until(alice, lambda rows: (rows[0]["state"], rows[0]["done"]) == ("running", 3))
+    queue.open("door")
+    ended = await queue.state(alice, "succeeded")
+    assert (ended["text"], ended["attempt"], ended["total"]) == ("4 customers imported", 1, 4)
+
+
+async def test_a_task_that_raises_has_failed(queue: Queue) -> None:
+    alice = await queue.world.user("alice")
+    await queue.start_worker()
+    await queue.call("fail", user_id=alice.pk)
+    failed = await queue.state(alice, "failed")
+    assert (failed["text"], failed["level"]) == ("It failed.", "error")
+    assert "ValueError: no" in failed["detail"]
+
+
+async def test_a_task_may_be_cancelled_in_the_queue_and_while_it_runs(queue: Queue) -> None:
+    alice, bob = await queue.world.make_users(2)
+    await queue.call("count", user_id=alice.pk)
+    await queue.state(alice, "queued")
+    await queue.cancel(alice)
+    await queue.state(alice, "cancelled")
+    await queue.start_worker()
+    await queue.call("count", user_id=bob.pk)
+    assert await queue.noted() == "attempt 1"  # of the second: the first has not begun
+    await queue.state(bob, "running")
+    await queue.cancel(bob)
+    await queue.state(bob, "cancelled")
+    assert [row["state"] for row in await queue.tasks(alice)] == ["cancelled"]
+
+
+async def test_a_task_that_was_rolled_back_was_never_queued(queue: Queue) -> None:
+    alice = await queue.world.user("alice")
+    await queue.ask("call_and_roll_back", task="fail", user_id=alice.pk)
+    await queue.call("add", user_id=alice.pk)
+    assert (await queue.state(alice, "queued"))["text"] == "Adding"
+
+
+async def test_a_coroutine_is_shown_as_well_and_what_is_not_tracked_is_not(queue: Queue) -> None:
+    alice = await queue.world.user("alice")
+    await queue.start_worker()
+    await queue.call("add", user_id=alice.pk)
+    await queue.call("plain", name="it ran")
+    assert await queue.noted() == "it ran"
+    assert (await queue.state(alice, "succeeded"))["done"] == 1
+
+
+async def test_a_task_whose_worker_was_killed_is_lost(make_queue: Any) -> None:
+    soon = {"NOTIFY_PROGRESS_SILENT_AFTER": 1, "NOTIFY_PROGRESS_LOST_AFTER": 2}
+    queue = await make_queue(
+        "tests.queues.django_tasks_tasks", WORKER, **SETTINGS, **soon, NOTIFY_SWEEP_INTERVAL=0.5
+    )
+    await queue.world.clerk.call("manage", args=["migrate", "-v", "0"])
+    alice = await queue.world.user("alice")
+    await queue.world.start_web()
+    await queue.world.open(alice)
+    worker = await queue.start_worker()
+    await queue.call("import_customers", user_id=alice.pk, door="door")
+    await queue.until(alice, lambda rows: [row["done"] for row in rows] == [3])
+    worker.kill_all()
+    assert (await queue.state(alice, "lost"))["silent"]
+
+
+async def test_it_is_shown_where_tasks_run_at_once(queue: Queue) -> None:
+    alice = await queue.world.user("alice")
+    await queue.call("add", backend="immediate", user_id=alice.pk)
+    assert (await queue.state(alice, "succeeded"))["attempt"] == 1
+
+
+async def test_a_coroutine_may_enqueue(queue: Queue) -> None:
+    alice = await queue.world.user("alice")
+    await queue.ask("call_in_a_coroutine", task="fail", user_id=alice.pk)
+    await queue.state(alice, "failed")
+
+
+async def test_what_ran_before_the_commit_is_not_queued_by_that(queue: Queue) -> None:
+    alice, bob = await queue.world.make_users(2)
+    await queue.ask("call_and_commit_late", task="fail", user_id=alice.pk)
+    await queue.call("add", backend="immediate", user_id=bob.pk)
+    await queue.state(bob, "succeeded")
+    assert (await queue.state(alice, "failed"))["attempt"] == 1

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+
+from notify.live import limits
+from notify.live.limits import EVERYBODY, Bucket, Tally
+
+forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+# -- How many there are --------------------------------------------------------------------------
+
+
+def test_there_are_never_more_than_allowed():
+    tally = Tally()
+    with tally.one_more("a", 2) as first, tally.one_more("a", 2) as second:
+        with tally.one_more("a", 2) as third:
+            assert (first, second, third) == (True, True, False)
+            assert tally["a"] == 2
+        assert tally["a"] == 2  # one that was refused takes nothing with it
+        with tally.one_more("b", 2) as other:
+            assert other
+    with tally.one_more("a", 1) as again:
+        assert again
+
+
+def test_an_error_ends_the_counting_too():
+    tally = Tally()
+    with pytest.raises(ZeroDivisionError), tally.one_more("a", 2):
+        raise ZeroDivisionError
+    assert tally["a"] == 0
+
+
+def test_what_is_gone_takes_no_memory():
+    """A site has many users, and few of them are here."""
+    tally = Tally()
+    for user in range(100):
+        with tally.one_more(user, 1):
+            assert len(tally._counts) == 1
+    assert tally._counts == {}
+
+
+def test_everybody_is_no_user():
+    """Whatever a project takes for a primary key."""
+    tally = Tally()
+    with tally.one_more(EVERYBODY, 10), tally.one_more("process", 1) as is_free:
+        assert is_free
+
+
+def test_threads_count_together():
+    """Some servers run several event loops in threads of one process."""
+    tally = Tally()
+    gate = threading.Barrier(8)
+    counts = []
+
+    def come_and_go():
+        gate.wait()
+        for _ in range(2000):
+            with tally.one_more("a", 3) as is_free:
+                counts.append(tally["a"] if is_free else 0)
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert 0 < max(counts) <= 3
+    assert tally["a"] == 0
+
+
+@forks
+def test_a_child_has_none_of_its_parents_connections():
+    with limits.connections.one_more(EVERYBODY, 1):
+        child = os.fork()
+        if not child:
+            with limits.connections.one_more(EVERYBODY, 1) as is_free:
+                os._exit(0 if is_free else 1)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+# -- How often -----------------------------------------------------------------------------------
+
+
+def test_a_burst_passes_and_then_the_rate():
+    bucket = Bucket(rate=2.0, burst=5, now=100.0)
+    assert [bucket.take(100.0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [bucket.take(100.4), bucket.take(100.5), bucket.take(100.5)] == [False, True, False]
+    assert [bucket.take(110.0) for _ in range(7)] == [True] * 5 + [False] * 2
+
+
+def test_in_the_long_run_it_is_the_rate():
+    """Whatever the rhythm: a thousand a second for a minute."""
+    bucket = Bucket(rate=20.0, burst=200, now=0.0)
+    passed = sum(bucket.take(number / 1000) for number in range(60_000))
+    assert passed == pytest.approx(200 + 60 * 20, abs=2)
+
+
+def test_who_stays_below_the_rate_is_never_refused():
+    bucket = Bucket(rate=20.0, burst=1, now=0.0)
+    assert all(bucket.take(second * 0.0501) for second in range(10_000))
+
+
+def test_refusals_add_up_until_it_has_rested():
+    """A rest is as long as it takes to be full again; a pause shorter than that is none."""
+    bucket = Bucket(rate=1.0, burst=10, now=0.0)
+    for _ in range(15):
+        bucket.take(0.0)
+    assert bucket.refused == 5
+    bucket.take(9.9)
+    assert bucket.refused == 5
+    bucket.take(11.0)
+    assert bucket.refused == 0

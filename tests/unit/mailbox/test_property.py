@@ -1,0 +1,496 @@
+"""
+The write side against a model of it in plain Python.
+
+Hypothesis writes programs: several transactions, with savepoints, send to several users, commit,
+roll back or die; others publish, mark, read and let time pass in between. After every step the
+tables must hold what the model says, and in the end every reader, whatever it read and heard
+before, must hold exactly the committed state. On SQLite one transaction is open at a time.
+
+    NOTIFY_TEST_EXAMPLES=2000 python -m pytest tests/test_property.py       a deeper search
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test import override_settings
+from django.utils import timezone
+from hypothesis import HealthCheck, given, note
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+import notify
+from notify.doorbell import Ring
+from notify.inbox import reader as inbox
+from notify.mailbox import marks, outbox
+from notify.models import Mailbox, Notification, database
+from notify.protocol import Cursor, Mark, Verdict, judge
+from tests import settings
+from tests.kit.mailboxes import leave_waiting, mailbox_of, on_the_wire, recount, rows_of, waiting_of
+from tests.kit.sessions import HereAndNow, Session
+
+pytestmark = [
+    pytest.mark.database,
+    pytest.mark.users,
+    pytest.mark.django_db(transaction=True),
+]
+
+EXAMPLES = os.environ.get("NOTIFY_TEST_EXAMPLES")
+ONE_WRITER = settings.DATABASE == "sqlite"
+USERS, SESSIONS, READERS = 2, 1 if ONE_WRITER else 3, 4
+PAGE_SIZE = 3
+NEVER = Cursor("0" * 17, 0)  # a cursor of an epoch long ago
+
+MARKS = {
+    Mark.SEEN: ("seen",),
+    Mark.READ: ("seen", "read"),
+    Mark.ARCHIVED: ("seen", "read", "archived"),
+    Mark.DISMISSED: ("dismissed",),
+}
+
+
+# -- The model -----------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Row:
+    """A notification. Its times count the changes of its mailbox, not seconds."""
+
+    pk: int | None  # not known while it waits, after a send() that returned the standing row
+    text: str
+    key: str
+    expires: datetime | None
+    count: int = 1
+    marks: set[str] = field(default_factory=set)
+    changed: int = 0
+    came: int = 0
+    arrived: int | None = None  # the real position, once it was seen in the database
+
+    @property
+    def stands(self) -> bool:
+        return "archived" not in self.marks
+
+
+@dataclass
+class Box:
+    """What a mailbox is meant to hold."""
+
+    rows: list[Row] = field(default_factory=list)
+    waiting: list[Row] = field(default_factory=list)
+    due: datetime | None = None
+    time: int = 0
+
+    def tick(self) -> int:
+        self.time += 1
+        return self.time
+
+    def take(self, row: Row) -> None:
+        """Publish one row."""
+        standing = [other for other in self.rows if other.stands and other.key == row.key]
+        if row.key and standing:
+            (target,) = standing
+            target.text, target.expires = row.text, row.expires
+            target.count += row.count
+            target.marks -= {"seen", "read", "dismissed"}
+        else:
+            self.rows.append(target := row)
+        target.changed = target.came = self.tick()
+        target.arrived = None
+        if row.expires and (self.due is None or row.expires < self.due):
+            self.due = row.expires
+
+    def publish(self) -> None:
+        for row in sorted(self.waiting, key=lambda row: float("inf") if row.pk is None else row.pk):
+            self.take(row)
+        self.waiting.clear()
+
+    def mark(self, mark: Mark, pairs: dict[int, int], upto: int | None) -> None:
+        def was_shown(row: Row) -> bool:
+            limit = max(pairs.get(row.pk or 0, -1), -1 if upto is None else upto)
+            return row.arrived is not None and row.arrived <= limit
+
+        self._set(mark, [row for row in self.rows if was_shown(row)])
+
+    def expire(self, now: datetime) -> None:
+        self._set(Mark.ARCHIVED, [row for row in self.rows if row.expires and row.expires <= now])
+        expiries = [row.expires for row in self.rows if row.stands and row.expires]
+        self.due = min(expiries, default=None)
+
+    def _set(self, mark: Mark, rows: list[Row]) -> None:
+        chosen = [row for row in rows if row.stands and MARKS[mark][-1] not in row.marks]
+        if chosen:
+            time = self.tick()
+            for row in chosen:
+                row.marks.update(MARKS[mark])
+                row.changed = time
+
+    def snapshot(self) -> list[Row]:
+        shown = [row for row in self.rows if row.stands and not {"seen", "dismissed"} <= row.marks]
+        return sorted(shown, key=lambda row: row.came)[-PAGE_SIZE:]
+
+
+@dataclass
+class Reader:
+    """A tab: reads pages, and hears rings when it listens, each by the rule."""
+
+    number: int
+    box: int
+    listens: bool
+    cursor: Cursor | None = None
+    complete: bool = False
+    store: dict[int, dict[str, Any]] = field(default_factory=dict)
+    since: int = 0  # the box's time at the reset from which it reads on
+    first: frozenset[int] = frozenset()  # what that reset held
+
+    def apply(self, rows: list[dict[str, Any]], cursor: Cursor | None, head: int) -> None:
+        for row in rows:
+            if row["position"] > self.store.get(row["id"], {"position": -1})["position"]:
+                self.store[row["id"]] = row
+        self.cursor = cursor
+        self.complete = cursor is not None and cursor.position == head
+
+    def hear(self, ring: Ring) -> None:
+        changes = ring.changes()
+        if judge(self.cursor, changes.since, changes.cursor) is Verdict.APPLY:
+            self.apply(json.loads(f"[{changes.rows}]"), changes.cursor, changes.head)
+
+
+# -- The world: the database and the model, side by side -----------------------------------------
+
+
+class World:
+    def __init__(self, users: list[Any], clock: Clock, sessions: list[Session]) -> None:
+        self.users, self.clock, self.sessions = users, clock, sessions
+        self.boxes = [Box() for _ in users]
+        self.readers = [Reader(n, n % 2, listens=n >= 2) for n in range(READERS)]
+        self.frames: list[list[list[tuple[Any, ...]]]] = [[] for _ in sessions]
+        self.texts = 0
+        self.published: list[Any] = []
+        self.rings: list[Ring] = []
+
+    def box_of(self, pk: Any) -> Box:
+        return self.boxes[[user.pk for user in self.users].index(pk)]
+
+    def occupied(self) -> bool:
+        """Whether the one writer of SQLite is at work."""
+        return ONE_WRITER and any(self.frames)
+
+    # Transactions
+
+    def begin(self, session: int) -> None:
+        if len(self.frames[session]) < 3:
+            self.sessions[session].begin()
+            self.frames[session].append([])
+
+    def rollback(self, session: int) -> None:
+        if self.frames[session]:
+            self.sessions[session].rollback()
+            self.frames[session].pop()
+
+    def commit(self, session: int, dies: bool = False) -> None:
+        """Commit the innermost block; a process that dies after its commit runs no hook."""
+        frames = self.frames[session]
+        if not frames:
+            return
+        actions = frames.pop()
+        if frames:
+            self.sessions[session].commit()
+            frames[-1] += actions
+            return
+        if dies:
+            self.sessions[session].run(lambda: connections[database()].run_on_commit.clear())
+        self.published.clear()
+        self.sessions[session].commit()
+        sends = [action for action in actions if action[0] == "send"]
+        for _, box, row in sends:
+            box.waiting.append(row)
+        if dies:
+            return
+        published = [self.box_of(pk) for pk in self.published]
+        assert all(box in published for _, box, _ in sends)
+        for action, box, *rest in actions:
+            if action == "mark":
+                box.mark(*rest)
+            for also in published if action == "send" else ():
+                also.publish()
+
+    # Sending
+
+    def send(
+        self, session: int, recipients: list[int], key: str, minutes: int | None, many: bool
+    ) -> None:
+        self.texts += 1
+        text, frames = f"text {self.texts}", self.frames[session]
+        expires = None if minutes is None else self.clock.now() + timedelta(minutes=minutes)
+        users = [self.users[number] for number in recipients]
+        run = self.sessions[session].run
+        if many or len(users) > 1:
+            sent = run(notify.send_many, users, text, key=key, expires=expires)
+        else:
+            sent = [run(notify.send, users[0], text, key=key, expires=expires)]
+        for number, stored in zip(recipients, sent, strict=True):
+            box, row = self.boxes[number], Row(stored.pk, text, key, expires)
+            if frames:
+                frames[-1].append(("send", box, row))
+            elif not key:
+                box.take(row)
+            else:
+                row.pk = None
+                box.waiting.append(row)
+                box.publish()
+                stands = max(box.rows, key=lambda row: row.changed)
+                stands.pk = stands.pk or stored.pk
+                assert (stands.pk, stands.text) == (stored.pk, stored.message)
+
+    def forget(self, recipient: int, key: str) -> None:
+        """A process records and dies."""
+        if self.occupied():
+            return
+        self.texts += 1
+        text = f"text {self.texts}"
+        (stored,) = leave_waiting(self.users[recipient], text, collapse_key=key)
+        self.boxes[recipient].waiting.append(Row(stored.pk, text, key, None))
+
+    def publish(self, recipients: list[int]) -> None:
+        if not self.occupied():
+            outbox.publish([self.users[number].pk for number in recipients])
+            for number in recipients:
+                self.boxes[number].publish()
+
+    # Reading and marking
+
+    def tend(self, box: Box) -> None:
+        """What every reader does for the mailbox before it reads."""
+        due = box.due
+        box.publish()
+        if due is not None and due <= self.clock.now():
+            box.expire(self.clock.now())
+
+    def sweep(self) -> None:
+        if not self.occupied():
+            inbox.tend(inbox.look_at([user.pk for user in self.users]))
+            for box in self.boxes:
+                self.tend(box)
+
+    def read(self, number: int) -> None:
+        """One page."""
+        if self.occupied():
+            return
+        reader = self.readers[number]
+        box = self.boxes[reader.box]
+        # Half of the readers begin with nothing, the others with a cursor of an old epoch.
+        since = reader.cursor or (NEVER if number % 2 else None)
+        page = inbox.changes(self.users[reader.box], since)
+        self.tend(box)
+        rows = on_the_wire(page.notifications)
+        assert page.reset == (reader.cursor is None)
+        if page.reset:
+            assert [row["id"] for row in rows] == [row.pk for row in box.snapshot()]
+            reader.store.clear()
+            reader.since, reader.first = box.time, frozenset(row["id"] for row in rows)
+        else:
+            positions = [row["position"] for row in rows]
+            assert positions == sorted(set(positions))
+            assert len({row["id"] for row in rows}) == len(rows)
+        reader.apply(rows, page.cursor, page.head)
+
+    def catch_up(self, number: int) -> None:
+        """All pages."""
+        self.read(number)
+        reader = self.readers[number]
+        while not (reader.complete or reader.cursor is None or self.occupied()):
+            self.read(number)
+
+    def mark(
+        self, session: int, number: int, mark: Mark, chosen: list[int], everything: bool
+    ) -> None:
+        reader = self.readers[number]
+        held = sorted(reader.store.values(), key=lambda row: row["id"])
+        pairs = {row["id"]: row["arrived"] for n, row in enumerate(held) if n in chosen}
+        upto = reader.cursor if everything and reader.complete else None
+        box, frames = self.boxes[reader.box], self.frames[session]
+        user = self.users[reader.box]
+        cursor = self.sessions[session].run(
+            marks.mark, user.pk, mark, list(pairs.items()), upto=upto
+        )
+        position = None if upto is None else upto.position
+        if frames:
+            assert cursor is None
+            frames[-1].append(("mark", box, mark, pairs, position))
+        else:
+            box.mark(mark, pairs, position)
+            assert cursor is None or cursor == mailbox_of(user).cursor
+
+    def wait(self, minutes: int) -> None:
+        self.clock.moment += timedelta(minutes=minutes)
+
+    # What must hold
+
+    def check(self) -> None:
+        """The tables hold what the model says."""
+        for ring in self.rings:
+            for reader in self.readers:
+                if reader.listens and self.users[reader.box].pk == ring.recipient:
+                    reader.hear(ring)
+        self.rings.clear()
+        for user, box in zip(self.users, self.boxes, strict=True):
+            rows = rows_of(user)
+            assert {row.pk: described(row) for row in rows} == {
+                row.pk: (row.text, row.key, row.count, row.expires, row.marks) for row in box.rows
+            }
+            uncommitted = [row for row in self.uncommitted() if row[0] is box]
+            assert sorted(waiting_of(user)) == sorted(
+                [row.text for row in box.waiting] + [row.text for _, row in uncommitted]
+            )
+            by_pk = {row.pk: row for row in box.rows}
+            self.check_order([by_pk[row.pk].changed for row in rows])
+            rows.sort(key=lambda row: row.arrived or 0)
+            self.check_order([by_pk[row.pk].came for row in rows])
+            for row in rows:
+                assert row.arrived is not None
+                assert row.arrived <= (row.position or 0)
+                assert by_pk[row.pk].arrived in (None, row.arrived)
+                by_pk[row.pk].arrived = row.arrived
+            standing = Mailbox.objects.filter(pk=user.pk).first()
+            assert standing is not None or not rows
+            if standing is not None:
+                assert standing.counts == recount(rows)
+                assert standing.head == max([row.position or 0 for row in rows], default=0)
+                assert standing.due == box.due
+
+    @staticmethod
+    def check_order(times: list[int]) -> None:
+        """Positions rise as the changes came."""
+        assert times == sorted(times)
+
+    def uncommitted(self) -> Iterator[tuple[Box, Row]]:
+        """What SQLite's one connection sees of its own open transaction."""
+        for frames in self.frames if ONE_WRITER else ():
+            for frame in frames:
+                for action, box, *rest in frame:
+                    if action == "send":
+                        yield box, rest[0]
+
+    def end(self) -> None:
+        """Roll back what is open; then every reader must hold exactly the committed state."""
+        for session, frames in enumerate(self.frames):
+            while frames:
+                self.rollback(session)
+        for number, reader in enumerate(self.readers):
+            self.catch_up(number)
+            self.check()
+            box = self.boxes[reader.box]
+            stored = {row["id"]: row for row in on_the_wire(rows_of(self.users[reader.box]))}
+            changed = {row.pk for row in box.rows if row.changed > reader.since}
+            assert reader.store == {pk: stored[pk] for pk in stored if pk in changed | reader.first}
+
+
+def described(row: Notification) -> tuple[Any, ...]:
+    names = {name for names in MARKS.values() for name in names}
+    marks = {name for name in names if getattr(row, f"{name}_at")}
+    return row.message, row.collapse_key, row.count, row.expires_at, marks
+
+
+class Clock:
+    """Django's clock; it stands still but for the program's own waiting."""
+
+    def __init__(self) -> None:
+        self.moment = timezone.now()
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+# -- The programs --------------------------------------------------------------------------------
+
+session = st.integers(0, SESSIONS - 1)
+reader = st.integers(0, READERS - 1)
+someone = st.integers(0, USERS - 1)
+several = st.lists(someone, min_size=1, unique=True)
+key = st.sampled_from(["", "", "k", "k", "k", "K", "k "])
+minutes = st.sampled_from([None, None, None, 5, 30])
+
+mark = st.tuples(
+    st.just("mark"),
+    session,
+    reader,
+    st.sampled_from([*Mark, Mark.READ]),
+    st.lists(st.integers(0, 7), max_size=4),
+    st.booleans(),
+)
+
+step = st.one_of(
+    st.tuples(st.just("begin"), session),
+    st.tuples(st.just("commit"), session, st.sampled_from([False, False, True])),
+    st.tuples(st.just("rollback"), session),
+    st.tuples(st.just("send"), session, several, key, minutes, st.booleans()),
+    st.tuples(st.just("send"), session, several, key, minutes, st.booleans()),
+    st.tuples(st.just("forget"), someone, key),
+    st.tuples(st.just("publish"), several),
+    st.tuples(st.just("sweep")),
+    st.tuples(st.just("read"), reader),
+    st.tuples(st.just("catch_up"), reader),
+    mark,
+    mark,
+    st.tuples(st.just("wait"), st.sampled_from([1, 10, 60])),
+)
+
+
+@pytest.fixture
+def connected():
+    """The sessions of all examples."""
+    opened = [HereAndNow() if ONE_WRITER else Session() for _ in range(SESSIONS)]
+    yield opened
+    for one in opened:
+        one.close()
+
+
+def test_every_program_ends_in_the_committed_state(make_user, connected, monkeypatch):
+    """Each row once, in order, whoever reads it, and whatever happened at the same time."""
+    worlds: list[World] = []
+    clock = Clock()
+    publish = outbox.publish
+
+    def publish_and_note(recipients, **options):
+        recipients = list(recipients)
+        worlds[-1].published += recipients
+        return publish(recipients, **options)
+
+    monkeypatch.setattr(outbox, "publish", publish_and_note)
+    monkeypatch.setattr(outbox.doorbell, "ring", lambda rings: worlds[-1].rings.extend(rings))
+    monkeypatch.setattr(timezone, "now", clock.now)
+
+    @hypothesis_settings(
+        max_examples=int(EXAMPLES or (40 if ONE_WRITER else 25)),
+        derandomize=EXAMPLES is None,  # the same programs on every run of the suite
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(step, min_size=20, max_size=50))
+    def run(program):
+        # New ones each time: no mailbox ever gives a position twice, and on MariaDB one that was
+        # deleted a moment ago may hold a lock until it is purged.
+        users = [make_user(f"user{len(worlds)}-{number}") for number in range(USERS)]
+        world = World(users, clock, connected)
+        worlds.append(world)
+        try:
+            for name, *arguments in program:
+                note(f"{name}{tuple(arguments)}")
+                getattr(world, name)(*arguments)
+                world.check()
+            world.end()
+        finally:
+            for one in connected:
+                while one.blocks:
+                    one.rollback()
+
+    with override_settings(NOTIFY_PAGE_SIZE=PAGE_SIZE, NOTIFY_PUBLISH_BATCH_SIZE=2):
+        run()

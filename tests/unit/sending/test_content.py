@@ -1,0 +1,492 @@
+"""What a caller writes, checked and rendered: texts, level, links, actions, data, expiry, languages."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.messages import constants
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse_lazy
+from django.utils import timezone as django_timezone
+from django.utils import translation
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
+
+from notify.exceptions import InvalidNotification
+from notify.models import Notification
+from notify.sending import content as letters
+from notify.sending.content import Action, Letter
+
+pytestmark = pytest.mark.users
+monday = gettext_lazy("Monday")  # Django itself translates it
+tuesday = gettext_lazy("Tuesday")
+
+
+def letter(message: Any = "Hello", **given: Any) -> Letter:
+    nothing: dict[str, Any] = {
+        "level": "info",
+        "title": "",
+        "category": "",
+        "url": "",
+        "actions": (),
+        "data": None,
+        "key": "",
+        "expires": None,
+    }
+    return Letter(message, **{**nothing, **given})
+
+
+def write(message: Any = "Hello", **given: Any) -> Notification:
+    return letter(message, **given).checked().render()
+
+
+# -- Texts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("title", 200), ("message", 2000), ("key", 100), ("category", 50)]
+)
+def test_a_text_may_be_as_long_as_its_limit(name, limit):
+    """Counted in characters, whatever they weigh."""
+    stored = {"key": "collapse_key"}.get(name, name)
+    assert getattr(write(**{name: "🎉" * limit}), stored) == "🎉" * limit
+    with pytest.raises(InvalidNotification, match=rf"{name} has {limit + 1} .* at most {limit}"):
+        write(**{name: "🎉" * (limit + 1)})
+
+
+@pytest.mark.parametrize("message", ["", " \n\t", None, mark_safe("")])
+def test_a_message_says_something(message):
+    with pytest.raises(InvalidNotification, match="message is empty"):
+        write(message)
+
+
+@pytest.mark.parametrize("name", ["title", "message", "key", "category", "url"])
+@pytest.mark.parametrize("character", ["\x00", "\ud800"])
+def test_characters_that_no_database_stores_are_refused(name, character):
+    with pytest.raises(InvalidNotification, match=f"{name}.*character that no database stores"):
+        write(**{name: f"/x.{character}"})
+
+
+def test_none_is_no_text():
+    """A title from an empty column is no title, and not the word None."""
+    row = write(title=None, category=None, url=None, key=None)
+    assert (row.title, row.category, row.url, row.collapse_key) == ("", "", "", "")
+
+
+def test_safe_strings_become_plain():
+    """Text is text: what was marked as HTML is shown as it is written."""
+    row = write(mark_safe("<b>bold</b>"))
+    assert row.message == "<b>bold</b>"
+    assert not isinstance(row.message, SafeString)
+
+
+def test_other_objects_become_text():
+    assert write(ValueError("No date in row 41")).message == "No date in row 41"
+
+
+# -- Level ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "success", "warning", "error"])
+def test_levels_are_names_or_constants_of_messages(level):
+    assert write(level=level).level == level
+    assert write(level=getattr(constants, level.upper())).level == level
+
+
+@pytest.mark.parametrize("level", ["danger", "INFO", "", None, 21, True, [], {}])
+def test_an_unknown_level_is_refused(level):
+    with pytest.raises(InvalidNotification, match=r"is not a level\. Use one of debug, info,"):
+        write(level=level)
+
+
+# -- Links ---------------------------------------------------------------------------------------
+
+
+class Export:
+    def __init__(self, url: Any) -> None:
+        self.url = url
+
+    def get_absolute_url(self) -> Any:
+        return self.url
+
+    def __len__(self) -> int:
+        return 0  # an export without rows has a page, too
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("", ""),
+        ("/exports/7/", "/exports/7/"),
+        ("/exports/?at=10:30#javascript:", "/exports/?at=10:30#javascript:"),
+        ("./7/", "./7/"),
+        ("notify:changes", "/notify/changes/"),
+        (reverse_lazy("notify:changes"), "/notify/changes/"),
+        (Export("/exports/7/"), "/exports/7/"),
+        ("https://example.com/x?y=javascript:z", "https://example.com/x?y=javascript:z"),
+        ("HTTP://example.com", "HTTP://example.com"),
+        ("https://example.com/" + "a" * 1980, "https://example.com/" + "a" * 1980),
+        ("mailto:alice@example.com", "mailto:alice@example.com"),
+        ("//example.com/x", "//example.com/x"),
+    ],
+)
+def test_a_url_is_what_resolve_url_takes(given, stored):
+    assert write(url=given).url == stored
+    if stored:
+        assert write(actions=[Action("Open", given)]).actions == [{"label": "Open", "url": stored}]
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    raise NotImplementedError
+
+
+urlpatterns = [path("page/", page)]
+
+
+@pytest.mark.urls(__name__)
+def test_a_url_may_be_a_view():
+    assert write(url=page).url == "/page/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "javascript:alert(1)//a.b",
+        "JAVASCRIPT:alert(1)//a.b",
+        " javascript:alert(1)//a.b",
+        "\x01javascript:alert(1)//a.b",
+        "java\nscript:alert(1)//a.b",
+        "java\tscript:alert(1)//a.b",
+        "\r\njava\r\nscript\n:alert(1)//a.b",
+        "data:text/html,<script>alert(1)</script>",
+        "vbscript:msgbox(1)/",
+        "file:///etc/passwd",
+        "blob:https://example.com/1",
+        "example.com:8000/x",
+        Export("javascript:alert(1)//a.b"),
+        Export("java\nscript:alert(1)"),
+    ],
+)
+def test_a_url_that_runs_something_is_refused(url):
+    for given in ({"url": url}, {"actions": [Action("Open", url)]}):
+        with pytest.raises(InvalidNotification, match="url"):
+            write(**given)
+
+
+def test_a_scheme_with_a_nul_is_refused():
+    with pytest.raises(InvalidNotification):
+        write(url="java\x00script:alert(1)//a.b")
+
+
+@pytest.mark.parametrize(
+    "url", ["no-such-name", "notify:nowhere", reverse_lazy("nowhere"), "?page=2"]
+)
+def test_a_name_of_no_pattern_says_what_to_give(url):
+    with pytest.raises(InvalidNotification, match=r"neither an address nor the name .*/exports/7/"):
+        write(url=url)
+
+
+@pytest.mark.parametrize("url", [7, 0, False, object(), ["/x/"], datetime(2026, 1, 1)])
+def test_an_object_without_an_address_is_named(url):
+    """The usual slip is a model that lacks get_absolute_url()."""
+    with pytest.raises(InvalidNotification, match=r"has no get_absolute_url\(\)"):
+        write(url=url)
+
+
+def test_a_long_url_is_refused():
+    with pytest.raises(InvalidNotification, match="url has 2001 characters; at most 2000"):
+        write(url="/" + "a" * 2000)
+
+
+# -- Actions -------------------------------------------------------------------------------------
+
+
+def test_actions_are_objects_or_mappings():
+    actions = (action for action in [Action("Open", "/x/"), {"label": "Close", "url": "/y/"}])
+    assert write(actions=actions).actions == [
+        {"label": "Open", "url": "/x/"},
+        {"label": "Close", "url": "/y/"},
+    ]
+
+
+def test_five_actions_are_the_most():
+    assert len(write(actions=[Action("Open", "/x/")] * 5).actions) == 5
+    with pytest.raises(InvalidNotification, match="actions has 6 entries; at most 5"):
+        write(actions=[Action("Open", "/x/")] * 6)
+
+
+def test_a_label_has_a_limit():
+    assert write(actions=[Action("x" * 50, "/x/")]).actions[0]["label"] == "x" * 50
+    with pytest.raises(InvalidNotification, match="label of an action has 51"):
+        write(actions=[Action("x" * 51, "/x/")])
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["Open", ("Open", "/x/"), {"label": "Open"}, {"label": "Open", "href": "/x/"}, None, 7],
+)
+def test_what_is_no_action_is_named(action):
+    with pytest.raises(InvalidNotification, match=r"notify\.Action\(label, url\)"):
+        write(actions=[action])
+
+
+@pytest.mark.parametrize("actions", [None, Action("Open", "/x/"), 7])
+def test_actions_are_a_list(actions):
+    with pytest.raises(InvalidNotification, match="is not a list"):
+        write(actions=actions)
+
+
+@pytest.mark.parametrize("label", ["", " ", None])
+def test_an_action_has_a_label(label):
+    with pytest.raises(InvalidNotification, match="/x/ has no label"):
+        write(actions=[Action(label, "/x/")])
+
+
+@pytest.mark.parametrize("url", ["", None])
+def test_an_action_leads_somewhere(url):
+    with pytest.raises(InvalidNotification, match="leads nowhere"):
+        write(actions=[Action("Open", url)])
+
+
+# -- Data ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "data", [{}, [], "", 0, False, 1.5, "é🎉", {"a": [1, {"b": None}]}, "\\u0000", "\\ud800"]
+)
+def test_data_is_anything_json(data):
+    assert write(data=data).data == data
+
+
+def test_data_is_what_json_makes_of_it():
+    """The row in hand has what a reader finds: keys are text, tuples are lists."""
+    assert write(data={1: (1, 2)}).data == {"1": [1, 2]}
+
+
+def test_data_may_change_after_the_call():
+    """The notification keeps what it was given."""
+    data: dict[str, Any] = {"rows": [1]}
+    row = write(data=data)
+    data["rows"].append(2)
+    assert row.data == {"rows": [1]}
+
+
+def test_data_has_a_limit():
+    fits = "x" * (16 * 1024 - 2)  # and two quotes
+    assert write(data=fits).data == fits
+    with pytest.raises(InvalidNotification, match="data has 16385 bytes as JSON; at most 16384"):
+        write(data=f"{fits}x")
+
+
+def circle() -> list[Any]:
+    around: list[Any] = []
+    around.append(around)
+    return around
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        object(),
+        {1, 2},
+        date(2026, 1, 1),
+        b"bytes",
+        monday,
+        {(1, 2): 3},
+        float("nan"),
+        [float("inf")],
+        {"a": float("-inf")},
+        circle(),
+        pytest.param(10**5000, id="huge integer"),
+    ],
+)
+def test_data_that_is_not_json_is_refused(data):
+    with pytest.raises(InvalidNotification, match="data is not JSON: "):
+        write(data=data)
+
+
+@pytest.mark.parametrize("data", ["\x00", {"\x00": 1}, {"a": ["\x00"]}, "\ud800", {"\udfff": 1}])
+def test_data_that_a_database_would_refuse_is_refused(data):
+    """PostgreSQL takes no NUL, and no wire takes half of a character."""
+    with pytest.raises(InvalidNotification, match="character that no database stores"):
+        write(data=data)
+
+
+@pytest.mark.database
+def test_data_is_as_deep_as_every_database_takes(user):
+    import notify
+
+    deepest = json.loads("[" * 31 + "]" * 31)
+    assert notify.send(user, "Hello", data=deepest).data == deepest
+    assert Notification.objects.get().data == deepest
+    for deeper in ([deepest], json.loads("[" * 500 + "]" * 500), {"a": deepest}):
+        with pytest.raises(InvalidNotification, match="nested deeper than 30 levels"):
+            write(data=deeper)
+
+
+# -- Expiry --------------------------------------------------------------------------------------
+
+
+def test_expiry_is_a_moment_or_a_time_from_now():
+    now = django_timezone.now()
+    assert write(expires=timedelta(hours=1)).expires_at - now >= timedelta(hours=1)
+    assert write(expires=now + timedelta(hours=1)).expires_at == now + timedelta(hours=1)
+    assert write().expires_at is None
+
+
+def test_expiry_may_be_naive_or_aware(settings):
+    """It is stored as this project stores moments."""
+    east = timezone(timedelta(hours=9))
+    aware = datetime(2100, 1, 1, 12, tzinfo=east)
+    naive = datetime(2100, 1, 1, 12)
+    settings.USE_TZ = True
+    assert write(expires=aware).expires_at == aware
+    assert write(expires=naive).expires_at == django_timezone.make_aware(naive)
+    settings.USE_TZ = False
+    assert write(expires=naive).expires_at == naive
+    assert write(expires=aware).expires_at == django_timezone.make_naive(aware)
+
+
+@pytest.mark.parametrize(
+    "past",
+    [timedelta(0), timedelta(seconds=-1), datetime(2000, 1, 1), datetime(2000, 1, 1, tzinfo=UTC)],
+)
+def test_expiry_lies_ahead(past, settings):
+    for settings.USE_TZ in (True, False):
+        with pytest.raises(InvalidNotification, match="is in the past"):
+            write(expires=past)
+
+
+@pytest.mark.parametrize("never", [timedelta.max, datetime.max, datetime.max.replace(tzinfo=UTC)])
+def test_expiry_lies_within_the_calendar(never, settings):
+    """In UTC, in which it is told, the last hours of the year 9999 may be those of the next."""
+    settings.TIME_ZONE = "America/Chicago"
+    for settings.USE_TZ in (True, False):
+        if never == datetime.max.replace(tzinfo=UTC):
+            write(expires=never)
+            continue
+        with pytest.raises(InvalidNotification, match="beyond the calendar"):
+            write(expires=never)
+
+
+@pytest.mark.parametrize("expires", [60, "tomorrow", date(2100, 1, 1)])
+def test_expiry_is_nothing_else(expires):
+    with pytest.raises(InvalidNotification, match="neither a datetime nor a timedelta"):
+        write(expires=expires)
+
+
+# -- Languages -----------------------------------------------------------------------------------
+
+asked: list[Any] = []
+
+
+def language_of(user: Any) -> str | None:
+    asked.append(user.pk)
+    return {"al": "de", "bo": "fr", "ca": "de"}.get(user.email[:2])
+
+
+@pytest.fixture
+def languages(settings):
+    settings.NOTIFY_LANGUAGE = f"{__name__}.language_of"
+    settings.LANGUAGE_CODE = "es"
+    asked.clear()
+    return asked
+
+
+@pytest.fixture
+def renders(monkeypatch):
+    """The languages in which a letter was rendered."""
+    done: list[str | None] = []
+    render = Letter.render
+
+    def noted(self: Letter) -> Notification:
+        done.append(translation.get_language())
+        return render(self)
+
+    monkeypatch.setattr(Letter, "render", noted)
+    return done
+
+
+@pytest.mark.django_db
+def test_without_a_setting_the_active_language_is_used(user, renders):
+    with translation.override("de"):
+        ((row, to),) = letters.address(letter(monday, title=tuesday), [user.pk])
+    assert (row.message, row.title, to, renders) == ("Montag", "Dienstag", [user.pk], ["de"])
+
+
+def test_everybody_is_told_in_his_language(make_user, languages, renders):
+    """Each user's language is asked once, and each language rendered once."""
+    alice, bob, carol, dave = map(make_user, ["alice", "bob", "carol", "dave"])
+    to = [dave.pk, alice.pk, bob.pk, carol.pk]
+    with translation.override("it"):
+        addressed = letters.address(letter(monday), to)
+        assert translation.get_language() == "it"
+    assert [(row.message, pks) for row, pks in addressed] == [
+        ("lunes", [dave.pk]),
+        ("Montag", [alice.pk, carol.pk]),
+        ("lundi", [bob.pk]),
+    ]
+    assert sorted(languages) == sorted(to)
+    assert renders == ["es", "de", "fr"]
+
+
+def test_the_users_are_read_in_one_query(user, other_user, languages, django_assert_num_queries):
+    with django_assert_num_queries(1):
+        letters.address(letter(monday), [user.pk, other_user.pk])
+
+
+@pytest.mark.parametrize(
+    "lazy",
+    [
+        {"message": monday},
+        {"title": monday},
+        {"actions": [Action(monday, "/x/")]},
+        {"actions": [{"label": monday, "url": "/x/"}]},
+        {"message": format_lazy("{}!", monday)},
+    ],
+)
+def test_every_text_may_be_lazy(lazy, user, languages):
+    ((row, _to),) = letters.address(letter(**lazy), [user.pk])
+    assert "Montag" in json.dumps([row.message, row.title, row.actions])
+
+
+def test_a_plain_text_asks_for_no_language(user, languages, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        letters.address(letter("Montag", url=reverse_lazy("notify:changes")), [user.pk])
+    assert languages == []
+
+
+def test_a_limit_holds_in_every_language(user, languages):
+    """Nothing is stored if one of the translations is too long."""
+    with pytest.raises(InvalidNotification, match="at most 200"):
+        letters.address(letter("x", title=format_lazy("{}" + "x" * 196, monday)), [user.pk])
+
+
+def test_a_recipient_who_is_gone_keeps_his_letter(user, languages):
+    """As without a language: the caller has a user in hand, who was deleted meanwhile."""
+    get_user_model()._default_manager.all().delete()
+    ((row, to),) = letters.address(letter(monday), [user.pk])
+    assert (row.message, to) == ("lunes", [user.pk])
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("nowhere.language_of", "cannot be imported"),
+        ("nowhere", "cannot be imported"),
+        (f"{__name__}.no_such_name", "cannot be imported"),
+        (f"{__name__}.asked", "cannot be called"),
+        (language_of, "cannot be imported"),
+    ],
+)
+def test_a_wrong_setting_is_named(path, problem, user, settings):
+    settings.NOTIFY_LANGUAGE = path
+    with pytest.raises(ImproperlyConfigured, match=rf"NOTIFY_LANGUAGE = .* {problem}"):
+        letters.address(letter(monday), [user.pk])

@@ -1,0 +1,192 @@
+"""The tables, and the words of their querysets."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+
+import notify
+from notify import models, protocol
+from notify.models import Mailbox, Notification, timestamp
+from notify.protocol import Counts, Cursor
+from tests.kit.mailboxes import leave_waiting, mailbox_of, rows_of
+
+pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db]
+
+
+# -- Schema --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "field", [Mailbox._meta.get_field("user"), Notification._meta.get_field("recipient")]
+)
+def test_no_constraint_locks_the_users_row(field):
+    """A foreign key's constraint would hold that row until the sender commits (ADR 0002)."""
+    assert field.remote_field.model._meta.label == field.related_model._meta.label
+    assert field.db_constraint is False
+    with connection.cursor() as cursor:
+        constraints = connection.introspection.get_constraints(cursor, field.model._meta.db_table)
+    assert not any(constraint["foreign_key"] for constraint in constraints.values())
+
+
+def test_the_database_refuses_two_rows_at_one_position(user):
+    """Waiting rows have none, so any number of them may stand."""
+    leave_waiting(user, "one", "two")
+    leave_waiting(user, "three", position=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        leave_waiting(user, "four", position=1)
+
+
+def test_the_way_back_from_a_user(user):
+    """Names that no other package takes."""
+    notify.send(user, "one")
+    assert [row.message for row in user.notify_notifications.all()] == ["one"]
+    assert user.notify_mailbox.counts == (1, 1)
+
+
+# -- Mailbox -------------------------------------------------------------------------------------
+
+
+def test_a_mailbox_begins_at_its_head(user):
+    """What is at or below it cannot be told apart by a cursor."""
+    box = Mailbox.starting(user.pk, head=7, unseen=2, unread=3)
+    assert (box.floor, box.cursor.position, box.counts) == (7, 7, Counts(2, 3))
+    assert len(box.epoch) == protocol.EPOCH_LENGTH
+    assert box.cursor == Cursor(box.epoch, 7)
+    assert str(box) == f"mailbox of {user.pk} at {box.epoch}:7"
+
+
+def test_ensure_makes_what_is_missing_and_leaves_the_rest(user, other_user):
+    """For users without rows, too; a standing mailbox keeps its epoch."""
+    notify.send(user, "one")
+    before = mailbox_of(user)
+    Mailbox.objects.ensure([other_user.pk, user.pk, other_user.pk])
+    assert mailbox_of(user).cursor == before.cursor
+    assert mailbox_of(other_user).counts == (0, 0)
+    assert mailbox_of(other_user).head == 0
+    with CaptureQueriesContext(connection) as context:
+        Mailbox.objects.ensure([other_user.pk, user.pk])
+    assert len(context) == 1
+
+
+def test_ensure_counts_published_rows_only(user):
+    """The waiting ones are counted when they are published."""
+    leave_waiting(user, "waiting")
+    Mailbox.objects.ensure([user.pk])
+    assert mailbox_of(user).counts == (0, 0)
+    assert mailbox_of(user).head == 0
+
+
+def test_lock_returns_the_mailboxes_in_the_order_of_their_keys(make_user):
+    """So that two publishers never lock crosswise; who has none is left out."""
+    users = [make_user(f"user{number}") for number in range(4)]
+    Mailbox.objects.ensure([user.pk for user in users[1:]])
+    with transaction.atomic():
+        locked = Mailbox.objects.lock([user.pk for user in reversed(users)])
+    assert [box.pk for box in locked] == sorted(user.pk for user in users[1:])
+
+
+def test_lock_begins_with_a_write_where_rows_cannot_be_locked(user):
+    """SQLite: a transaction that reads first and writes later fails when another wrote between."""
+    Mailbox.objects.ensure([user.pk])
+    with CaptureQueriesContext(connection) as context, transaction.atomic():
+        Mailbox.objects.lock([user.pk])
+    first = context.captured_queries[1]["sql"]
+    if connection.features.has_select_for_update:
+        assert "FOR UPDATE" in first
+    else:
+        assert first.startswith("UPDATE")
+
+
+def test_advance_raises_heads_and_counts(user, other_user):
+    """And brings forward the moment at which the mailbox is due, never puts it off."""
+    Mailbox.objects.ensure([user.pk, other_user.pk])
+    boxes = Mailbox.objects.filter(pk__in=[user.pk, other_user.pk])
+    now = models.timezone.now()
+    for hours, due in ((3, 3), (5, 3), (None, 3), (1, 1)):
+        boxes.advance(hours and now + timedelta(hours=hours))
+        assert mailbox_of(user).due == now + timedelta(hours=due)
+    assert mailbox_of(user).head == 4
+    assert mailbox_of(user).counts == mailbox_of(other_user).counts == (4, 4)
+
+
+# -- Notification --------------------------------------------------------------------------------
+
+
+def test_the_words_of_the_queryset(user):
+    """Waiting, published, unarchived."""
+    leave_waiting(user, "waiting")
+    leave_waiting(user, "archived", position=1, archived_at=models.timezone.now())
+    leave_waiting(user, "standing", position=2)
+    rows = Notification.objects.order_by("pk")
+
+    def texts(chosen):
+        return [row.message for row in chosen]
+
+    assert texts(rows.waiting()) == ["waiting"]
+    assert texts(rows.published()) == ["archived", "standing"]
+    assert texts(rows.unarchived()) == ["waiting", "standing"]
+    assert texts(rows.published().unarchived()) == ["standing"]
+
+
+def test_a_notification_is_named_by_its_title():
+    assert str(Notification(title="Import", message="1,000 rows")) == "Import"
+    assert str(Notification(message="x" * 100)) == "x" * 80
+
+
+def test_a_row_on_the_wire(user):
+    """Each field of version 1 of the protocol, compact, with times in UTC."""
+    sent = notify.send(
+        user,
+        "Grüße 🎉",
+        level="success",
+        title="Fertig",
+        category="imports",
+        url="/x/",
+        actions=[notify.Action("Download", "/y/")],
+        data={"rows": 3},
+        key="k",
+        expires=timedelta(days=1),
+    )
+    (row,) = rows_of(user)
+    text = row.encode()
+    assert "Grüße 🎉" in text
+    assert '": ' not in text
+    document = json.loads(text)
+    assert document == {
+        "id": sent.pk,
+        "position": sent.position,
+        "arrived": sent.position,
+        "level": "success",
+        "category": "imports",
+        "title": "Fertig",
+        "message": "Grüße 🎉",
+        "url": "/x/",
+        "actions": [{"label": "Download", "url": "/y/"}],
+        "data": {"rows": 3},
+        "key": "k",
+        "count": 1,
+        "created_at": timestamp(row.created_at),
+        "updated_at": timestamp(row.updated_at),
+        "expires_at": timestamp(row.expires_at),
+        "seen_at": None,
+        "read_at": None,
+        "archived_at": None,
+        "dismissed_at": None,
+    }
+    assert document["expires_at"].endswith("+00:00")
+
+
+def test_a_moment_on_the_wire():
+    """ISO 8601 in UTC, also of a naive one, which is in Django's time zone."""
+    moment = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
+    assert timestamp(None) is None
+    assert timestamp(moment) == "2026-11-20T23:00:00+00:00"
+    assert timestamp(moment.astimezone(timezone(timedelta(hours=5)))) == timestamp(moment)
+    with override_settings(TIME_ZONE="Europe/Vienna"):
+        assert timestamp(datetime(2026, 11, 21, 0, 0)) == timestamp(moment)

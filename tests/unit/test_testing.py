@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from channels.testing import WebsocketCommunicator
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.test import TestCase, override_settings
+
+import notify
+from notify import doorbell
+from notify.asgi import notify_asgi
+from notify.live.hub import Hub
+from notify.protocol import CloseCode
+from notify.testing import (
+    assert_not_notified,
+    assert_notified,
+    asweep,
+    close_connections,
+    flush,
+    lose_rings,
+    sent,
+    sweep,
+)
+from tests.kit.fakes import Tab, settle, until
+from tests.kit.fakes import close_connections as close_database
+from tests.kit.patience import PATIENCE
+
+pytestmark = [pytest.mark.django_db, pytest.mark.users]
+
+
+def test_what_was_sent_is_listed_oldest_first(user, other_user):
+    one, two, three = notify.send(user, "1"), notify.send(other_user, "2"), notify.send(user, "3")
+    assert sent() == [one, two, three]
+    assert sent(user) == sent(user.pk) == [one, three]
+    assert sent(other_user) == [two]
+
+
+def test_a_notification_that_fits_is_found(user):
+    """The newest, by a part of its message and by whole values."""
+    first = notify.send(user, "Your export is ready", level="success", url="/exports/7/")
+    second = notify.send(user, "Your export is ready", level="success", url="/exports/8/")
+    assert assert_notified(user) == second
+    assert assert_notified(user, "export is") == second
+    assert assert_notified(user, "export", level="success", url="/exports/7/") == first
+    assert_not_notified(user, "import")
+    assert_not_notified(user, "export", level="error")
+
+
+def test_key_and_expires_go_by_the_names_of_send(user):
+    row = notify.send(user, "Hello", key="k", expires=timedelta(days=1))
+    assert isinstance(row.expires_at, datetime)
+    assert assert_notified(user, key="k", expires=row.expires_at) == row
+    assert_not_notified(user, key="other")
+    assert_not_notified(user, expires=None)
+
+
+def test_a_failure_says_what_was_sent_instead(user, other_user):
+    with pytest.raises(AssertionError) as caught:
+        assert_notified(user, "ready", level="success")
+    assert str(caught.value) == (
+        f"{user} was not sent a notification with message with 'ready', level='success'."
+        " Sent: nothing"
+    )
+    notify.error(user, "It failed", url="/x/")
+    with pytest.raises(AssertionError, match=r"Sent:\n  error: 'It failed' \(url='/x/'\)$"):
+        assert_notified(user, "ready")
+    with pytest.raises(AssertionError, match=r"was sent error: 'It failed' \(url='/x/'\)"):
+        assert_not_notified(user, "failed")
+    with pytest.raises(AssertionError, match=r"with anything\. Sent: nothing"):
+        assert_notified(other_user)
+
+
+def test_a_misspelt_field_is_no_quiet_success(user):
+    notify.send(user, "Hello")
+    with pytest.raises(AttributeError, match="lebel"):
+        assert_not_notified(user, lebel="info")
+
+
+def make_carol(self: Any) -> None:
+    """A user, whatever the user model."""
+    model = get_user_model()
+    self.user = model(**{model.USERNAME_FIELD: "carol@example.com"})
+    if model._meta.pk.name == "code":
+        self.user.pk = "carol"
+    self.user.save()
+
+
+# -- Losing rings --------------------------------------------------------------------------------
+
+
+def test_all_rings_are_lost_and_no_notification(user, rings):
+    with lose_rings():
+        row = notify.send(user, "Hello")
+    assert rings == []
+    assert row.position == 1
+    assert notify.inbox.counts(user) == (1, 1)
+    notify.send(user, "rung again")
+    assert len(rings) == 1
+
+
+def lost_of(count, user, rings, **options):
+    """Which of so many sends were not rung."""
+    rings.clear()
+    with lose_rings(0.3, **options):
+        rows = [notify.send(user, str(number)) for number in range(count)]
+    rung = {ring.cursor.position for ring in rings}
+    return [int(row.message) for row in rows if row.position not in rung]
+
+
+def test_a_share_of_the_rings_is_lost_and_a_seed_repeats_it(user, rings):
+    lost = lost_of(60, user, rings, seed=7)
+    assert 5 < len(lost) < 40
+    assert lost_of(60, user, rings, seed=7) == lost
+    assert lost_of(60, user, rings, seed=8) != lost
+
+
+def test_each_use_of_one_decorator_loses_the_same_rings(user, rings):
+    """As each test of a decorated class does, alone or after others."""
+    losing = lose_rings(0.5, seed=1)
+    rung = []
+    for _ in range(2):
+        rings.clear()
+        with losing:
+            sent = [notify.send(user, str(number)) for number in range(20)]
+        left = {ring.cursor.position for ring in rings}
+        rung.append([row.message for row in sent if row.position in left])
+    assert rung[0] == rung[1]
+
+
+def test_rings_are_lost_one_by_one_and_not_by_call(user, other_user, rings):
+    """A send to two is one call of the doorbell."""
+    with lose_rings(0.5, seed=1):
+        for _ in range(20):
+            notify.send_many([user, other_user], "Hello")
+    recipients = [ring.recipient for ring in rings]
+    assert 0 < recipients.count(user.pk) != recipients.count(other_user.pk) > 0
+
+
+def test_it_may_be_nested_and_ends_when_the_test_fails(user, rings):
+    before = doorbell.ring
+    losing = lose_rings()
+    with pytest.raises(ZeroDivisionError), losing, losing, lose_rings(0.0):
+        raise ZeroDivisionError
+    assert doorbell.ring == before
+
+
+@lose_rings()
+def test_it_decorates_a_function(user, rings):
+    notify.send(user, "Hello")
+    assert rings == []
+
+
+async def test_it_decorates_a_coroutine_function():
+    """It lasts until that has ended, not only until it is called."""
+    before = doorbell.ring
+
+    @lose_rings()
+    async def body():
+        await settle()
+        return doorbell.ring
+
+    assert await body() != before
+    assert doorbell.ring == before
+
+
+@lose_rings()
+class DecoratedTestCase(TestCase):
+    def test_it_decorates_a_test_case(self) -> None:
+        before = doorbell.ring
+        with lose_rings():
+            assert doorbell.ring != before
+        assert doorbell.ring == before
+        assert before.__module__ == "notify.testing"
+
+
+# -- A hub ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def hub(settings, transactional_db):
+    """No layer, and no sweep but the test's."""
+    settings.CHANNEL_LAYERS = {}
+    settings.NOTIFY_SWEEP_INTERVAL = 3600
+    yield Hub.here()
+    await Hub.close_here()
+    await close_database()
+
+
+@pytest.fixture
+def open_tab(hub):
+    return partial(Tab.open, hub)
+
+
+async def test_what_was_not_rung_comes_by_a_sweep(open_tab, user, other_user):
+    tab, other = await open_tab(user), await open_tab(other_user)
+    with lose_rings():
+        await notify.asend(user, "Hello")
+    await settle()
+    assert tab.shown == []
+    assert await asweep() == 1
+    await until(lambda: tab.shown == ["Hello"])
+    assert other.shown == []
+    assert await asweep() == 0
+
+
+async def test_connections_are_closed_with_the_code_to_come_back(open_tab, hub, user, other_user):
+    tabs = [await open_tab(user), await open_tab(user)]
+    other = await open_tab(other_user)
+    assert close_connections(user) == 2
+    await until(lambda: all(tab.wire.code == CloseCode.GOING_AWAY for tab in tabs))
+    assert other.wire.code is None
+    for tab in tabs:
+        await hub.leave(tab.connection)
+    assert close_connections() == 1
+    await until(lambda: other.wire.code == CloseCode.GOING_AWAY)
+
+
+async def test_a_server_in_another_thread_is_reached(open_tab, user):
+    """As a live server's: a synchronous test calls, and the hub's event loop does it."""
+    tab = await open_tab(user)
+    with lose_rings():
+        await notify.asend(user, "Hello")
+    assert await asyncio.to_thread(sweep) == 1
+    await until(lambda: tab.shown == ["Hello"])
+    assert await asyncio.to_thread(close_connections, user.pk) == 1
+    await until(lambda: tab.wire.code == CloseCode.GOING_AWAY)
+
+
+async def test_the_wrong_sweep_says_which_is_right(hub):
+    with pytest.raises(RuntimeError, match=r"await notify\.testing\.asweep"):
+        sweep()
+
+
+def test_a_hub_that_an_earlier_test_left_behind_is_not_asked(user, settings):
+    """Its loop does not run any more, so it would never answer."""
+    settings.CHANNEL_LAYERS = {}
+
+    async def leave_one() -> Hub:
+        return Hub.here()
+
+    loop = asyncio.new_event_loop()
+    left = loop.run_until_complete(leave_one())
+    assert (sweep(), close_connections()) == (0, 0)
+    loop.run_until_complete(Hub.close_here())
+    loop.close()
+    assert left.loop is loop
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_tasks_have_said_is_waited_for(user):
+    with notify.progress(user, "Importing"):
+        pass
+    assert flush()
+    assert_notified(user, "Finished.", title="Importing")
+
+
+def test_without_a_hub_there_is_nothing_to_do(user):
+    notify.send(user, "Hello")
+    assert (sweep(), close_connections(), close_connections(user)) == (0, 0, 0)
+
+
+# -- A plain TestCase ----------------------------------------------------------------------------
+
+
+async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+    """The project's own application."""
+
+
+@override_settings(NOTIFY_THREADS=0, CHANNEL_LAYERS={}, NOTIFY_SWEEP_INTERVAL=3600)
+class SocketTestCase(TestCase):
+    """How a project proves that its pages do without rings."""
+
+    setUp = make_carol
+
+    async def open(self) -> WebsocketCommunicator:
+        cookie = f"sessionid={self.async_client.cookies['sessionid'].value}"
+        headers = [
+            (b"cookie", cookie.encode()),
+            (b"host", b"testserver"),
+            (b"origin", b"http://testserver"),
+        ]
+        tab = WebsocketCommunicator(notify_asgi(wrapped), "/notify/ws/", headers)
+        await tab.connect()
+        assert (await tab.receive_json_from(PATIENCE))["type"] == "welcome"
+        return tab
+
+    async def test_a_sweep_repairs_in_the_transaction_of_the_test(self) -> None:
+        await self.async_client.aforce_login(self.user)
+        tab = await self.open()
+        with lose_rings():
+            await notify.asend(self.user, "Hello")
+        assert await tab.receive_nothing()
+        assert await asweep() == 1
+        changes = await tab.receive_json_from(PATIENCE)
+        assert [row["message"] for row in changes["notifications"]] == ["Hello"]
+        await tab.disconnect()
+
+    async def test_a_tab_that_is_sent_away_comes_back(self) -> None:
+        await self.async_client.aforce_login(self.user)
+        tab = await self.open()
+        assert close_connections(self.user) == 1
+        assert await tab.receive_output(PATIENCE) == {"type": "websocket.close", "code": 4000}
+        await tab.disconnect()
+        tab = await self.open()
+        await tab.disconnect()
+
+
+class PlainTestCase(TestCase):
+    """How a project tests, without pytest."""
+
+    setUp = make_carol
+
+    def test_a_send_is_published_at_once(self) -> None:
+        """The transaction of the test case does not count."""
+        assert notify.send(self.user, "Hello").position == 1
+        assert notify.inbox.counts(self.user) == (1, 1)
+        assert_notified(self.user, "Hello", level="info")
+
+    def test_a_send_in_a_transaction_is_published_by_its_callbacks(self) -> None:
+        with self.captureOnCommitCallbacks(execute=True) as callbacks, transaction.atomic():
+            notify.send(self.user, "Your export is ready", level="success")
+            assert notify.inbox.counts(self.user) == (0, 0)
+        assert len(callbacks) == 1
+        assert notify.inbox.counts(self.user) == (1, 1)
+        assert_notified(self.user, "export is ready", level="success")
+
+    def test_what_waits_was_sent_too(self) -> None:
+        """Whoever forgets the callbacks still sees what his code did."""
+        with transaction.atomic():
+            notify.send(self.user, "Hello")
+        assert_notified(self.user, "Hello", position=None)
+
+    def test_a_rollback_sends_nothing(self) -> None:
+        with transaction.atomic():
+            notify.send(self.user, "Hello")
+            transaction.set_rollback(True)
+        assert_not_notified(self.user)
+        assert sent() == []

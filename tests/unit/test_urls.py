@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from django.urls import NoReverseMatch, include, path, resolve, reverse
+
+from notify import urls
+from notify.transports import endpoints as views
+
+urlpatterns = [path("a/b/", include("notify.urls"))]
+ADDRESSES = {
+    "ws": "ws/",
+    "stream": "stream/",
+    "changes": "changes/",
+    "commands": "commands/",
+}
+
+
+def test_four_addresses_are_all():
+    """Their names and paths are part of the protocol."""
+    assert {pattern.name: str(pattern.pattern) for pattern in urls.urlpatterns} == ADDRESSES
+
+
+@pytest.mark.parametrize(("name", "address"), ADDRESSES.items())
+def test_the_prefix_is_the_project_s(name, address, settings):
+    assert reverse(f"notify:{name}") == f"/notify/{address}"
+    settings.ROOT_URLCONF = __name__
+    assert reverse(f"notify:{name}") == f"/a/b/{address}"
+
+
+def test_each_address_has_its_view():
+    for name, view in {
+        "ws": views.websocket,
+        "stream": views.stream,
+        "changes": views.changes,
+        "commands": views.command,
+    }.items():
+        assert resolve(f"/notify/{ADDRESSES[name]}").func is view
+
+
+def test_the_names_are_in_a_namespace():
+    with pytest.raises(NoReverseMatch):
+        reverse("changes")

@@ -1,8 +1,0 @@
-from __future__ import annotations
-
-from django.apps import AppConfig
-
-
-class CharUsersConfig(AppConfig):
-    name = "tests.users.char"
-    label = "char_users"

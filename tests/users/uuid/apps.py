@@ -1,8 +1,0 @@
-from __future__ import annotations
-
-from django.apps import AppConfig
-
-
-class UUIDUsersConfig(AppConfig):
-    name = "tests.users.uuid"
-    label = "uuid_users"
