@@ -1,44 +1,57 @@
-# The commands of the project. CI and tox run these same targets.
+# The commands of the project. CI and tox run the same targets.
 
 BIN ?= .venv/bin
 PORT ?= 8000
 MINUTES ?= 10
 ARGS ?=
 
-# tox brings an environment of its own (BIN), which is ready.
+# tox passes its own environment as BIN, which is already installed.
 READY := $(if $(filter .venv/bin,$(BIN)),.venv/.ready)
 PEERS := $(if $(READY),.venv/.peers)
-NPM := $(shell command -v npm)
+# Empty if npm is missing, or if Node is older than client/package.json requires.
+NPM := $(shell node tools/node.cjs 2>/dev/null && command -v npm)
 MODULES := $(if $(NPM),client/node_modules/.package-lock.json)
 BUNDLE := notify/static/notify
+# Tests outside tests/faults that bound a delay.
+TIMED := tests/conformance/test_drain.py tests/conformance/test_gone.py tests/conformance/proxies \
+	$(patsubst %,tests/browser/test_%.py,proxies sharing transports unwrapped)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak bench docs release build format \
-	lint types layers migrations python js js-check built wheel
+.NOTPARALLEL:
+.PHONY: help demo test test-all check soak bench docs release build format \
+	programs port quick rest lint types layers migrations js js-check built wheel
+
+# A renamed folder or a removed Python breaks .venv, so it is created again.
+ifneq ($(READY),)
+ifneq ($(shell tools/venv --is-whole && echo yes),yes)
+.PHONY: .venv/.ready
+endif
+endif
 
 help:           ## This list (written from these comments)
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile | expand -t 12
 
-demo: $(READY)  ## From a fresh clone to a running demo site (PORT=8000)
-	@$(BIN)/python tools/check_port.py $(PORT)
-	@$(BIN)/python manage.py migrate -v 0
-	@$(BIN)/python manage.py demo_users
-	@$(BIN)/python manage.py check
-	@echo "The site: http://127.0.0.1:$(PORT)/  Ctrl-C ends it."
-	@PATH="$(abspath $(BIN)):$$PATH" PYTHONUNBUFFERED=1 PORT=$(PORT) \
-		$(BIN)/honcho start || test $$? -eq 130  # Ctrl-C
+demo: port $(READY)  ## From a fresh clone to a running demo site (PORT=8000)
+	@exec $(BIN)/python tools/demo.py $(PORT)
 
-test: python $(if $(ARGS),,js)  ## From a fresh clone to a green test run (ARGS="-k outbox" narrows it)
+test: programs quick $(if $(ARGS),,js)  ## Unit tests, JavaScript, the essentials in Chromium, from a fresh clone (ARGS="-k outbox" selects tests)
 
-check: lint types layers migrations test js-check built docs wheel  ## What CI runs
+test-all: $(if $(ARGS),programs,test) rest  ## Also databases, queues, every server, faults and all of Chromium (ARGS selects tests)
 
-soak: $(READY) ## The rules by 100,000 random schedules, the faults in full, random faults under load (MINUTES=10)
+# Measuring coverage slows the tests down, so a plain `make test` does not do it.
+test-all check: export NOTIFY_TEST_COVERAGE = 1
+
+check: test lint types layers migrations js-check built docs wheel rest  ## All checks that CI runs
+
+soak: $(READY) ## Search the model and the write side at length, then all faults in full, and random faults under load (MINUTES=10)
 	$(BIN)/python -m tests.model --schedules 100000
+	$(BIN)/python -m tests.model --hunt --seed 10000
+	NOTIFY_TEST_EXAMPLES=200 NOTIFY_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -k "every_program or whatever_has_happened or late_and_repeated" tests/unit
 	NOTIFY_TEST_THOROUGH=1 $(BIN)/python -m pytest -q -m faults
-	NOTIFY_TEST_THOROUGH=1 $(BIN)/python -m pytest -q tests/browser/test_proxies.py
+	NOTIFY_TEST_THOROUGH=1 $(BIN)/python -m pytest -q $(TIMED)
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES)
 
-bench: $(READY) $(PEERS) $(if $(NPM),benchmarks/node_modules/.package-lock.json) ## Side by side with the peers, in one run
+bench: $(READY) $(PEERS) $(if $(NPM),benchmarks/node_modules/.package-lock.json) ## Compare with the peers in one run
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(READY)  ## Build the documentation; warnings are errors
@@ -50,18 +63,33 @@ release: check  ## Check, date the changelog, commit "Version X.Y.Z", tag (VERSI
 build: $(MODULES) ## Bundle the client into notify/static/notify
 	cd client && npm run build
 
-format: $(READY) ## Format the sources and mend what ruff can mend
+format: $(READY) ## Format the sources and fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# The parts of check, each also by itself.
+# The parts of test and check. Each can be run by itself.
+
+programs:
+	@tools/python tools/programs.py
+
+port:
+	@tools/python tools/check_port.py "$(PORT)"
+
+quick: $(READY) $(MODULES)
+	$(BIN)/python tools/test.py $(ARGS)
+
+rest: $(READY) $(MODULES)
+	$(BIN)/python tools/test.py $(if $(ARGS),--all,--rest) $(ARGS)
 
 lint: $(READY)
+	@git rev-parse --git-dir >/dev/null 2>&1 \
+		|| { echo "make lint lists the files with git: run it in a clone."; exit 1; }
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/typos
-	git ls-files -co --exclude-standard '*.py' | xargs -r $(BIN)/django-upgrade --target-version 5.2
-	git ls-files -co --exclude-standard '*.html' | xargs -r $(BIN)/djade --check --target-version 5.2
+	$(BIN)/python tools/prose.py
+	git ls-files -co --exclude-standard '*.py' | xargs -rd '\n' $(BIN)/django-upgrade --target-version 5.2
+	git ls-files -co --exclude-standard '*.html' | xargs -rd '\n' $(BIN)/djade --check --target-version 5.2
 
 types: $(READY)
 	$(BIN)/mypy
@@ -72,28 +100,25 @@ layers: $(READY)
 migrations: $(READY)
 	$(BIN)/python -m django makemigrations --check --dry-run --settings tests.settings --pythonpath .
 
-python: $(READY) $(MODULES)
-	$(BIN)/python tools/test.py $(ARGS)
-
 wheel: $(READY)
-	$(BIN)/python -m pytest -q -m wheel
+	$(BIN)/python -m pytest -q -m wheel tests/projects/test_wheel.py
 
-ifdef NPM
+ifneq ($(NPM),)
 js: $(MODULES)
 	cd client && npm test
 
 js-check: $(MODULES)
 	cd client && npm run types && npm run size
 
-# The bundle is committed: it must be what the sources build.
+# The bundle is committed, so it must match the sources.
 built: $(MODULES)
 	rm -rf client/node_modules/.committed && cp -r $(BUNDLE) client/node_modules/.committed
 	cd client && npm run build
 	diff -r client/node_modules/.committed $(BUNDLE) \
-		|| { echo "$(BUNDLE) was not built from these sources; it is now: commit it."; exit 1; }
+		|| { echo "$(BUNDLE) was out of date and has been rebuilt: commit it."; exit 1; }
 else
-js js-check built:
-	@echo "npm is missing, $@ is skipped: apt-get install nodejs npm"
+js js-check built: programs
+	@echo "Skipping $@, because the JavaScript tools are missing."
 	@test -z "$$NOTIFY_TEST_REQUIRE_ALL"
 endif
 
@@ -105,5 +130,6 @@ endif
 	touch $@
 
 %/node_modules/.package-lock.json: %/package-lock.json
+	@echo "Installing the JavaScript tools into $*/node_modules."
 	cd $* && npm ci --no-audit --no-fund
 	touch $@

@@ -1,6 +1,6 @@
 /**
- * What TypeScript knows of notify's script: `npm run build` makes
- * notify/static/notify/notify.d.ts of it and of the JSDoc of src/.
+ * The types of notify's script: `npm run build` makes
+ * notify/static/notify/notify.d.ts from this file and the JSDoc of src/.
  */
 import type { Client, Events } from "./src/mailbox/client.js";
 import type { Counts } from "./src/protocol.js";
@@ -21,11 +21,11 @@ export interface NotifyRoot extends HTMLElement {
   readonly client: Client | null;
   readonly counts: Counts | null;
   readonly state: State;
-  /** Show that work of the page is pending, and how it ends. Gives back the promise that it was given. */
+  /** Show that work of the page is pending, and how it ends. Returns the same promise. */
   promise<Work extends Promise<any>>(work: Work, words: Words<Awaited<Work>>): Work;
 }
 
-/** The client's events as they are dispatched on `<notify-root>`. */
+/** The events of the client as they are dispatched on `<notify-root>`. */
 export type NotifyEventMap = { [Name in Exclude<keyof Events, "cursor" | "end"> as `notify:${Name}`]: CustomEvent<Events[Name]> };
 
 declare global {

@@ -14,12 +14,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from . import charset
 
-SAMPLE = 64 * 1024  # characters that are looked at to find the delimiter
+SAMPLE = 16 * 1024  # characters that are looked at to find the delimiter
+MOST_CANDIDATES = 10  # delimiters that are tried, each on the whole sample
+MOST_COLUMNS = 500
 LONGEST_LINE = 1024 * 1024  # characters
 LONGEST_RECORD = 100  # lines: a quotation mark that is open for longer was never meant to be
 CONTROLS = {chr(code) for code in range(32)} - set("\0\t\n\v\f\r\x1a")
@@ -69,6 +71,10 @@ class Table:
             raise Unreadable(
                 "The first line has no column names: it looks like a row of data. "
                 "Add a line such as “name,email” above it."
+            )
+        if len(header.cells) > MOST_COLUMNS:
+            raise Unreadable(
+                f"The file has {len(header.cells):,} columns, but {MOST_COLUMNS} are the most."
             )
         return unique(header.cells)
 
@@ -159,14 +165,29 @@ def find_delimiter(sample: str) -> tuple[str, bool]:
     header = lines[0] if lines else ""
     if declared := re.fullmatch(r"sep=(.)", header, re.IGNORECASE):
         return declared[1], True
-    # Only what the header holds: else csv.Sniffer may take the comma of "1,50", or a letter.
-    found = "".join(char for char in dict.fromkeys(header) if could_delimit(char))
-    if len(found) < 2:
-        return found, False
-    try:
-        return csv.Sniffer().sniff("\n".join(lines[:-1] or lines), found).delimiter, False
-    except csv.Error:
-        return next((char for char in USUAL_DELIMITERS if char in found), found[0]), False
+    # Only what the header holds: else the comma of "1,50" could be taken.
+    found = [char for char in dict.fromkeys(header) if could_delimit(char)]
+    usual = [char for char in USUAL_DELIMITERS if char in found]
+    candidates = [*usual, *(char for char in found if char not in usual)][:MOST_CANDIDATES]
+    whole = lines[:-1] or lines  # the sample may end inside a line
+    # The first of the best. csv.Sniffer is not used, as it takes minutes for some KB of quotation marks.
+    return max(candidates, key=lambda char: count_alike(whole, char), default=""), False
+
+
+def count_alike(lines, delimiter) -> int:
+    """Count the rows that have as many columns as the first, if that has several."""
+    reader = csv.reader(
+        (f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=True, strict=True
+    )
+    widths = []
+    while True:
+        try:
+            widths.append(len(next(reader)))
+        except csv.Error:
+            widths.append(0)
+        except StopIteration:
+            break
+    return widths.count(widths[0]) if widths[0] > 1 else 0
 
 
 def could_delimit(char: str) -> bool:
@@ -181,14 +202,15 @@ def looks_like_data(cells) -> bool:
 
 def unique(names) -> list[str]:
     """Name the columns without a name, and tell those of the same name apart."""
-    result = []
+    result = {}
+    copies = Counter()
     for number, name in enumerate(names, 1):
-        base = name or f"column {number}"
-        name, copy = base, 2
+        base = name = name or f"column {number}"
         while name in result:
-            name, copy = f"{base} ({copy})", copy + 1
-        result.append(name)
-    return result
+            copies[base] += 1
+            name = f"{base} ({copies[base] + 1})"
+        result[name] = number
+    return list(result)
 
 
 def explain(error: csv.Error) -> str:

@@ -27,8 +27,8 @@ class ImportForm(forms.Form):
         file = self.cleaned_data["file"]
         if file.size > self.LARGEST:
             raise forms.ValidationError(
-                f"{file.name} has {filesizeformat(file.size)}. "
-                f"The largest file we take has {filesizeformat(self.LARGEST)}."
+                f"{file.name} is {filesizeformat(file.size)}. "
+                f"The maximum file size is {filesizeformat(self.LARGEST)}."
             )
         return file
 
@@ -51,7 +51,7 @@ class SendForm(forms.Form):
     key = forms.CharField(
         max_length=100,
         required=False,
-        help_text="A second one with the same key takes the place of the first.",
+        help_text="A second notification with the same key replaces the first.",
     )
 
     def __init__(self, *args, **kwargs):

@@ -116,7 +116,7 @@ def fail(job: Import, error: BaseException) -> None:
     elif isinstance(error, FileNotFoundError):
         job.problem = "The file is no longer there. Please upload it again."
     elif isinstance(error, notify.Cancelled):
-        job.problem = "You have stopped the import."
+        job.problem = "You stopped the import."
     elif isinstance(error, Exception):
         logger.exception("%s broke", job)
         job.problem = "Something went wrong on our side."

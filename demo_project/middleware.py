@@ -7,7 +7,7 @@ from django.shortcuts import render
 
 
 def content_security_policy(get_response):
-    """Only scripts, styles and connections of this site: notify needs nothing more."""
+    """Allow only scripts, styles and connections of this site; notify needs no others."""
 
     def middleware(request):
         response = get_response(request)

@@ -1,4 +1,4 @@
-"""What the worker does. Django 6 has the Tasks API; before that, it is a package of its own."""
+"""The worker's tasks. Django 6 has the Tasks API built in; for Django 5.2 it is a separate package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ except ImportError:
 
 
 def progress_of(job, **options):
-    """What the user sees of an import. By its key the page that queues it and the worker share it."""
+    """The progress of an import. The view that queues it and the worker share one notification by its key."""
     return notify.progress(
         job.user,
         f"Importing {importer.short(job.name)}",
@@ -30,14 +30,14 @@ def progress_of(job, **options):
 
 @task
 def import_customers(import_id):
-    """Import an uploaded file and tell its user how it went, also when it went wrong."""
+    """Import an uploaded file and notify its user of the result, including failures."""
     if not (job := importer.claim(import_id)):
         return
     with suppress(notify.Cancelled), progress_of(job) as progress:
         try:
             importer.run(job, progress)
         finally:
-            job.save()  # before the news of it
+            job.save()  # before the notification, which links to it
             if progress.is_cancelled:
                 progress.cancel(importer.summary(job))
             elif job.status == job.Status.FAILED:

@@ -23,7 +23,7 @@ def home(request):
 
 
 def imports(request):
-    """Upload a file. The worker imports it and notifies the user, wherever he is by then."""
+    """Upload a file. The worker imports it and notifies the user, whatever page they are on by then."""
     form = ImportForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         file = form.cleaned_data["file"]
@@ -82,7 +82,9 @@ def rollback(request):
                 if "rollback" in request.POST:
                     raise CardDeclined
         except CardDeclined:
-            messages.warning(request, "The card was declined: nothing is booked, nothing is sent.")
+            messages.warning(
+                request, "The card was declined: nothing is booked, and nothing is sent."
+            )
         return redirect("rollback")
     return render(request, "demo/rollback.html", {"payments": request.user.payments.all()[:5]})
 
@@ -102,7 +104,7 @@ def send(request):
 def polling(request):
     """A page that may not use WebSockets: its template says {% notify transports="poll" %}."""
     if request.method == "POST":
-        notify.info(request, "This came without a WebSocket.")
+        notify.info(request, "This notification arrived without a WebSocket.")
         return redirect("polling")
     return render(request, "demo/polling.html")
 

@@ -10,7 +10,7 @@ Notify users in every tab they have open.
     with notify.progress(user, "Importing customers", total=1200) as p:
         p.advance()
 
-Reading and marking: notify.inbox. Settings: notify.conf. In tests: notify.testing.
+See also notify.inbox for reading and marking, notify.conf for settings and notify.testing for tests.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
-    from notify.exceptions import Cancelled
     from notify import inbox
+    from notify.exceptions import Cancelled
     from notify.sending.calls import (
         adebug,
         adisconnect,
@@ -72,20 +72,28 @@ __all__ = [
 ]
 
 
+# The modules of the public names that ``sending.calls`` does not define.
+_HOMES = {
+    "Action": "notify.sending.content",
+    "Cancelled": "notify.exceptions",
+    "atrack": "notify.tracking.handle",
+    "progress": "notify.tracking.handle",
+    "track": "notify.tracking.handle",
+    "tracked": "notify.tracking.decorator",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Import when asked: Django imports this package before its models can be."""
+    """
+    Import public names on first use.
+
+    Django imports this package before models can be imported, so importing the names at the top of
+    this module would raise ``AppRegistryNotReady``.
+    """
     if name == "inbox":
         return import_module("notify.inbox")
-    if name == "Action":
-        return import_module("notify.sending.content").Action
-    if name == "Cancelled":
-        return import_module("notify.exceptions").Cancelled
-    if name == "tracked":
-        return import_module("notify.tracking.decorator").tracked
-    if name in ("atrack", "progress", "track"):
-        return getattr(import_module("notify.tracking.handle"), name)
     if name in __all__:
-        return getattr(import_module("notify.sending.calls"), name)
+        return getattr(import_module(_HOMES.get(name, "notify.sending.calls")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""Notifications in the admin: to search and to read. What was sent is not edited."""
+"""Admin pages for searching and reading notifications. Sent notifications cannot be edited here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from notify.mailbox import outbox
-from notify.models import Mailbox, Notification, database
+from notify.models import Mailbox, Notification
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -23,8 +23,8 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        # By itself no row is deleted, as it would stay on the screens. With its user it is: the
-        # page that deletes a user asks here too, and a plain False would forbid it.
+        # Deleting a row here would not remove it from open tabs. But the page that deletes a user
+        # also calls this method for the user's rows, so always returning False would forbid that.
         match = request.resolver_match
         ours = f"{self.opts.app_label}_{self.opts.model_name}_"
         elsewhere = match is not None and not (match.url_name or "").startswith(ours)
@@ -67,11 +67,11 @@ class NotificationAdmin(ReadOnly):
         name = get_user_model().USERNAME_FIELD
         return ["title", "message", "=collapse_key", f"=recipient__{name}"]
 
-    @admin.display(description=_("what went wrong"))
+    @admin.display(description=_("error detail"))
     def detail(self, notification: Notification) -> str:
-        """Of a task that has failed; its user is told no more than that."""
-        run = getattr(notification, "run", None)
-        return run.detail if run else ""
+        """Returns the traceback of a failed task. Only staff see it, never the recipient."""
+        task = getattr(notification, "task", None)
+        return task.detail if task else ""
 
     @admin.display(description=_("state"))
     def state(self, notification: Notification) -> Any:
@@ -83,16 +83,21 @@ class NotificationAdmin(ReadOnly):
             return _("read")
         return _("seen") if notification.seen_at else _("unseen")
 
-    @admin.action(description=_("Publish what waits for these recipients"), permissions=["view"])
+    @admin.action(
+        description=_("Publish all waiting notifications of these recipients"),
+        permissions=["view"],
+    )
     def publish(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         waiting = queryset.filter(position=None).order_by()
-        recipients = set(waiting.values_list("recipient", flat=True))
-        outbox.publish_after_commit(recipients, database())
+        recipient_ids = set(waiting.values_list("recipient", flat=True))
+        outbox.publish_after_commit(recipient_ids)
         text = ngettext(
-            "Published for %d recipient.", "Published for %d recipients.", len(recipients)
+            "Published waiting notifications for %d recipient.",
+            "Published waiting notifications for %d recipients.",
+            len(recipient_ids),
         )
         self.message_user(
-            request, text % len(recipients), messages.SUCCESS if recipients else messages.INFO
+            request, text % len(recipient_ids), messages.SUCCESS if recipient_ids else messages.INFO
         )
 
 

@@ -12,23 +12,15 @@ class NotifyConfig(AppConfig):
 
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_out
+        from django.core.signals import got_request_exception
 
         from notify import checks, log
         from notify.auth import session as auth
+        from notify.transports import outage
 
         log.connect()
         user_logged_out.connect(auth.on_logout, dispatch_uid="notify")
-        for check in (
-            checks.check_urls,
-            checks.check_template,
-            checks.check_asgi,
-            checks.check_languages,
-            checks.check_settings,
-            checks.check_numbers,
-            checks.check_retention,
-            checks.check_autocommit,
-            checks.check_sqlite,
-            checks.check_layer,
-            checks.check_nyt,
-        ):
-            django_checks.register(check, "notify")
+        got_request_exception.connect(outage.on_exception, dispatch_uid="notify")
+        for name, check in vars(checks).items():
+            if name.startswith("check_"):
+                django_checks.register(check, "notify")

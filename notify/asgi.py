@@ -1,5 +1,5 @@
 """
-notify beside any ASGI application.
+The wrapper for asgi.py: serves notify's push transports alongside any ASGI application.
 
     # asgi.py
     from notify.asgi import notify_asgi
@@ -14,9 +14,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from notify.transports.http import Receive, Scope, Send, is_overlong, query
+
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger("notify")
@@ -24,15 +23,14 @@ logger = logging.getLogger("notify")
 
 class NotifyASGI:
     """
-    Answers the push transports under notify's prefix, and ends the hub on ``lifespan``; passes all
-    else on.
+    Serves the push transports under the prefix of ``notify.urls``, and passes everything else on.
 
-    The prefix is where ``notify.urls`` is included. Nothing of Django's models is imported before
-    the first connection comes, so the line may stand anywhere in asgi.py. Streams and held polls
-    are answered beside Django: inside, each would keep a thread for as long as it is open.
+    Models are imported only on the first connection, so the wrapper may be called anywhere in asgi.py.
+    Streams and long polls are served outside Django, because inside it each would occupy a thread for as
+    long as it is open. The hub is closed when the server sends ``lifespan.shutdown``.
     """
 
-    made = False  # whether some application was wrapped, for the system check
+    made = False  # whether an application has been wrapped; read by the system check
 
     def __init__(self, app: Application) -> None:
         self.app = app
@@ -45,7 +43,7 @@ class NotifyASGI:
             await ours(scope, receive, send)
         elif scope["type"] == "websocket" and is_django(self.app):
             await receive()
-            await send({"type": "websocket.close"})  # Django itself would raise
+            await send({"type": "websocket.close"})  # Django would raise an exception.
         else:
             await self.app(scope, receive, send)
 
@@ -68,21 +66,22 @@ class NotifyASGI:
 
 class Lifespan:
     """
-    The lifespan of the application inside.
+    The lifespan of the wrapped application.
 
-    One that returns or raises before it answers has none, as a server sees it too. Django's own
-    handler, which raises, is not even asked.
+    An application that returns or raises before it answers is assumed not to support lifespan, as
+    servers assume too. Django's own handler always raises, so it is not called.
     """
 
     def __init__(self, app: Application, scope: Scope) -> None:
         self._app = app
         self._scope = scope
         self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()  # None: no more come
+        # None marks the end of the answers.
+        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._running = asyncio.ensure_future(self._run())
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Pass a message of the server on; returns the answer for the server."""
+        """Pass a message from the server to the application. Returns the answer for the server."""
         self._messages.put_nowait(message)
         answer = await self._answers.get()
         if answer is None:
@@ -91,6 +90,7 @@ class Lifespan:
         return answer
 
     async def end(self) -> None:
+        """Cancel the wrapped application if it is still running."""
         self._running.cancel()
         await asyncio.wait([self._running])
 
@@ -99,7 +99,11 @@ class Lifespan:
             if not is_django(self._app):
                 await self._app(self._scope, self._messages.get, self._answers.put)
         except Exception:
-            logger.info("What notify_asgi wraps has no lifespan, or left it.", exc_info=True)
+            logger.info(
+                "The application inside notify_asgi does not support lifespan, or its lifespan handler"
+                " ended early.",
+                exc_info=True,
+            )
         finally:
             self._answers.put_nowait(None)
 
@@ -109,13 +113,13 @@ def notify_asgi(app: Application) -> Application:
     Wrap an ASGI application so that it serves notify's push transports.
 
     Args:
-        app: ``get_asgi_application()``, a ``ProtocolTypeRouter``, or any other.
+        app: ``get_asgi_application()``, a ``ProtocolTypeRouter``, or any other ASGI application.
     """
     return NotifyASGI(app)
 
 
 def ours_for(scope: Scope) -> Application | None:
-    """What answers this scope in the application's place; None where it is not ours."""
+    """Returns the push transport for this scope, or None if the wrapped application should handle it."""
     if scope["type"] == "websocket" and is_ours(scope, "ws"):
         from notify.transports.websocket import NotifyConsumer
 
@@ -124,20 +128,24 @@ def ours_for(scope: Scope) -> Application | None:
         from notify.transports.sse import stream
 
         return stream
-    if scope["type"] == "http" and is_ours(scope, "changes"):
-        from notify.transports.http import query
+    # A request without ``wait`` is a plain poll, which Django answers.
+    if scope["type"] == "http" and is_ours(scope, "changes") and may_wait(scope):
+        from notify.transports.longpoll import long_poll
 
-        if query(scope, "wait") is not None:  # else it is a plain poll, and Django's
-            from notify.transports.longpoll import long_poll
-
-            return long_poll
+        return long_poll
     return None
 
 
+def may_wait(scope: Scope) -> bool:
+    """Returns whether a request for ``changes/`` is a long poll, or too long to tell, which is refused."""
+    return is_overlong(scope) or query(scope, "wait") is not None
+
+
 def is_ours(scope: Scope, name: str) -> bool:
-    """Whether the path is that of the URL of this name, below the server's root path."""
+    """Returns whether the path is notify's URL of this name, below the server's root path."""
+    # Every request to the site passes through here, so most are ruled out without importing the URLconf.
     if not scope["path"].endswith(f"/{name}/"):
-        return False  # without a look at the URLs, as each request of the site comes by here
+        return False
     from django.conf import settings
     from django.urls import NoReverseMatch, get_script_prefix, reverse
 
@@ -150,6 +158,7 @@ def is_ours(scope: Scope, name: str) -> bool:
 
 
 def is_django(app: Application) -> bool:
+    """Returns whether the application is Django's own handler."""
     from django.core.handlers.asgi import ASGIHandler
 
     return isinstance(app, ASGIHandler)

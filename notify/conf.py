@@ -1,7 +1,7 @@
 """
 The settings of notify, each a flat ``NOTIFY_*`` name in Django's settings.
 
-They are read when used, so ``override_settings`` works:
+Settings are read when they are used, so ``override_settings`` works:
 
     from notify.conf import conf
     conf.SWEEP_INTERVAL
@@ -19,50 +19,37 @@ PREFIX = "NOTIFY_"
 
 
 class Defaults:
-    """Every setting with its default; the comment is its meaning."""
+    """All settings with their defaults. The comment on each line explains the setting."""
 
-    TRANSPORTS: tuple[str, ...] = ("websocket", "sse", "longpoll", "poll")  # best first
-    SHARE_WEBSOCKET: bool = False  # one for all tabs of a browser, as the HTTP transports are
+    TRANSPORTS: tuple[str, ...] = ("websocket", "sse", "longpoll", "poll")  # in order of preference
+    SHARE_WEBSOCKET: bool = False  # share one WebSocket between tabs, as is always done over HTTP
     POLL_INTERVAL: float = 5.0  # seconds between two polls of a visible tab
-    HEARTBEAT: float = 25.0  # seconds between two pings on a push connection
-    STREAM_MAX_AGE: float = 1800.0  # seconds, after which a stream of server-sent events ends
-    LONGPOLL_WAIT: float = 25.0  # seconds that a long poll is held at most
-    SWEEP_INTERVAL: float | None = None  # seconds; None: 5 with a cross-process layer, 1 without
-    RECHECK_INTERVAL: float = 5.0  # seconds between two checks of the sessions behind connections
-    CHANNEL_LAYER: str = "default"  # alias of the channel layer that carries the rings
-    RING_MAX_BYTES: int = 16 * 1024  # a larger document is not sent along, only its cursor
-    COALESCE: float = 0.02  # seconds that a room waits after a frame before it sends the next
-    PAGE_SIZE: int = 100  # notifications in one document
-    PUBLISH_BATCH_SIZE: int = 500  # mailboxes locked at once
-    COMMON_RING_FROM: int = 50  # mailboxes in one send from which hubs are rung in common batches
-    QUEUE_MAX_FRAMES: int = 256  # frames that wait for one slow connection
-    QUEUE_MAX_BYTES: int = 1024 * 1024  # characters that wait for one slow connection
-    UNANSWERED_MAX_BYTES: int = (
-        512 * 1024
-    )  # characters sent to a connection that has not answered a ping
-    STALL_TIMEOUT: float = 60.0  # seconds after which a connection that takes nothing is closed
-    MAX_CONNECTIONS: int = 10_000  # WebSockets, streams and held polls of one process
-    MAX_CONNECTIONS_PER_USER: int = 100  # of them of one user in one process
-    COMMAND_RATE: float = 20.0  # commands of one connection a second, in the long run
-    COMMAND_BURST: int = 200  # commands of one connection at once
-    DRAIN_SECONDS: float = 3.0  # over which a process that is told to end closes its connections
-    PROGRESS_SILENT_AFTER: float = 60.0  # seconds without a sign of a task; then its user is told
-    PROGRESS_LOST_AFTER: float = 300.0  # seconds without a sign of a task, which is then lost
-    THREADS: int = 4  # threads (and database connections) of the push side, for each process
-    LANGUAGE: str | None = None  # dotted path of a callable: user -> language code
-    ALLOWED_ORIGINS: tuple[str, ...] = ()  # more origins that may open a connection
-    # What manage.py notify_prune goes by; None is for ever.
-    RETENTION_ARCHIVED: timedelta | None = timedelta(days=30)  # then deleted; a day at least
-    RETENTION_READ: timedelta | None = timedelta(days=90)  # then archived
-    RETENTION_UNREAD: timedelta | None = None  # then archived, if nothing has changed since
+    HEARTBEAT: float = 25.0  # seconds of silence before a push connection is pinged
+    LONGPOLL_WAIT: float = 25.0  # maximum seconds that a long poll is held
+    SWEEP_INTERVAL: float | None = None  # seconds; None means 5 with a cross-process layer, else 1
+    RECHECK_INTERVAL: float = 5.0  # seconds between checks that connected users are signed in
+    CHANNEL_LAYER: str = "default"  # alias of the channel layer that carries rings
+    MAX_CONNECTIONS: int = 10_000  # maximum WebSockets, streams and held polls in a process
+    MAX_CONNECTIONS_PER_USER: int = 100  # the same limit for one user in a process
+    DRAIN_SECONDS: float = 3.0  # seconds over which an exiting process closes its connections
+    PROGRESS_LOST_AFTER: float = (
+        300.0  # seconds until a task without beats is lost; silent at a fifth
+    )
+    THREADS: int = 4  # threads, and so database connections, of the push side in a process
+    LANGUAGE: str | None = None  # dotted path of a callable that maps a user to a language code
+    ALLOWED_ORIGINS: tuple[str, ...] = ()  # additional origins that may open a connection
+    # Ages at which manage.py notify_prune archives or deletes notifications; None means never.
+    RETENTION_ARCHIVED: timedelta | None = timedelta(days=30)  # delete if archived; at least a day
+    RETENTION_READ: timedelta | None = timedelta(days=90)  # archive if read
+    RETENTION_UNREAD: timedelta | None = None  # archive if unread and unchanged for this long
 
 
 class Conf:
     """
-    Reads ``NOTIFY_<name>``, else the default.
+    Access to ``NOTIFY_<name>``, or to its default, as attributes.
 
-    A value that was read is kept until ``override_settings`` changes it: asking Django for a
-    setting that is not set costs microseconds, and the hub asks for each frame.
+    A value is cached until ``override_settings`` changes it: looking up a missing setting in Django
+    takes microseconds, and the hub reads settings for each frame.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -82,5 +69,5 @@ setting_changed.connect(forget, dispatch_uid="notify.conf")
 
 
 def names() -> list[str]:
-    """The full names of all settings, as they stand in a settings module."""
+    """Returns the full names of all settings, as they are written in a settings module."""
     return [PREFIX + name for name in vars(Defaults) if name.isupper()]

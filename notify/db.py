@@ -1,48 +1,126 @@
-"""Transactions: whose is open, how much one may take, and what follows a deadlock."""
+"""Database access: the alias that notify uses, open transactions, batches and deadlocks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
-from django.db import DatabaseError
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError, Error, OperationalError, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from notify.conf import conf
-from notify.mailbox import statements as sql
+from notify.models import Notification
 
-TRIES = 5  # a deadlock is tried again four times, then left to the sweep
+# The most mailboxes that one transaction locks, and the most keys in one statement. Larger batches would
+# block senders for noticeably longer, and older versions of SQLite allow only 999
+# parameters.
+PUBLISH_BATCH_SIZE = 500
 
+TRIES = 5  # after the fifth deadlock, the error is raised
+
+# SQLSTATE codes, and error numbers of MySQL and MariaDB.
+DEADLOCKS = frozenset({"40001", "40P01", 1213})  # including serialization failures
+LOCK_TIMEOUTS = frozenset({"55P03", 1205})
+
+P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
+def database() -> str:
+    """
+    Returns the alias of the database that holds notify's tables.
+
+    The push side also reads from this database, because a replica may not yet have the row that a
+    ring has just announced.
+    """
+    return router.db_for_write(Notification)
+
+
+def all_users() -> models.QuerySet[Any]:
+    """
+    Returns all users, read from the database that notify uses.
+
+    Uses the base manager, because the default manager of a project may exclude some users.
+    """
+    return get_user_model()._base_manager.using(database()).order_by()
+
+
+def pk_of(user: Any) -> Any:
+    """Returns the primary key of a user, or the primary key itself."""
+    return user.pk if isinstance(user, get_user_model()) else user
+
+
+# -- Open transactions ---------------------------------------------------------------------------
+
+
 def in_callers_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether code outside notify has a transaction open. The one around a TestCase does not count."""
+    """Returns whether the caller has opened a transaction. A TestCase's own does not count."""
     return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
 def in_testcase(connection: BaseDatabaseWrapper) -> bool:
-    """Whether a TestCase rolls back what is done here: no other connection would see it, or be undone."""
+    """
+    Returns whether the transaction of a TestCase is open.
+
+    Other connections cannot see what is written in it, and the TestCase rolls it back.
+    """
     return any(getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
 
 
 def commits_by_hand(connection: BaseDatabaseWrapper) -> bool:
-    """Whether autocommit is off and no ``atomic()`` is open: then there are no commit hooks."""
+    """Returns whether autocommit is off outside ``atomic()``. Django then refuses ``on_commit`` hooks."""
     return not connection.in_atomic_block and not connection.get_autocommit()
 
 
+# -- Batches -------------------------------------------------------------------------------------
+
+
 def batches(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Cut into runs of ``NOTIFY_PUBLISH_BATCH_SIZE``, so that no statement names more things at once."""
-    size = conf.PUBLISH_BATCH_SIZE
+    """Split items into batches of ``PUBLISH_BATCH_SIZE``, so that no statement names more keys than that."""
+    size = PUBLISH_BATCH_SIZE
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def try_again(transaction: Callable[[], Result]) -> Result:
-    """Run a transaction; after a deadlock run it again, four times at most."""
-    for left in reversed(range(TRIES)):
-        try:
-            return transaction()
-        except DatabaseError as error:
-            if not left or not sql.is_deadlock(error):
-                raise
-    raise AssertionError("unreachable")
+# -- Deadlocks -----------------------------------------------------------------------------------
+
+
+def tries_again(transaction: Callable[P, Result]) -> Callable[P, Result]:
+    """Decorate a transaction so that it is retried up to four times after a deadlock."""
+
+    @wraps(transaction)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Result:
+        for _ in range(TRIES - 1):
+            try:
+                return transaction(*args, **kwargs)
+            except DatabaseError as error:
+                if not is_deadlock(error):
+                    raise
+        return transaction(*args, **kwargs)
+
+    return run
+
+
+def is_deadlock(error: DatabaseError) -> bool:
+    """Returns whether the database aborted the transaction to end a deadlock, so it can be retried."""
+    return isinstance(error, OperationalError) and not DEADLOCKS.isdisjoint(_codes(error))
+
+
+def is_contention(error: DatabaseError) -> bool:
+    """
+    Returns whether the error was caused by concurrent transactions.
+
+    This includes a lock timeout, although :func:`tries_again` does not retry it, because the caller
+    has already waited long enough.
+    """
+    return is_deadlock(error) or is_lock_timeout(error)
+
+
+def is_lock_timeout(error: Error) -> bool:
+    """Returns whether another transaction held a lock for longer than this one may wait."""
+    return isinstance(error, OperationalError) and not LOCK_TIMEOUTS.isdisjoint(_codes(error))
+
+
+def _codes(error: Error) -> set[Any]:
+    cause = error.__cause__
+    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}

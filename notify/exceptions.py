@@ -1,54 +1,66 @@
 """
-The errors a caller of notify can meet.
+Exceptions raised by notify.
 
     NotifyError
-    ├── InvalidNotification (ValueError)      a level, limit, url or data that cannot be stored
-    ├── InvalidRecipient (ValueError)         nobody to tell
-    │   └── RecipientNotSaved                 a user without a primary key
-    ├── AsyncContext (RuntimeError)           a sync call inside a running event loop
-    ├── ProtocolError (ValueError)            a document or cursor that breaks the wire format
-    └── Cancelled                             the user has cancelled the task that asks
+    ├── InvalidNotification (ValueError)      the content cannot be stored
+    ├── InvalidRecipient (ValueError)         the recipient is anonymous or does not exist
+    │   └── RecipientNotSaved                 the recipient is not in the database yet
+    ├── AsyncContext (RuntimeError)           a synchronous call was made in a running event loop
+    ├── ProtocolError (ValueError)            a cursor or document violates the wire protocol
+    └── Cancelled                             the user has cancelled this task
 
-A wrong type (an iterable for one user, an unknown keyword) is a plain TypeError.
+An unknown argument, or a recipient of the wrong type, such as an iterable in place of one user, raises
+a plain TypeError.
 """
 
 from __future__ import annotations
 
 
 class NotifyError(Exception):
-    """Base of every error that notify raises itself."""
+    """Base class of notify's own exceptions."""
 
 
 class InvalidNotification(NotifyError, ValueError):
-    """The content cannot be stored: unknown level, over a limit, unsafe url, data that is not JSON."""
+    """
+    The content cannot be stored.
+
+    For example, the level is unknown, a value exceeds its limit, a URL is unsafe, or the data is not JSON.
+    """
 
 
 class InvalidRecipient(NotifyError, ValueError):
-    """The recipient is nobody: anonymous, or the primary key of no user."""
+    """The recipient is anonymous, or no user has the given primary key."""
 
 
 class RecipientNotSaved(InvalidRecipient):
-    """The recipient has no primary key yet."""
+    """The recipient is not in the database yet."""
 
 
 class AsyncContext(NotifyError, RuntimeError):
-    """A synchronous call was made where an event loop runs; await its ``a`` twin instead."""
+    """A synchronous call was made in a running event loop. Await its ``a``-prefixed twin instead."""
 
 
 class ProtocolError(NotifyError, ValueError):
-    """A cursor or a document from the other side breaks the wire format."""
+    """
+    A cursor or document violates the wire protocol.
+
+    Attributes:
+        code: the error code that the client is sent.
+        ref: the number that the client gave to the invalid command, if it is known.
+    """
 
     def __init__(self, message: str, code: str = "bad_command") -> None:
         super().__init__(message)
         self.code = code
+        self.ref: int | None = None
 
 
 class Cancelled(NotifyError):
-    """The user has cancelled this task; end it, and its progress says so."""
+    """The user has cancelled this task. If the exception propagates, the task ends as cancelled."""
 
 
 def is_cancelled(error: BaseException | None) -> bool:
-    """Whether it says no more than that the user has cancelled, as a group of a TaskGroup may too."""
+    """Returns whether an error is ``Cancelled``, or an exception group of ``Cancelled`` alone."""
     if isinstance(error, BaseExceptionGroup):
         return error.split(Cancelled)[1] is None
     return isinstance(error, Cancelled)

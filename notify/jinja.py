@@ -1,7 +1,7 @@
 """
-The template tags as functions for Jinja.
+The template tags as functions for Jinja templates.
 
-    # the function that makes your environment
+    # in the function that creates your Jinja environment
     environment.globals.update(notify=notify.jinja.notify, notify_badge=notify.jinja.notify_badge)
 
     {{ notify_badge(request) }}
@@ -26,13 +26,13 @@ ENGINE = Engine(
 
 
 def notify(request: HttpRequest, transports: str = "", position: str = "") -> SafeString:
-    """``{% notify %}``: the script, the style sheet and the root element."""
+    """Returns the output of ``{% notify %}``: the script, the style sheet and the root element."""
     source = "{% load notify %}{% notify transports=transports position=position %}"
     return _render(source, request=request, transports=transports, position=position)
 
 
 def notify_badge(request: HttpRequest, href: str = "") -> SafeString:
-    """``{% notify_badge %}``: the number of unseen notifications."""
+    """Returns the output of ``{% notify_badge %}``: the number of unseen notifications."""
     return _render("{% load notify %}{% notify_badge href=href %}", request=request, href=href)
 
 

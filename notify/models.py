@@ -1,22 +1,21 @@
-"""The two tables, and the words in which the rest of notify speaks about them."""
+"""The four models of notify, and the querysets through which other modules use them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.db import connections, models, router
-from django.db.models import Case, Count, F, Max, Min, Q, When
+from django.db import connections, models
+from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from notify import protocol
+from notify import mac, protocol
 from notify.conf import conf
-from notify.protocol import Counts, Cursor, Level, State
+from notify.protocol import Counts, Cursor, Level, TaskState
 
 MAX_TITLE = 200
 MAX_MESSAGE = 2000
@@ -24,27 +23,25 @@ MAX_JOB = 200
 MAX_URL = 2000
 MAX_KEY = 100
 MAX_CATEGORY = 50
-UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text for a database
-
-
-def database() -> str:
-    """Alias of the database that holds notify's tables: for writes, and for the push side's reads."""
-    return router.db_for_write(Notification)
-
-
-def all_users() -> models.QuerySet[Any]:
-    """Every user, on the same database; a manager of the project may hide some."""
-    return get_user_model()._base_manager.using(database()).order_by()
+SILENT_SHARE = 0.2  # of NOTIFY_PROGRESS_LOST_AFTER; by default, four missed beats
+LEVEL_NAMES = {
+    Level.DEBUG.value: _("Debug"),
+    Level.INFO.value: _("Information"),
+    Level.SUCCESS.value: _("Success"),
+    Level.WARNING.value: _("Warning"),
+    Level.ERROR.value: _("Error"),
+}
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates, which databases reject
 
 
 class MailboxQuerySet(models.QuerySet["Mailbox"]):
     def ensure(self, recipients: Collection[Any]) -> None:
         """
-        Make the mailboxes that are missing, each from the rows that its recipient has.
+        Create the mailboxes that are missing, with counts from the existing rows of their users.
 
-        Call it before the transaction that locks them: made inside it, concurrent senders to new
-        users deadlock. Without a mailbox no row gains or loses a position, so what is counted
-        here still holds when the mailbox is inserted.
+        Call this before the transaction that locks the mailboxes. If that transaction created them,
+        concurrent sends to new users would deadlock. As long as a user has no mailbox, their rows
+        neither gain nor lose positions, so these counts are still correct on insertion.
         """
         standing = set(self.filter(pk__in=recipients).values_list("pk", flat=True))
         missing = sorted(set(recipients) - standing)
@@ -66,30 +63,25 @@ class MailboxQuerySet(models.QuerySet["Mailbox"]):
 
     def lock(self, recipients: Collection[Any]) -> list[Mailbox]:
         """
-        Lock these mailboxes, in the order of their keys, until the transaction ends.
+        Lock these mailboxes until the transaction ends, in the order of their primary keys.
 
-        A database without row locks (SQLite) has one writer; there the transaction begins with a
-        write, which waits for that writer, where a read first would fail later.
+        A database without row locks (SQLite) allows one writer at a time. There, the transaction
+        begins with a write, which waits until any other writer has finished. If it began with a read, a
+        later write would fail instead of waiting.
         """
         chosen = self.filter(pk__in=recipients)
         if not connections[self.db].features.has_select_for_update:
             chosen.update(head=F("head"))
         return list(chosen.order_by("pk").select_for_update())
 
-    def advance(self, expires: datetime | None) -> int:
-        """Raise the heads of these mailboxes, which are locked, for one new notification each."""
-        due = {"due": Case(When(due__lt=expires, then="due"), default=expires)} if expires else {}
-        return self.update(
-            head=F("head") + 1, unseen=F("unseen") + 1, unread=F("unread") + 1, **due
-        )
-
 
 class Mailbox(models.Model):
     """
-    One recipient's positions and counts.
+    The head, counts and epoch of one recipient.
 
-    The model is IMAP's CONDSTORE and QRESYNC (RFC 7162): each change of a notification takes the
-    next position of its mailbox, and a reader asks what changed since the position it knows.
+    The design follows CONDSTORE and QRESYNC of IMAP (RFC 7162): each change to a notification takes
+    the next position of its mailbox, and a reader requests the changes since the last position that
+    it knows.
     """
 
     user = models.OneToOneField(
@@ -98,14 +90,14 @@ class Mailbox(models.Model):
         on_delete=models.CASCADE,
         primary_key=True,
         related_name="notify_mailbox",
-        db_constraint=False,  # a constraint locks the user's row until the sender commits (ADR 0002)
+        db_constraint=False,  # a constraint would lock the user's row until the sender commits (ADR 0002)
     )
     epoch = models.CharField(_("epoch"), max_length=protocol.EPOCH_LENGTH)
     head = models.BigIntegerField(_("head"), default=0)  # position of the newest published change
-    floor = models.BigIntegerField(_("floor"), default=0)  # what was at or below may be pruned
+    floor = models.BigIntegerField(_("floor"), default=0)  # history up to it may have been pruned
     unseen = models.IntegerField(_("unseen"), default=0)
     unread = models.IntegerField(_("unread"), default=0)
-    due = models.DateTimeField(_("due"), null=True, blank=True)  # the earliest expiry
+    due = models.DateTimeField(_("next expiry"), null=True, blank=True)  # of its notifications
 
     objects = MailboxQuerySet.as_manager()
 
@@ -118,12 +110,22 @@ class Mailbox(models.Model):
 
     @classmethod
     def starting(cls, user: Any, head: int = 0, **tally: Any) -> Mailbox:
-        """A mailbox for a user who may have rows already: nothing below its head can be told apart."""
-        return cls(user_id=user, epoch=protocol.new_epoch(), head=head, floor=head, **tally)
+        """
+        Returns an unsaved mailbox for a user who may already have rows.
+
+        The floor is the head, because it is not known what changed at or below that position.
+        """
+        return cls(user_id=user, epoch=mac.new_epoch(user), head=head, floor=head, **tally)
+
+    @classmethod
+    def of_columns(cls, values: Sequence[Any]) -> Mailbox | None:
+        """Builds a mailbox from the ``BOX_COLUMNS`` of a joined row; None if the user has no mailbox."""
+        names = [field.attname for field in cls._meta.concrete_fields]
+        return None if values[0] is None else cls.from_db(None, names, values)
 
     @property
     def cursor(self) -> Cursor:
-        """The cursor of a reader who knows everything."""
+        """Returns the cursor of a reader that is up to date."""
         return Cursor(self.epoch, self.head)
 
     @property
@@ -131,39 +133,43 @@ class Mailbox(models.Model):
         return Counts(self.unseen, self.unread)
 
 
+# The columns of a mailbox, in the order in which a join from the user selects them.
+BOX_COLUMNS = tuple(field.name for field in Mailbox._meta.concrete_fields)
+
+
 class NotificationQuerySet(models.QuerySet["Notification"]):
     def waiting(self) -> NotificationQuerySet:
-        """The outbox: stored, not yet published."""
+        """Returns the outbox: rows that are stored but not yet published."""
         return self.filter(position=None)
 
     def published(self) -> NotificationQuerySet:
-        """Rows that have a position, which readers can see."""
+        """Returns the rows that have a position, which makes them visible to readers."""
         return self.exclude(position=None)
 
     def unarchived(self) -> NotificationQuerySet:
-        """Rows that count and that an inbox shows."""
+        """Returns the rows that are included in the counts and shown in an inbox."""
         return self.filter(archived_at=None)
 
 
 class Notification(models.Model):
-    """A notification for one recipient. Without a position it is in the outbox."""
+    """A notification for one recipient. It is in the outbox as long as it has no position."""
 
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("recipient"),
         on_delete=models.CASCADE,
         related_name="notify_notifications",
-        db_constraint=False,  # as Mailbox.user
-        db_index=False,  # the unique constraint below begins with it
+        db_constraint=False,  # for the reason given at Mailbox.user
+        db_index=False,  # the unique constraint below begins with this column
     )
-    # The position of its last change, and the position at which its content last came.
+    # The position of the last change, and the position at which the content last arrived.
     position = models.BigIntegerField(_("position"), null=True, editable=False)
     arrived = models.BigIntegerField(_("arrived"), null=True, editable=False)
 
     level = models.CharField(
         _("level"),
         max_length=10,
-        choices=[(level.value, level.value) for level in Level],
+        choices=list(LEVEL_NAMES.items()),
         default=Level.INFO.value,
     )
     category = models.CharField(_("category"), max_length=MAX_CATEGORY, blank=True, default="")
@@ -172,9 +178,11 @@ class Notification(models.Model):
     url = models.CharField(_("URL"), max_length=MAX_URL, blank=True, default="")
     actions = models.JSONField(_("actions"), blank=True, default=list)
     data = models.JSONField(_("data"), null=True, blank=True)
-    progress = models.JSONField(_("progress"), null=True, blank=True, editable=False)  # as shown
+    progress = models.JSONField(_("progress"), null=True, blank=True, editable=False)  # of a task
     collapse_key = models.CharField(_("key"), max_length=MAX_KEY, blank=True, default="")
     count = models.PositiveIntegerField(_("count"), default=1)
+    # True if this content adds to the count of the row into which it is merged; otherwise it sets it to 1.
+    is_counted = models.BooleanField(_("counted"), default=False, editable=False)
 
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
@@ -198,7 +206,7 @@ class Notification(models.Model):
         return self.title or self.message[:80]
 
     def encode(self) -> str:
-        """This row as the JSON object of the wire."""
+        """Returns this row as a JSON object of the wire protocol."""
         progress = {} if self.progress is None else {"progress": self.progress}
         return protocol.dumps(
             {
@@ -226,97 +234,101 @@ class Notification(models.Model):
         )
 
 
-class ProgressQuerySet(models.QuerySet["Progress"]):
-    def stale(self) -> ProgressQuerySet:
-        """Those of which nothing was heard for so long that their readers are to be told."""
+class TaskRecordQuerySet(models.QuerySet["TaskRecord"]):
+    def stale(self) -> TaskRecordQuerySet:
+        """Returns tasks that have been silent for so long that their users must be informed."""
         now = timezone.now()
-        silent = now - timedelta(seconds=conf.PROGRESS_SILENT_AFTER)
         lost = now - timedelta(seconds=conf.PROGRESS_LOST_AFTER)
-        running = Q(state__in=[State.RUNNING.value, State.CANCELLING.value])
-        live = running | Q(state=State.QUEUED.value)  # a queue may be long: it is never lost
+        silent = now - timedelta(seconds=conf.PROGRESS_LOST_AFTER) * SILENT_SHARE
+        running = Q(state__in=[TaskState.RUNNING.value, TaskState.CANCELLING.value])
+        # A queued task is never lost, because it may wait in a long queue.
+        live = running | Q(state=TaskState.QUEUED.value)
         return self.filter(
             live & Q(beat_at__lt=silent, is_silent=False) | running & Q(beat_at__lt=lost)
         )
 
 
-class Progress(models.Model):
+class TaskRecord(models.Model):
     """
-    What the house has to know of a task beside its notification, which shows how far it is.
+    A task's bookkeeping, which readers never see: beat, attempt, cancel request, traceback.
 
-    Only of what was started as progress: other notifications have none.
+    Only the notifications of tasks have such a record. ``Notification.progress`` holds what readers see
+    of a task.
     """
 
     notification = models.OneToOneField(
         Notification,
         verbose_name=_("notification"),
-        # Nothing follows it: whoever deletes notifications, in thousands, need not look here.
+        # A cascade would query the tasks of every notification that is deleted.
         on_delete=models.DO_NOTHING,
         primary_key=True,
-        related_name="run",
+        related_name="task",
         db_constraint=False,
     )
-    recipient = models.ForeignKey(  # of the notification: each reader looks whether one of its own is silent
+    # Copied from the notification, because each reader checks for silent tasks of its user.
+    recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("recipient"),
         on_delete=models.DO_NOTHING,
         related_name="+",
         db_constraint=False,
-        db_index=False,  # the index below begins with it
+        db_index=False,  # the index below begins with this column
     )
     state = models.CharField(
         _("state"),
         max_length=10,
-        choices=[(state.value, state.value) for state in State],
-        default=State.RUNNING.value,
+        choices=[(state.value, state.value) for state in TaskState],
+        default=TaskState.RUNNING.value,
     )
     attempt = models.PositiveIntegerField(_("attempt"), default=1)
-    beat_at = models.DateTimeField(_("last sign of life"), default=timezone.now)
-    is_silent = models.BooleanField(_("silent"), default=False)  # and its reader was told so
-    cancel_asked = models.BooleanField(_("asked to end"), default=False)
-    detail = models.TextField(_("detail"), blank=True, default="")  # for the staff: a traceback
-    # What a task queue calls it, as "celery:<id>"; many processes speak of one task by this.
+    beat_at = models.DateTimeField(_("last heartbeat"), default=timezone.now)
+    # True once the user has been shown that the task is silent.
+    is_silent = models.BooleanField(_("silent"), default=False)
+    cancel_asked = models.BooleanField(_("cancellation requested"), default=False)
+    detail = models.TextField(_("detail"), blank=True, default="")  # a traceback, for staff only
+    # The name of the job in a task queue, such as "celery:<id>". Several processes find this row by it.
     job = models.CharField(_("job"), max_length=MAX_JOB, blank=True, default="")
 
-    objects = ProgressQuerySet.as_manager()
+    objects = TaskRecordQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("progress")
-        verbose_name_plural = _("progress")
+        verbose_name = _("task")
+        verbose_name_plural = _("tasks")
         indexes = [
-            models.Index(fields=["recipient", "state", "beat_at"], name="notify_progress_beat"),
-            models.Index(fields=["job"], name="notify_progress_job"),
+            models.Index(fields=["recipient", "state", "beat_at"], name="notify_task_beat"),
+            models.Index(fields=["job"], name="notify_task_job"),
         ]
 
     def __str__(self) -> str:
-        return f"progress of notification {self.pk}: {self.state}"
+        return f"task of notification {self.pk}: {self.state}"
 
 
-class ProgressPart(models.Model):
-    """One of the jobs that make up a task together has finished; gone when the task has."""
+class TaskPart(models.Model):
+    """A finished job of a task that consists of several jobs. It is deleted when the task ends."""
 
-    progress = models.ForeignKey(
-        Progress,
-        verbose_name=_("progress"),
+    task = models.ForeignKey(
+        TaskRecord,
+        verbose_name=_("task"),
         on_delete=models.DO_NOTHING,
         related_name="parts",
         db_constraint=False,
-        db_index=False,  # the constraint below begins with it
+        db_index=False,  # the constraint below begins with this column
     )
     job = models.CharField(_("job"), max_length=MAX_JOB)
 
     class Meta:
-        verbose_name = _("part of a progress")
-        verbose_name_plural = _("parts of progress")
+        verbose_name = _("part of a task")
+        verbose_name_plural = _("parts of tasks")
         constraints = [
-            models.UniqueConstraint(fields=["progress", "job"], name="notify_part_once"),
+            models.UniqueConstraint(fields=["task", "job"], name="notify_part_once"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.job} of notification {self.progress_id}"
+        return f"{self.job} of notification {self.task_id}"
 
 
 def timestamp(moment: datetime | None) -> str | None:
-    """A moment as ISO 8601 in UTC; without USE_TZ it is in Django's time zone."""
+    """Returns a moment as ISO 8601 in UTC. A naive moment is in Django's default time zone."""
     if moment is None:
         return None
     if timezone.is_naive(moment):

@@ -1,9 +1,9 @@
 """
-The wire, version 1: cursors and the rule, documents, commands, close codes.
+The wire protocol, version 1: cursors, the rule for readers, documents and close codes.
 
-Pure Python: no Django, no Channels, no asyncio, so every rule can be tested by calling a
-function. ``client/src/protocol.js`` says the same in JavaScript; both are held to the golden
-documents in ``tests/vectors``.
+This module is pure Python, without Django, Channels or asyncio, so each part of it can be tested by
+calling a function. ``client/src/protocol.js`` implements the same protocol in JavaScript; both are
+tested against the golden documents in ``tests/vectors``.
 """
 
 from __future__ import annotations
@@ -12,33 +12,31 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from notify.exceptions import ProtocolError
 
 try:
     import orjson
-except ImportError:  # django-notify-live[speed] brings it (ADR 0013)
+except ImportError:  # optional; django-notify-live[speed] installs it (ADR 0013)
     orjson = None  # type: ignore[assignment]
 
 VERSION = 1
-MAX_COMMAND_BYTES = 64 * 1024
-MAX_COMMAND_IDS = 500
-MAX_POSITION = 2**53 - 1  # the largest integer that JavaScript counts exactly
+MAX_POSITION = 2**53 - 1  # the largest integer that JavaScript represents exactly
 
 DIGITS = "0123456789abcdefghijklmnopqrstuv"
-EPOCH_TIME_DIGITS = 9  # milliseconds since 1970 in base 32: enough until the year 3084
-EPOCH_RANDOM_DIGITS = 8  # 40 bits, so that two processes never make the same epoch
-EPOCH_LENGTH = EPOCH_TIME_DIGITS + EPOCH_RANDOM_DIGITS
+EPOCH_TIME_DIGITS = 9  # milliseconds since 1970 in base 32; sufficient until the year 3084
+EPOCH_NOISE_DIGITS = 2  # 10 random bits, for two epochs of a mailbox in the same millisecond
+EPOCH_MAC_DIGITS = 6  # 30 bits, by which the site recognizes its own epochs (mac.py)
+EPOCH_LENGTH = EPOCH_TIME_DIGITS + EPOCH_NOISE_DIGITS + EPOCH_MAC_DIGITS
 CURSOR = re.compile(rf"([{DIGITS}]{{{EPOCH_LENGTH}}}):(0|[1-9][0-9]{{0,15}})", re.ASCII)
 
 
 class Level(StrEnum):
-    """How much a notification matters: the five levels of ``django.contrib.messages``."""
+    """The severity of a notification: one of the five levels of ``django.contrib.messages``."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -47,8 +45,11 @@ class Level(StrEnum):
     ERROR = "error"
 
 
+Shown = tuple[int, int]  # (id, arrived) of a notification, as the client showed it
+
+
 class Mark(StrEnum):
-    """What a user did with a notification."""
+    """The record that a user has seen, read, archived or dismissed a notification."""
 
     SEEN = "seen"
     READ = "read"
@@ -56,8 +57,8 @@ class Mark(StrEnum):
     DISMISSED = "dismissed"
 
 
-class State(StrEnum):
-    """Where a task stands. It ends in one of the three last but one; only what is lost may come back."""
+class TaskState(StrEnum):
+    """The state of a task. SUCCEEDED, FAILED and CANCELLED are final. LOST may return to RUNNING."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -69,17 +70,40 @@ class State(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing comes after it in this attempt."""
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        """Returns whether no other state can follow in the same attempt."""
+        return self in (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED)
 
     @property
     def is_live(self) -> bool:
-        """Whether somebody is still to say how it ends."""
-        return self in (State.QUEUED, State.RUNNING, State.CANCELLING)
+        """Returns whether the task is still expected to report its end."""
+        return self in (TaskState.QUEUED, TaskState.RUNNING, TaskState.CANCELLING)
+
+
+class ShownTask(TypedDict):
+    """
+    The state of a task as its notification shows it, in ``progress``.
+
+    Attributes:
+        state: a :class:`TaskState`.
+        done, total: in the task's own units; ``total`` is None while unknown.
+        message: what is being done just now; empty once the task has ended.
+        silent: whether there has been no sign of life for a while.
+        started_at, ended_at: ISO 8601, in UTC.
+    """
+
+    state: str
+    done: float
+    total: float | None
+    message: str
+    attempt: int
+    cancellable: bool
+    silent: bool
+    started_at: str | None
+    ended_at: str | None
 
 
 class CloseCode(IntEnum):
-    """WebSocket close codes. 4000-4499: come back, with jitter. 4500-4999: do not."""
+    """WebSocket close codes. A client reconnects after 4000-4499, with jitter, but not after 4500-4999."""
 
     GOING_AWAY = 4000
     TOO_SLOW = 4001
@@ -88,34 +112,7 @@ class CloseCode(IntEnum):
     NOT_SIGNED_IN = 4501
     FOREIGN_ORIGIN = 4503
     KICKED = 4504
-
-
-class Refusal(NamedTuple):
-    """
-    What an HTTP client is told where a WebSocket is closed.
-
-    Attributes:
-        pause: seconds after which it may come back, at least; 0 where it should not.
-    """
-
-    status: int
-    code: str
-    message: str
-    pause: int = 0
-
-    def document(self) -> dict[str, Any]:
-        return error(None, self.code, self.message)
-
-
-REFUSALS = {
-    CloseCode.GOING_AWAY: Refusal(503, "going_away", "Come back later.", 1),
-    CloseCode.TOO_SLOW: Refusal(503, "too_slow", "Come back later.", 1),
-    CloseCode.TOO_MANY: Refusal(503, "too_many", "There are too many connections. Poll.", 10),
-    CloseCode.PROTOCOL: Refusal(400, "bad_command", "This is not understood."),
-    CloseCode.NOT_SIGNED_IN: Refusal(401, "not_signed_in", "Sign in to be notified."),
-    CloseCode.FOREIGN_ORIGIN: Refusal(403, "foreign_origin", "This page is of another site."),
-    CloseCode.KICKED: Refusal(403, "kicked", "Your connections were ended."),
-}
+    ANOTHER_USER = 4505
 
 
 # -- Cursors and the rule ------------------------------------------------------------------------
@@ -123,7 +120,7 @@ REFUSALS = {
 
 class Cursor(NamedTuple):
     """
-    A place in a mailbox: everything at or below it is known. Cursors compare as pairs.
+    A position in a mailbox, at or below which a reader knows everything. Cursors compare as pairs.
 
         >>> Cursor.parse("0000000000000000a:44") > Cursor.parse("0000000000000000a:5")
         True
@@ -134,13 +131,19 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """Read ``epoch:position``; anything else is a :class:`ProtocolError`."""
+        """
+        Parse ``epoch:position``.
+
+        Raises:
+            ProtocolError: if ``text`` is anything else.
+        """
         match = CURSOR.fullmatch(text) if isinstance(text, str) else None
         if match is None or int(match[2]) > MAX_POSITION:
-            # What is no text may be nested too deep to be shown.
-            shown = repr(text[:80]) if isinstance(text, str) else f"A {type(text).__name__}"
+            # A value that is not a string may be nested too deeply for repr().
+            what = f"A value of type {type(text).__name__}"
+            shown = repr(text[:80]) if isinstance(text, str) else what
             raise ProtocolError(
-                f"{shown} is not a cursor. Send back one that the server gave, or none.",
+                f"{shown} is not a cursor. Send a cursor that the server has sent, or none.",
                 code="bad_cursor",
             )
         return cls(match[1], int(match[2]))
@@ -149,27 +152,40 @@ class Cursor(NamedTuple):
         return f"{self.epoch}:{self.position}"
 
 
-def new_epoch(after: str = "") -> str:
+def new_epoch(after: str = "", end: Callable[[str], str] | None = None) -> str:
     """
-    Make the name of a mailbox's new life: a later one sorts above an earlier one, as text.
+    Create an epoch for a mailbox. As text, a later epoch sorts above an earlier one.
 
     Args:
-        after: an epoch that the new one must sort above, also when the clock has stepped back.
+        after: an epoch that the new one must sort above, even if the clock has been set back.
+        end: returns the last six digits, given the others. They are random by default, and a MAC in
+            :func:`notify.mac.new_epoch`.
     """
     milliseconds = int(time.time() * 1000)
     if after:
         milliseconds = max(milliseconds, int(after[:EPOCH_TIME_DIGITS], 32) + 1)
-    noise = secrets.randbits(5 * EPOCH_RANDOM_DIGITS)
-    return _base32(milliseconds, EPOCH_TIME_DIGITS) + _base32(noise, EPOCH_RANDOM_DIGITS)
+    digits = EPOCH_NOISE_DIGITS + EPOCH_MAC_DIGITS
+    noise = base32(secrets.randbits(5 * digits), digits)
+    begin = base32(milliseconds, EPOCH_TIME_DIGITS) + noise[:EPOCH_NOISE_DIGITS]
+    return begin + (noise[EPOCH_NOISE_DIGITS:] if end is None else end(begin))
+
+
+def age_of(epoch: str) -> float:
+    """Returns the seconds since an epoch began; negative if it was made by a clock that is ahead."""
+    return time.time() - int(epoch[:EPOCH_TIME_DIGITS], 32) / 1000
 
 
 def is_plausible(epoch: str) -> bool:
-    """Whether a clock can have made this epoch: one typed by somebody might never be topped."""
-    in_a_day = int((time.time() + 86_400) * 1000)
-    return int(epoch[:EPOCH_TIME_DIGITS], 32) <= in_a_day
+    """
+    Returns whether a clock could have made this epoch: it is at most a day in the future.
+
+    A client could make up an epoch so late that no new epoch would ever sort above it.
+    """
+    return age_of(epoch) >= -86_400
 
 
-def _base32(number: int, width: int) -> str:
+def base32(number: int, width: int) -> str:
+    """Returns a number as digits of an epoch. They sort like the numbers."""
     digits = []
     for _ in range(width):
         number, digit = divmod(number, 32)
@@ -178,7 +194,7 @@ def _base32(number: int, width: int) -> str:
 
 
 class Verdict(Enum):
-    """What a reader does with a document."""
+    """The result of the rule: what a reader does with a document."""
 
     DROP = "drop"
     APPLY = "apply"
@@ -189,7 +205,7 @@ def judge(
     mine: Cursor | None, since: Cursor | None, cursor: Cursor | None, *, reset: bool = False
 ) -> Verdict:
     """
-    The rule, the same at hub, connection and client.
+    Decide what a reader does with a document. Rooms, connections and clients all apply this rule.
 
         >>> at = lambda position: Cursor("0000000000000000a", position)
         >>> judge(at(5), at(5), at(6))
@@ -200,9 +216,10 @@ def judge(
         <Verdict.READ: 'read'>
 
     Args:
-        mine: the reader's cursor; ``None`` is below every cursor.
+        mine: the reader's cursor. ``None`` is below every cursor.
         since, cursor: the interval that the document covers.
-        reset: the document replaces what the reader holds, so only its cursor counts.
+        reset: whether the document replaces everything that the reader holds. Its ``since`` is then
+            ignored.
     """
     if cursor is None or (mine is not None and cursor <= mine):
         return Verdict.DROP
@@ -218,15 +235,15 @@ ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 
 
 def dumps(document: Any) -> str:
-    """Encode as the compact JSON of the wire; by orjson where it is installed."""
+    """Encode a document as compact JSON, with orjson if it is installed."""
     if orjson is not None:
-        with suppress(TypeError):  # an integer of more than 64 bits
+        with suppress(TypeError):  # orjson rejects integers of more than 64 bits
             return orjson.dumps(document).decode()
     return ENCODER.encode(document)
 
 
 class Counts(NamedTuple):
-    """Of a user's published notifications that are not archived: how many are not seen, not read."""
+    """A user's numbers of unseen and unread notifications, among those published and not archived."""
 
     unseen: int
     unread: int
@@ -234,15 +251,17 @@ class Counts(NamedTuple):
 
 class Changes(NamedTuple):
     """
-    What changed in one mailbox between two cursors, its rows encoded once.
+    The changes in one mailbox between two cursors, with rows that are encoded once for all readers.
 
     Attributes:
-        since: the cursor that it continues; ``None`` on a reset.
-        cursor: the cursor that a reader has afterwards; ``None`` while the user has no mailbox.
-        head: position of the mailbox's newest change. ``cursor.position < head``: more pages follow.
-        rows: the notifications as JSON objects joined by commas, by rising position;
-            ``None`` in a ring that carries only the cursor: read them.
-        reset: replaces everything that the reader holds.
+        since: the cursor from which these changes continue; ``None`` on a reset.
+        cursor: the reader's cursor afterwards; ``None`` while the user has no mailbox.
+        head: the position of the mailbox's newest change. If it is above ``cursor.position``, more
+            pages follow.
+        rows: the notifications as JSON objects joined by commas, ordered by position (on a reset, by
+            ``arrived``); ``None`` in a ring that carries only the cursor, which makes its receiver
+            read the rows.
+        reset: whether the changes replace everything that the reader holds.
     """
 
     since: Cursor | None
@@ -254,17 +273,17 @@ class Changes(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether no page follows this one."""
+        """Returns whether no page follows this one."""
         return self.cursor is None or self.cursor.position >= self.head
 
     @property
     def tells_nothing(self) -> bool:
-        """Whether its reader knows it all already."""
+        """Returns whether the interval is empty, so that the reader already knows everything."""
         return self.since is not None and self.since == self.cursor
 
     def encode(self) -> str:
-        """The ``changes`` document as JSON text."""
-        # By hand, as this is done for each frame; no part of a cursor needs escaping.
+        """Returns the ``changes`` document as JSON."""
+        # Formatted by hand, because this runs for each frame. No part of a cursor needs escaping.
         since = "null" if self.since is None else f'"{self.since}"'
         cursor = "null" if self.cursor is None else f'"{self.cursor}"'
         reset = ',"reset":true' if self.reset else ""
@@ -276,7 +295,7 @@ class Changes(NamedTuple):
 
 
 def merge(documents: Sequence[Changes]) -> Changes:
-    """Join documents of one mailbox, each continuing the one before, into one."""
+    """Merge documents of one mailbox into one. Each must continue the document before it."""
     if len(documents) == 1:
         return documents[0]
     start = max((i for i, document in enumerate(documents) if document.reset), default=0)
@@ -287,162 +306,44 @@ def merge(documents: Sequence[Changes]) -> Changes:
 
 def welcome(changes: Changes, heartbeat: float) -> str:
     """
-    The first document of a push connection.
+    Returns the first document of a push connection.
 
     Args:
-        changes: what the client missed, or a reset.
-        heartbeat: seconds between two pings of the server.
+        changes: the changes that the client missed, or a reset.
+        heartbeat: seconds of silence after which the server sends a ping.
     """
     return f'{{"type":"welcome","version":{VERSION},"heartbeat":{heartbeat:g},"changes":{changes.encode()}}}'
 
 
 def ping(cursor: Cursor | None, ref: int) -> str:
-    """Ask whether the other side lives; it answers with a pong of the same ref."""
+    """Returns a ping. The peer, if it is alive, answers with a pong that has the same ref."""
     return dumps({"type": "ping", "cursor": None if cursor is None else str(cursor), "ref": ref})
 
 
 def pong(cursor: Cursor | None, ref: int | None) -> str:
-    """The answer to a ping, with its ref."""
+    """Returns the answer to a ping, with the same ref."""
     return dumps({"type": "pong", "cursor": None if cursor is None else str(cursor), "ref": ref})
 
 
 def tick(ticks: Sequence[Mapping[str, Any]]) -> str:
-    """How far some tasks are, between two changes of their rows."""
+    """Returns a tick: the current progress of some tasks, which their rows do not show yet."""
     return dumps({"type": "tick", "ticks": list(ticks)})
 
 
 def close(code: int) -> dict[str, Any]:
-    """The last document where the transport has no close code of its own."""
+    """Returns the last document of a transport that has no close codes of its own."""
     return {"type": "close", "code": int(code)}
 
 
 def ack(ref: int | None, cursor: Cursor | None) -> dict[str, Any]:
-    """The answer to a command that was done: it shows once the reader's cursor reaches this one."""
+    """
+    Returns the answer to a command that was executed.
+
+    The command's effect is visible to a reader whose cursor has reached ``cursor``.
+    """
     return {"type": "ack", "ref": ref, "cursor": None if cursor is None else str(cursor)}
 
 
 def error(ref: int | None, code: str, message: str) -> dict[str, Any]:
-    """The answer to a command that was not done."""
+    """Returns the answer to a command that was not executed."""
     return {"type": "error", "ref": ref, "code": code, "message": message}
-
-
-# -- Commands ------------------------------------------------------------------------------------
-
-Pair = tuple[int, int]  # (id, arrived), as the client showed it
-
-
-@dataclass(frozen=True, slots=True)
-class MarkCommand:
-    """
-    Mark by ``(id, arrived)`` pairs, and, with ``upto``, all that had arrived at that cursor.
-
-    Attributes:
-        epoch: of the pairs; in another one an ``arrived`` may be given to another content.
-    """
-
-    mark: Mark
-    pairs: tuple[Pair, ...]
-    upto: Cursor | None
-    ref: int | None
-    epoch: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CancelCommand:
-    """Ask the tasks behind these notifications to end; ``epoch`` as of a :class:`MarkCommand`."""
-
-    pairs: tuple[Pair, ...]
-    ref: int | None
-    epoch: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChangesCommand:
-    """Read the rows again from a cursor (push connections only)."""
-
-    since: Cursor | None
-    ref: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A ping that wants a pong, or the pong to a ping of ours."""
-
-    is_ping: bool
-    ref: int | None = None
-
-
-Work = MarkCommand | CancelCommand  # what is done in the database, and acknowledged
-Command = Work | ChangesCommand | Heartbeat
-
-
-def parse_command(text: str | bytes) -> Command:
-    """
-    Read one document of a client.
-
-    Raises:
-        ProtocolError: what is wrong, and where.
-    """
-    if len(text) > MAX_COMMAND_BYTES:
-        raise ProtocolError(f"A command has at most {MAX_COMMAND_BYTES} bytes.", code="too_large")
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ProtocolError("A command is one JSON object.") from None
-    if not isinstance(document, dict):
-        raise ProtocolError("A command is one JSON object.")
-    kind = document.get("type")
-    ref = reference(document)
-    if kind in ("ping", "pong"):
-        return Heartbeat(is_ping=kind == "ping", ref=ref)
-    if kind == "changes":
-        since = document.get("since")
-        return ChangesCommand(None if since is None else Cursor.parse(since), ref)
-    if not isinstance(kind, str):
-        raise ProtocolError("type is the name of a command.")
-    epoch = document.get("epoch")
-    if epoch is not None:
-        Cursor.parse(f"{epoch}:0")
-    if kind == "cancel":
-        return CancelCommand(_pairs(document.get("ids", ())), ref, epoch)
-    everything = kind.endswith("_all")
-    try:
-        mark = Mark(kind.removesuffix("_all"))
-    except ValueError:
-        raise ProtocolError(f"{kind[:40]!r} is not a command.") from None
-    upto = Cursor.parse(document.get("cursor", "")) if everything else None
-    return MarkCommand(mark, _pairs(document.get("ids", ())), upto, ref, epoch)
-
-
-def reference(document: Mapping[str, Any]) -> int | None:
-    """The client's number for its command, which the answer repeats."""
-    ref = document.get("ref")
-    if ref is not None and (type(ref) is not int or not 0 <= ref <= MAX_POSITION):
-        raise ProtocolError("ref is a whole number, chosen by the client.")
-    return ref
-
-
-def reference_of(text: str | bytes) -> int | None:
-    """The ref of a command that could not be read, if that much of it can be."""
-    try:
-        return reference(json.loads(text))
-    except (ValueError, RecursionError, AttributeError):
-        return None
-
-
-def _pairs(ids: Any) -> tuple[Pair, ...]:
-    def is_number(value: Any) -> bool:
-        return type(value) is int and 0 <= value <= MAX_POSITION
-
-    if not isinstance(ids, Iterable) or isinstance(ids, (str, Mapping)):
-        raise ProtocolError("ids is a list of [id, arrived] pairs.")
-    pairs = []
-    for pair in ids:
-        if not (isinstance(pair, list) and len(pair) == 2 and all(map(is_number, pair))):
-            raise ProtocolError("ids is a list of [id, arrived] pairs, two whole numbers each.")
-        pairs.append((pair[0], pair[1]))
-    if len(pairs) > MAX_COMMAND_IDS:
-        raise ProtocolError(
-            f"A command names at most {MAX_COMMAND_IDS} notifications.", code="too_large"
-        )
-    return tuple(pairs)

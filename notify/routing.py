@@ -1,5 +1,5 @@
 """
-For a ProtocolTypeRouter of your own; otherwise wrap your application in ``notify.asgi.notify_asgi``.
+The WebSocket route, if you have your own ProtocolTypeRouter. Otherwise use ``notify.asgi.notify_asgi``.
 
     URLRouter([*notify.routing.websocket_urlpatterns, ...])
 """
@@ -15,6 +15,6 @@ _prefix = get_script_prefix().removeprefix("/")
 
 websocket_urlpatterns = [
     path(route, NotifyConsumer.as_asgi())  # type: ignore[arg-type]  # Channels reuses Django's path()
-    # With FORCE_SCRIPT_NAME; a proxy, or a server with a root path, may have taken it off.
+    # A proxy, or a server with a root path, may strip FORCE_SCRIPT_NAME, so both forms have a route.
     for route in sorted({_path, _path.removeprefix(_prefix)})
 ]

@@ -1,8 +1,7 @@
 """
-Signals, all sent with ``send_robust``: a receiver that fails is logged and disturbs nobody.
+Signals of notify. All are sent with ``send_robust()``, so an exception in a receiver is only logged.
 
-Each has the sender :class:`notify.models.Notification`, but for those of the doorbell, the hub and
-the clients' requests, whose sender is the class at work.
+The sender is :class:`notify.models.Notification`, unless the comment on a signal names another.
 """
 
 from __future__ import annotations
@@ -16,86 +15,109 @@ from django.dispatch import Signal
 
 class LoopSignal(Signal):
     """
-    One that is sent on the event loop which serves the connections.
+    A signal that may be sent on the event loop that serves the connections.
 
-    Its receivers must be quick: while one runs, nobody is served. The loop cannot wait either, so
-    a receiver is a plain function.
+    Receivers must be quick, because the loop serves no connection while one runs. They must be
+    plain functions, because the loop cannot await coroutines while it sends a signal.
     """
 
     def connect(self, receiver: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """
+        Connect a plain function as a receiver.
+
         Raises:
-            TypeError: the receiver is a coroutine function.
+            TypeError: if the receiver is a coroutine function.
         """
         if inspect.iscoroutinefunction(receiver):
             raise TypeError(
-                f"{receiver!r} is async, and this signal is sent on the event loop, which cannot wait"
-                " for it. Connect a plain function; it may start a task."
+                f"{receiver!r} is async, but this signal is sent on the event loop, which cannot"
+                " await it. Connect a plain function instead, which may create a task."
             )
         super().connect(receiver, *args, **kwargs)
 
 
-#: Notifications were stored, in the caller's transaction. ``notifications``: list, ``using``: alias.
+#: Sent when notifications were stored. Inside atomic(), the transaction may still roll back.
+#: ``notifications``: list of the stored rows, ``using``: alias of the database.
 sent = Signal()
 
-#: Changes of a mailbox were committed. ``recipient``: primary key, ``notifications``: the changed
-#: rows by rising position, or None when a mark changed more than 100, ``using``: alias. Runs in the
-#: thread that published.
+#: Sent when a change to a mailbox was committed. ``recipient_id``: primary key of the user,
+#: ``notifications``: the changed rows, ordered by position, or None if a mark changed more than 100,
+#: ``using``: alias of the database. Receivers run in the thread that published.
 published = Signal()
 
-#: A document of a mailbox was handed to connections of this process; each writes it as soon as its
-#: client takes it. ``recipient``: primary key, ``cursor``: up to which it tells, None where there is
-#: no mailbox yet, ``connections``: their number. Runs on the event loop.
+#: Sent when a document of a mailbox was queued for connections of this process; each connection writes
+#: the document as soon as its client accepts it. ``recipient_id``: primary key of the user,
+#: ``cursor``: the cursor of a reader after the document, or None if the user has no mailbox yet,
+#: ``connections``: the number of connections. Receivers run on the event loop. Sender: Room, or
+#: Hub for a document that was read for one connection alone.
 delivered = LoopSignal()
 
-#: Publishing, archiving what has expired, or making a mailbox failed, and is left to the sweep.
-#: ``recipients``: primary keys, ``error``: exception.
+#: Sent when mailboxes could not be updated: a failure to publish, to archive expired rows, to create a
+#: mailbox, or to show that a task is silent. The next sweep, poll or send will retry.
+#: ``recipient_ids``: list of primary keys, ``error``: the exception.
 publish_failed = Signal()
 
-#: The channel layer took no ring; the sweep delivers. ``error``: exception. Runs on some event loop,
-#: or in the thread that published.
+#: Sent when a ring, a tick or a kick could not be sent through the channel layer; the sweep will deliver
+#: any change. ``error``: the exception. Receivers run on an event loop, or in the sending thread. Sender:
+#: Page.
 ring_failed = LoopSignal()
 
-#: The channel layer brought a message that cannot be read; it is ignored. ``error``: exception. Runs
-#: on the event loop.
+#: Sent when a message from the channel layer could not be read and was ignored. ``error``: the
+#: exception. Receivers run on the event loop. Sender: GroupMembership.
 ring_ignored = LoopSignal()
 
-#: The hub could not use the channel layer; the sweep delivers until it is back. ``doing``: what it
-#: could not do, such as "join a group", ``error``: exception. Runs on the event loop.
+#: Sent when the hub could not use the channel layer; the sweep delivers changes until it is back.
+#: ``doing``: the operation that failed, such as "join a group", ``error``: the exception. Receivers run
+#: on the event loop. Sender: GroupMembership.
 layer_failed = LoopSignal()
 
-#: A sweep found a room behind its mailbox and read it again. ``recipient``: primary key. Runs on the
-#: event loop.
+#: Sent when a sweep found that a room was behind its mailbox, and had the room read the rows again.
+#: ``recipient_id``: primary key of the user. Receivers run on the event loop.
 repaired = LoopSignal()
 
-#: The rows of a mailbox could not be read for its tabs; the sweep tries again, or the tab itself.
-#: ``recipient``: primary key, ``error``: exception. Runs on the event loop.
+#: Sent when the rows of a mailbox could not be read for open tabs; the next sweep, or the tab itself,
+#: will retry. ``recipient_id``: primary key of the user, ``error``: the exception. Receivers run on the
+#: event loop. Sender: Room, or Hub for a read for one connection alone.
 read_failed = LoopSignal()
 
-#: A sweep failed, mostly for the database's sake; the next one tries again. ``error``: exception.
-#: Runs on the event loop.
+#: Sent when a sweep failed, usually because of the database; the next sweep will retry. ``error``: the
+#: exception. Receivers run on the event loop. Sender: Hub.
 sweep_failed = LoopSignal()
 
-#: A connection could not be welcomed, mostly for the database's sake; its client was told to come back.
-#: ``recipient``: primary key, or None where it could not be looked up, ``error``: exception. Runs on
-#: the event loop.
+#: Sent when a connection could not get its welcome, usually because of the database; the client was
+#: asked to reconnect. ``recipient_id``: primary key of the user, or None if the user could not be
+#: looked up, ``error``: the exception. Receivers run on the event loop. Sender: the transport's class.
 connect_failed = LoopSignal()
 
-#: A connection was refused, as there are too many. ``setting``: the name of the limit, ``recipient``:
-#: primary key of the user, or None where it was not asked who it is. Runs on the event loop.
+#: Sent when a connection was refused at its admission, unless connect_failed reports it. ``reason``: the name
+#: of the close code, such as "foreign_origin", "not_signed_in" or "too_many", ``setting``: the name of the
+#: setting whose limit was reached, or an empty string, ``recipient_id``: primary key of the user, or None if
+#: the user was not looked up, ``hint``: for a foreign origin, the headers and the likely cause. Receivers run
+#: on the event loop. Sender: the transport's class.
 connection_refused = LoopSignal()
 
-#: A command of a client could not be executed; it was answered with an error. ``recipient``: primary
-#: key, ``error``: exception. Runs on the event loop, or in the thread of the work.
+#: Sent when a client's WebSocket message was larger than any command, so that its connection was closed. The
+#: server should have refused it. ``size``: its number of characters, ``recipient_id``: primary key of the
+#: user. Receivers run on the event loop. Sender: the transport's class.
+message_refused = LoopSignal()
+
+#: Sent when a client's command could not be executed and was answered with an error.
+#: ``recipient_id``: primary key of the user, ``error``: the exception. Receivers run on the event loop,
+#: or in the thread that executed the command. Sender: the command's class.
 command_failed = LoopSignal()
 
-#: A poll or a command by HTTP was answered with 503. ``path``: of the request, ``error``: exception.
+#: Sent when a poll, or a POSTed command before its execution, was answered with status 503, also if the
+#: database failed in a middleware. ``path``: the path of the request, ``error``: the exception. Sender:
+#: HttpRequest.
 request_failed = Signal()
 
-#: What a task says of itself could not be written; where the database is away, it is tried again.
-#: ``recipient``: primary key, ``error``: exception. Runs in the writer's thread, or in the task's.
+#: Sent when the progress of a task could not be written; if the database failed, the writer will retry.
+#: ``recipient_id``: primary key of the user, ``error``: the exception. Receivers run in the writer's
+#: thread, or in the task's thread. Sender: TaskRun.
 progress_failed = Signal()
 
-#: A user has asked that a job of a task queue ends: whoever knows the queue takes it out. ``recipient``:
-#: primary key, ``job``: as "celery:<id>". Runs in the thread that executes the command.
+#: Sent when a user asked to cancel a job of a task queue, once for each attempt of the job; the adapter of
+#: that queue revokes the job.
+#: ``recipient_id``: primary key of the user, ``job``: the name of the job, such as "celery:<id>".
+#: Receivers run in the thread that executes the command. Sender: TaskRecord.
 cancel_asked = Signal()

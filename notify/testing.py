@@ -1,5 +1,5 @@
 """
-For the tests of a project that uses notify; works in a plain ``TestCase``, without a server.
+Test helpers for projects that use notify. They work in a plain ``TestCase``, without a server.
 
     from notify.testing import assert_notified
 
@@ -8,68 +8,79 @@ For the tests of a project that uses notify; works in a plain ``TestCase``, with
             self.client.post("/exports/")
         assert_notified(self.user, "export is ready", level="success")
 
-What goes wrong in production can be made to go wrong in a test: :func:`lose_rings`,
-:func:`close_connections`; and :func:`sweep` repairs without a wait.
+:func:`lose_rings` and :func:`close_connections` simulate production faults, and :func:`sweep` repairs
+them without waiting for ``NOTIFY_SWEEP_INTERVAL``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import Any
 from unittest.mock import patch
 
 from django.test.utils import TestContextDecorator
 
 from notify import doorbell
-from notify.inbox import reader as inbox
+from notify.db import database, pk_of
 from notify.live.hub import Hub
-from notify.live.sweep import sweep as sweep_hub
-from notify.models import Notification, database
+from notify.models import Notification
 from notify.protocol import CloseCode
+from notify.runtime.twins import refuse_event_loop, twin
 from notify.tracking import writer
 
-HUB_TIMEOUT = 10.0  # seconds that a hub in another thread may take
+HUB_TIMEOUT = 10.0  # seconds to wait for a hub in another thread
 
 
 def sent(to: Any = None) -> list[Notification]:
     """
-    What was sent, oldest first, waiting for its commit or published.
+    Returns the notifications that were sent, oldest first, even if they are not yet committed or published.
 
     Args:
-        to: only to this user (or primary key).
+        to: return only the notifications for this user (or primary key).
+
+    Raises:
+        AsyncContext: if an event loop is running in this thread; use ``asent``.
     """
+    refuse_event_loop("notify.testing.sent")
+    return _sent(to)
+
+
+def _sent(to: Any) -> list[Notification]:
     rows = Notification.objects.using(database()).order_by("pk")
-    return list(rows if to is None else rows.filter(recipient=inbox.key(to)))
+    return list(rows if to is None else rows.filter(recipient=pk_of(to)))
 
 
 def assert_notified(to: Any, message: str = "", **fields: Any) -> Notification:
     """
-    Fail unless the user was sent a notification; returns the newest that fits.
+    Fail unless the user was sent a matching notification. Returns the newest match.
 
     Args:
-        message: a part of its message.
-        fields: values that it has, such as ``level="success"`` or ``url="/exports/7/"``.
+        to: the user (or primary key).
+        message: text that the notification's message contains.
+        fields: values that its fields have, such as ``level="success"`` or ``url="/exports/7/"``.
+
+    Raises:
+        AssertionError: if no notification matches; the message lists what the user was sent.
+        AsyncContext: if an event loop is running in this thread; use ``aassert_notified``.
     """
-    all_sent = sent(to)
+    refuse_event_loop("notify.testing.assert_notified")
+    all_sent = _sent(to)
     for notification in reversed(all_sent):
         if message in notification.message and _has(notification, fields):
             return notification
-    wanted = ", ".join(
-        [f"message with {message!r}"] * bool(message) + [f"{k}={v!r}" for k, v in fields.items()]
-    )
-    found = (
-        "".join(f"\n  {row.level}: {row.message!r} (url={row.url!r})" for row in all_sent)
-        or " nothing"
-    )
-    raise AssertionError(
-        f"{to} was not sent a notification with {wanted or 'anything'}. Sent:{found}"
-    )
+    if not all_sent:
+        raise AssertionError(f"{to} was sent no notification.")
+    wanted = [f"{name}={value!r}" for name, value in fields.items()]
+    if message:
+        wanted.append(f"a message that contains {message!r}")
+    found = "".join(f"\n  {row.level}: {row.message!r} (url={row.url!r})" for row in all_sent)
+    raise AssertionError(f"No notification to {to} has {' and '.join(wanted)}. Sent:{found}")
 
 
 def assert_not_notified(to: Any, message: str = "", **fields: Any) -> None:
-    """Fail if the user was sent a notification that fits. Arguments as in :func:`assert_notified`."""
+    """Fail if the user was sent a matching notification. Arguments are as for :func:`assert_notified`."""
+    refuse_event_loop("notify.testing.assert_not_notified")
     try:
         found = assert_notified(to, message, **fields)
     except AssertionError:
@@ -77,38 +88,32 @@ def assert_not_notified(to: Any, message: str = "", **fields: Any) -> None:
     raise AssertionError(f"{to} was sent {found.level}: {found.message!r} (url={found.url!r}).")
 
 
-def lose_rings(share: float = 1.0, *, seed: int | None = None) -> TestContextDecorator:
+asent = twin(sent)
+aassert_notified = twin(assert_notified)
+aassert_not_notified = twin(assert_not_notified)
+
+
+def lose_rings() -> TestContextDecorator:
     """
-    Lose rings, as a channel layer may: a context manager, or a decorator of a test or a TestCase.
+    Drop all rings, as a channel layer may. Use as a context manager, or to decorate a test or a TestCase.
 
         with lose_rings():
-            notify.send(user, "Hello")  # stored and published, and no tab is told
+            notify.send(user, "Hello")  # stored and published, but no tab is notified
 
-    What this process rings is lost, to its own tabs too; a sweep, a poll or a new connection finds
-    the notification. :func:`sweep` makes the repair happen now.
-
-    Args:
-        share: of the rings, from 0 to 1. There is a ring for each recipient of a transaction.
-        seed: of the dice; with the same seed the same rings are lost.
+    Every ring from this process is lost, including rings to its own tabs. A sweep, a poll or a new
+    connection still finds the notification; call :func:`sweep` to repair the tabs now.
     """
-    return _LosingRings(share, seed)
+    return _LosingRings()
 
 
 class _LosingRings(TestContextDecorator):
-    def __init__(self, share: float, seed: int | None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._share = share
-        self._seed = seed
+        # A list, because one instance decorates all tests of a TestCase, and may be nested.
         self._patches: list[Any] = []
 
     def enable(self) -> None:
-        ring = doorbell.ring
-        dice = random.Random(self._seed)  # anew for each test that is decorated
-
-        def ring_some(rings: Sequence[doorbell.Ring]) -> None:
-            ring([one for one in rings if dice.random() >= self._share])
-
-        self._patches.append(patch.object(doorbell, "ring", ring_some))
+        self._patches.append(patch.object(doorbell, "ring", lambda rings: None))
         self._patches[-1].start()
 
     def disable(self) -> None:
@@ -117,69 +122,70 @@ class _LosingRings(TestContextDecorator):
 
 def close_connections(to: Any = None) -> int:
     """
-    Close the connections of this process with the code 4000, as a server that goes away does.
+    Close the connections of this process with code 4000, as a server does before it shuts down.
 
-    Their clients come back by themselves, and read what they have missed. (A cable that is cut
-    cannot be had from the server's side: its client would notice nothing before the next ping.)
+    The clients reconnect by themselves and read what they missed. (A cut cable cannot be simulated
+    from the server: the client would not notice it before the next ping.)
 
     Args:
-        to: only those of this user (or primary key).
+        to: close only the connections of this user (or primary key).
 
     Returns:
-        How many they were.
+        The number of connections that were closed.
     """
-    recipient = None if to is None else str(inbox.key(to))
+    user_id = None if to is None else str(pk_of(to))
     return sum(
-        _close(hub, recipient) if _is_here(hub) else _there(hub, _aclose(hub, recipient))
+        _close(hub, user_id) if _is_here(hub) else _there(hub, _aclose(hub, user_id))
         for hub in _hubs()
     )
 
 
 def flush(timeout: float = 10.0) -> bool:
     """
-    Wait until what tasks have said of themselves is written: their states, and their numbers.
+    Wait until the states and amounts of all tasks are written to the database.
 
-    In a ``TestCase`` it is written at once; in a ``TransactionTestCase``, as on a site, a moment later.
+    In a ``TestCase``, progress is written at once. In a ``TransactionTestCase``, as in production, it is
+    written by a thread a moment later.
 
         with notify.progress(user, "Importing"):
             ...
         assert notify.testing.flush()
 
     Args:
-        timeout: seconds.
+        timeout: maximum number of seconds to wait.
 
     Returns:
-        Whether it is.
+        True if everything is written, False after a timeout.
     """
     return writer.flush(timeout)
 
 
 def sweep() -> int:
     """
-    Look for missed notifications now, instead of every ``NOTIFY_SWEEP_INTERVAL``.
+    Look for missed notifications now, instead of waiting for ``NOTIFY_SWEEP_INTERVAL``.
 
-    For a server in another thread, such as a live server's. In an async test whose tabs are served
-    by the test's own event loop, ``await asweep()``.
+    Use this for a server in another thread, such as a ``LiveServerTestCase``. In an async test whose own
+    event loop serves the tabs, use ``await asweep()``.
 
     Returns:
-        How many users' tabs were behind; these read the rows now.
+        The number of users whose tabs were behind. The server is now reading the rows for them.
 
     Raises:
-        RuntimeError: it was called on the event loop of such a hub, which it would stop.
+        RuntimeError: if the calling event loop serves tabs itself, because the call would block that loop.
     """
     hubs = _hubs()
     if any(_is_here(hub) for hub in hubs):
         raise RuntimeError("The tabs are served by this event loop: await notify.testing.asweep().")
-    return sum(_there(hub, sweep_hub(hub)) for hub in hubs)
+    return sum(_there(hub, hub.sweep.once()) for hub in hubs)
 
 
 async def asweep() -> int:
-    """:func:`sweep` for the tabs that the test's own event loop serves."""
-    return sum([await sweep_hub(hub) for hub in _hubs() if _is_here(hub)])
+    """Sweep the tabs that the test's own event loop serves. The async twin of :func:`sweep`."""
+    return sum([await hub.sweep.once() for hub in _hubs() if _is_here(hub)])
 
 
 def _hubs() -> list[Hub]:
-    """Those of this process whose event loop runs; earlier tests have left theirs behind."""
+    """Returns the hubs whose event loop is running. Hubs of earlier tests may be left over."""
     return [hub for hub in Hub.everywhere() if hub.loop.is_running()]
 
 
@@ -191,19 +197,19 @@ def _is_here(hub: Hub) -> bool:
 
 
 def _there(hub: Hub, work: Coroutine[Any, Any, int]) -> int:
-    """Do it on the hub's own event loop, in another thread."""
+    """Run a coroutine on the event loop of a hub in another thread. Returns its result."""
     return asyncio.run_coroutine_threadsafe(work, hub.loop).result(HUB_TIMEOUT)
 
 
-def _close(hub: Hub, recipient: str | None) -> int:
-    mine = [one for one in hub.connections() if recipient in (None, str(one.visitor.user))]
-    for connection in mine:
+def _close(hub: Hub, user_id: str | None) -> int:
+    found = [one for one in hub.connections() if user_id in (None, str(one.visitor.user_id))]
+    for connection in found:
         connection.close(CloseCode.GOING_AWAY)
-    return len(mine)
+    return len(found)
 
 
-async def _aclose(hub: Hub, recipient: str | None) -> int:
-    return _close(hub, recipient)
+async def _aclose(hub: Hub, user_id: str | None) -> int:
+    return _close(hub, user_id)
 
 
 def _has(notification: Notification, fields: dict[str, Any]) -> bool:

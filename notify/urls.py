@@ -1,15 +1,16 @@
-"""Include these under the prefix of your choice: ``path("notify/", include("notify.urls"))``."""
+"""The URLs of notify. Include them under any prefix: ``path("notify/", include("notify.urls"))``."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from notify.transports import endpoints as views
+from notify.transports import endpoints
 
 app_name = "notify"
 urlpatterns = [
-    path("ws/", views.websocket, name="ws"),
-    path("stream/", views.stream, name="stream"),
-    path("changes/", views.changes, name="changes"),
-    path("commands/", views.command, name="commands"),
+    path("ws/", endpoints.websocket, name="ws"),
+    path("stream/", endpoints.stream, name="stream"),
+    path("changes/", endpoints.changes, name="changes"),
+    path("commands/", endpoints.command, name="commands"),
+    path("token/", endpoints.token, name="token"),
 ]

@@ -1,20 +1,30 @@
-"""Fixtures of the whole suite. A fixture is a noun, and makes what it names."""
+"""Fixtures of the whole test suite."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.kit import servers
 
+# In development mode, asyncio warns about slow callbacks. On a busy machine, all callbacks are
+# slow.
+logging.getLogger("asyncio").addFilter(
+    lambda record: record.msg != "Executing %s took %.3f seconds"
+)
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """
-    Leave out what is not about the database or the user model of this run; another run has it.
+    Deselect the tests that need another database or user model than this run has.
 
-    So a skip always means a program that is missing.
+    They are not skipped, because another run covers them. So a skip always means a missing program.
     """
     left_out = [
         item for item in items if not all(mark.args[0] for mark in item.iter_markers("only_if"))
@@ -24,9 +34,78 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """
+    If coverage is measured, record which test file reaches each line.
+
+    Processes that a test starts record it too. tools/modules_cov.py then checks that the test file
+    of a module covers the whole module.
+    """
+    coverage = sys.modules.get("coverage")
+    measured = coverage and coverage.Coverage.current()
+    # The tracer of Python 3.14 does not support contexts.
+    if measured and sys.version_info < (3, 14):
+        file = item.path.relative_to(item.config.rootpath).as_posix()
+        measured.switch_context(file)
+        measured.set_option("run:context", file)
+        os.environ["COVERAGE_PROCESS_CONFIG"] = measured.config.serialize()
+    return (yield)
+
+
+# Filled by migrations. Django's flush would empty these tables too, and then fill them again.
+KEPT = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+@cache
+def tables_of(alias: str) -> list[str]:
+    """The tables of a test database to which a test may have written."""
+    from django.db import connections
+
+    tables = connections[alias].introspection.django_table_names(include_views=False)
+    return sorted(set(tables) - KEPT)
+
+
+def empty_tables(test_case: Any) -> None:
+    """
+    Delete the rows that a test has committed.
+
+    A flush does the same more slowly: on PostgreSQL and MariaDB it truncates, which creates new
+    files for each table, and on every database it looks for content types and permissions to
+    create.
+    """
+    from django.db import connections, transaction
+
+    for alias in test_case._databases_names(include_mirrors=False):
+        connection = connections[alias]
+        with (
+            transaction.atomic(alias),
+            connection.constraint_checks_disabled(),
+            connection.cursor() as cursor,
+        ):
+            for table in tables_of(alias):
+                cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tests_delete_what_they_commit() -> None:
+    """Run ``empty_tables()`` after each test that commits, in place of Django's flush."""
+    from django.test import TransactionTestCase
+
+    TransactionTestCase._fixture_teardown = empty_tables
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_parallel_suffix() -> None:
+    """
+    Keep the names of the databases, because tests/settings.py has already given each worker its
+    own.
+    """
+
+
 @pytest.fixture
 def make_user(db: None) -> Callable[[str], Any]:
-    """Makes a user of the run's user model from a short name; the password is "demo"."""
+    """Returns a function that creates a user from a short name. The password is "demo"."""
     from django.contrib.auth import get_user_model
 
     model: Any = get_user_model()
@@ -52,7 +131,7 @@ def other_user(make_user: Callable[[str], Any]) -> Any:
 
 @pytest.fixture
 def rings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the doorbell was told to ring."""
+    """The pages that the doorbell was asked to ring."""
     from notify import doorbell
 
     rung: list[Any] = []
@@ -62,7 +141,7 @@ def rings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line of the log is left out because an earlier test has had the same."""
+    """Reset the limits of the log, so that no line is left out because an earlier test logged it."""
     from notify import log
 
     monkeypatch.setattr(log, "_last", {})
@@ -79,7 +158,7 @@ def session(user: Any) -> str:
 
 @pytest.fixture
 def failures() -> Iterator[list[Exception]]:
-    """The errors with which publishing was left to the sweep."""
+    """The errors of failed publishes, which were left to the sweep."""
     from notify import signals
     from tests.kit.fakes import errors_of
 
@@ -89,11 +168,11 @@ def failures() -> Iterator[list[Exception]]:
 
 @pytest.fixture
 def hub() -> Iterator[Any]:
-    """A hub of this process that only notes what it is told."""
+    """A hub of this process that only records its calls."""
     from notify import doorbell
-    from tests.kit.fakes import Bystander
+    from tests.kit.fakes import HubRecorder
 
-    hub = Bystander()
+    hub = HubRecorder()
     doorbell.hubs.add(hub)
     yield hub
     doorbell.hubs.discard(hub)
@@ -101,7 +180,7 @@ def hub() -> Iterator[Any]:
 
 @pytest.fixture
 def layer(settings: Any) -> Any:
-    """A layer between processes, that may be told to fail."""
+    """A channel layer between threads that can be made to fail."""
     from channels.layers import get_channel_layer
 
     from tests.kit.fakes import FAKE_LAYER
@@ -112,7 +191,7 @@ def layer(settings: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[servers.Redis]:
-    """A private Redis for the whole run; a test that kills it restarts it."""
+    """A private Redis for the whole run. A test that kills it must restart it."""
     servers.need(servers.Redis.check)
     with servers.Redis() as server:
         yield server
@@ -120,5 +199,4 @@ def redis_server() -> Iterator[servers.Redis]:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The path of Chromium."""
     return servers.need(servers.find_chromium)

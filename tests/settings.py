@@ -1,11 +1,12 @@
 """
-The settings of the test suite. The environment chooses what it runs on:
+The settings of the test suite. Environment variables choose the database and the user model:
 
     NOTIFY_TEST_DATABASE    sqlite (default), postgresql, mariadb: a private server of this run
     NOTIFY_TEST_USER        default, uuid (UUID keys), char (text keys, no username, no groups)
     NOTIFY_TEST_USE_TZ      1 (default), 0
 
-Processes that the tests start read these settings too and find the same databases.
+Processes that the tests start read these settings too, and find the same databases. Each worker of
+pytest-xdist has its own databases on the one server of the run.
 """
 
 from __future__ import annotations
@@ -24,14 +25,22 @@ USER = os.environ.get("NOTIFY_TEST_USER", "default")
 
 
 def once(variable: str, make: Any) -> str:
-    """What the first process of the run makes; its children inherit it in the environment."""
+    """
+    Returns the value of an environment variable.
+
+    The first process of the run makes it, the others inherit it.
+    """
     if variable not in os.environ:
         os.environ[variable] = make()
     return os.environ[variable]
 
 
 def choose_files() -> str:
-    """The beginning of the paths of the run's files. Nothing is made yet: mypy reads this too."""
+    """
+    Returns the common prefix of the paths of the run's files.
+
+    It creates no file, as mypy imports this module too.
+    """
     files = f"{tempfile.gettempdir()}/notify-{secrets.token_hex(8)}-"
     atexit.register(remove_files, files)
     return files
@@ -50,10 +59,12 @@ def start_server() -> str:
 
 
 FILES = once("NOTIFY_TEST_FILES", choose_files)
+# Set by pytest-xdist in its workers, and inherited by the processes that a worker starts.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 
 
 def sqlite(name: str) -> dict[str, Any]:
-    path = f"{FILES}{name}.sqlite3"
+    path = f"{FILES}{name}{WORKER}.sqlite3"
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": path,
@@ -68,13 +79,14 @@ def sqlite(name: str) -> dict[str, Any]:
 
 
 def served(engine: str, user: str, **test: str) -> dict[str, Any]:
+    name = f"notify{WORKER}"
     return {
         "ENGINE": f"django.db.backends.{engine}",
-        "NAME": "notify",
+        "NAME": name,
         "USER": user,
         "HOST": "127.0.0.1",
         "PORT": once("NOTIFY_TEST_PORT", start_server),
-        "TEST": {"NAME": "notify", **test},
+        "TEST": {"NAME": name, **test},
     }
 
 

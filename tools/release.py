@@ -1,7 +1,7 @@
 """
 Make a release: python tools/release.py 0.1.0
 
-Dates the changelog, sets the version, commits and tags. Nothing leaves this machine.
+The script dates the changelog, sets the version, commits and tags. It does not push or upload anything.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def git(*arguments: str) -> str:
 def replace_once(path: Path, pattern: str, replacement: str) -> None:
     text, count = re.subn(pattern, replacement, path.read_text(), count=1, flags=re.MULTILINE)
     if not count:
-        sys.exit(f"{path.name} has no line that matches {pattern}")
+        sys.exit(f"No line of {path.name} matches {pattern}")
     path.write_text(text)
 
 
 def main(arguments: list[str]) -> None:
     if len(arguments) != 1 or not re.fullmatch(r"\d+\.\d+\.\d+", arguments[0]):
-        sys.exit("Which version? make release VERSION=X.Y.Z")
+        sys.exit("The version is missing or invalid: make release VERSION=X.Y.Z")
     version = arguments[0]
     if git("status", "--porcelain"):
-        sys.exit("There are uncommitted changes: commit them first.")
+        sys.exit("There are uncommitted changes. Commit them first.")
     heading = f"## Unreleased\n\n## {version} ({date.today():%Y-%m-%d})"
     replace_once(CHANGELOG, r"^## \[?Unreleased\]?$", heading)
     replace_once(MODULE, r'^__version__ = ".*"', f'__version__ = "{version}"')

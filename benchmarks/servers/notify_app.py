@@ -19,14 +19,14 @@ from benchmarks.servers.people import EPOCH
 from notify import doorbell, protocol, signals
 from notify.asgi import notify_asgi
 from notify.protocol import Changes, Counts, Cursor
-from notify.runtime import executor as threads
+from notify.runtime import background
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyRing:
     """A ring whose document is made already, as the doorbell takes it."""
 
-    recipient: int
+    recipient_id: int
     document: Changes
 
     def changes(self) -> Changes:
@@ -62,7 +62,7 @@ async def breathe() -> None:
     if doorbell.layer() is None:
         await asyncio.sleep(0)
     else:
-        await asyncio.to_thread(threads.flush)
+        await asyncio.to_thread(background.flush)
 
 
 def fail(sender: object, error: Exception, **kwargs: object) -> None:

@@ -1,8 +1,10 @@
 /**
  * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
- * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
- * held to tests/vectors/.
- *
+ * I/O, no clock. `notify/protocol.py` is the same in Python, and both are tested
+ * with tests/vectors/.
+ */
+
+/**
  * @typedef {"debug" | "info" | "success" | "warning" | "error"} Level
  * @typedef {{label: string, url: string}} Action
  *
@@ -12,12 +14,12 @@
  * @property {TaskState} state
  * @property {number} done
  * @property {number | null} total
- * @property {string} message  what is being done just now
+ * @property {string} message  the current step or item
  * @property {number} attempt
  * @property {boolean} cancellable
- * @property {boolean} silent  nothing was heard of it for a while
+ * @property {boolean} silent  no update has come for a while
  * @property {string | null} started_at
- * @property {string | null} ended_at  null: nobody has said how it ends
+ * @property {string | null} ended_at  null while its result is unknown
  *
  * @typedef {object} Notification
  * @property {number} id
@@ -39,7 +41,7 @@
  * @property {string | null} read_at
  * @property {string | null} archived_at
  * @property {string | null} dismissed_at
- * @property {Progress} [progress]  of a task
+ * @property {Progress} [progress]  of the task behind it, if there is one
  *
  * @typedef {string | null} Cursor  `<epoch>:<position>`; null is below every cursor
  * @typedef {{unseen: number, unread: number}} Counts
@@ -57,17 +59,18 @@
  * @typedef {{type: "ping" | "pong", cursor: Cursor, ref?: number | null}} Heartbeat
  * @typedef {{type: "ack", ref: number, cursor: Cursor}} Ack
  * @typedef {{type: "error", ref: number | null, code: string, message: string}} Failure
- * @typedef {{type: "tick", ticks: import("./progress/ticks.js").Tick[]}} Ticks
+ * @typedef {{id: number, attempt: number, done: number, total: number | null, message: string}} Tick  of a task, between two changes of its row
+ * @typedef {{type: "tick", ticks: Tick[]}} Ticks
  * @typedef {Changes | Welcome | Ticks | Heartbeat | Ack | Failure} Document
  *
  * @typedef {[id: number, arrived: number]} Shown  a notification as the user saw it
- * @typedef {"seen" | "read" | "archived" | "dismissed" | "cancel"} Mark  cancel: ask the task behind it to end
+ * @typedef {"seen" | "read" | "archived" | "dismissed" | "cancel"} Mark  "cancel" asks the task behind it to end
  *
  * @typedef {object} Command
  * @property {Mark | "seen_all" | "read_all" | "archived_all" | "dismissed_all" | "changes"} type
  * @property {number} ref
  * @property {Shown[]} [ids]
- * @property {string} [epoch]  in which the ids were shown
+ * @property {string} [epoch]  the epoch in which the ids were shown
  * @property {Cursor} [cursor]
  * @property {Cursor} [since]
  *
@@ -75,7 +78,7 @@
  */
 
 /**
- * Whether the reader needs no toast of it any more.
+ * Returns true if the user has dealt with the notification, so that it needs no toast.
  * @param {Notification} notification
  */
 export function isDone({ read_at, archived_at, dismissed_at }) {
@@ -83,30 +86,31 @@ export function isDone({ read_at, archived_at, dismissed_at }) {
 }
 
 /**
- * Whether a task is behind it that somebody is still to end.
+ * Returns true if its task is running or waiting to run. A lost task is not: its worker may never report again.
  * @param {Notification} notification
  */
 export function runs({ progress }) {
   return progress?.ended_at === null && progress.state !== "lost";
 }
 
-/** The version of the wire that this client speaks. */
+/** The version of the wire that this client understands. */
 export const VERSION = 1;
 
-/** Close codes are the server's word on whether to come back. @type {Record<string, number>} */
+/** Close codes tell the client why a connection ended, and so whether to come back. @type {Record<string, number>} */
 export const CLOSE = {
-  LOST: 1006, // what a browser reports for a connection that just ended
+  LOST: 1006, // what a browser reports for a connection that ended without a close frame
   TOO_MANY: 4002, // the process has no room, or too many tabs of this user
   PROTOCOL: 4500,
   NOT_SIGNED_IN: 4501,
   FOREIGN_ORIGIN: 4503,
   KICKED: 4504,
+  ANOTHER_USER: 4505, // the page was rendered for another user than the one who is signed in now
 };
 
 const CURSOR = /^([0-9a-v]{17}):(0|[1-9][0-9]{0,15})$/;
 
 /**
- * Whether a connection that closed with this code must stay closed.
+ * Returns true if a connection that closed with this code must stay closed.
  * @param {number} code
  */
 export function isTerminal(code) {
@@ -114,7 +118,7 @@ export function isTerminal(code) {
 }
 
 /**
- * Whether the server has closed a connection of its own accord, and awaits the client again.
+ * Returns true if the server closed the connection on purpose and expects the client to come back.
  * @param {number} code
  */
 export function isOrderly(code) {
@@ -122,7 +126,7 @@ export function isOrderly(code) {
 }
 
 /**
- * What the end of a connection is called.
+ * The name of a close code, for events and errors.
  * @param {number} code
  */
 export function reasonOf(code) {
@@ -141,16 +145,24 @@ export function parseCursor(cursor) {
   return parsed;
 }
 
+/**
+ * The epoch of a cursor, if there is one.
+ * @param {Cursor} cursor
+ */
+export function epochOf(cursor) {
+  return cursor?.split(":")[0];
+}
+
 /** @param {unknown} value */
 function readCursor(value) {
   const [, epoch, digits] = (typeof value === "string" && CURSOR.exec(value)) || [];
   const position = Number(digits);
-  // Above that, two positions may look like one to JavaScript.
+  // Above 2^53 JavaScript rounds, so two positions could become equal.
   return Number.isSafeInteger(position) ? { epoch, position } : null;
 }
 
 /**
- * Below zero if a comes before b, zero if they are equal, above zero after it.
+ * Compare two cursors. Returns a number below zero if a comes before b, zero if they are equal, else one above zero.
  * @param {Cursor} a
  * @param {Cursor} b
  */
@@ -162,8 +174,8 @@ export function compare(a, b) {
 }
 
 /**
- * The rule: what a reader that holds `mine` does with the changes from `since`
- * to `cursor`.
+ * The rule: what a reader at the cursor `mine` does with the changes from
+ * `since` to `cursor`.
  * @param {Cursor} mine
  * @param {Cursor} since
  * @param {Cursor} cursor
@@ -176,7 +188,7 @@ export function judge(mine, since, cursor) {
 }
 
 /**
- * The rule for a whole document: a reset has no `since`, it replaces.
+ * The rule for a whole document. A reset has no `since`, because it replaces everything.
  * @param {Cursor} mine
  * @param {Changes} changes
  * @returns {Verdict}
@@ -187,8 +199,8 @@ export function judgeChanges(mine, changes) {
 }
 
 /**
- * Read one document. Types that this version does not know give null, so that
- * a newer server may say more; a known type in a wrong shape throws.
+ * Read one document. Returns null for a type that this version does not know,
+ * so that a newer server may send more; a known type in a wrong shape throws.
  * @param {string} text
  * @returns {Document | null}
  */
@@ -197,7 +209,7 @@ export function parse(text) {
   try {
     value = JSON.parse(text);
   } catch {
-    // Then it has no type either.
+    // The value stays undefined, and is refused below because it has no type.
   }
   const type = value?.type;
   if (typeof type !== "string") throw new Error(text);
@@ -223,7 +235,7 @@ function isChanges(value) {
     value?.type === "changes" &&
     isCursor(value.since) &&
     isCursor(value.cursor) &&
-    // Only the snapshot of a user without a mailbox has no cursor.
+    // Only the snapshot for a user without a mailbox has no cursor.
     (value.cursor !== null || value.reset === true) &&
     isPosition(value.head) &&
     isPosition(value.counts?.unseen) &&

@@ -1,7 +1,7 @@
 /**
- * Reads a stream with the `eventsource` of npm, which knows nothing of notify,
- * and says each event as a line of JSON. tests/transports/test_standard_clients.py
- * runs it:
+ * Reads a stream with the npm package `eventsource`, which knows nothing about
+ * notify, and writes each event as a line of JSON. It is run by
+ * tests/conformance/test_standard_clients.py:
  *
  *     node eventsource.js http://127.0.0.1:8000/notify/stream/ sessionid=…
  */

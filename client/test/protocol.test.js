@@ -10,7 +10,7 @@ test("a cursor is an epoch and a position", () => {
   for (const { cursor, epoch, position } of cursors.valid) assert.deepEqual(parseCursor(cursor), { epoch, position });
 });
 
-test("what is no cursor is refused, alone and inside a document", () => {
+test("an invalid cursor is refused, alone and inside a document", () => {
   for (const cursor of cursors.invalid) {
     assert.throws(() => parseCursor(cursor), Error, JSON.stringify(cursor));
     assert.throws(() => parse(JSON.stringify({ type: "ping", cursor })), Error, JSON.stringify(cursor));
@@ -38,7 +38,7 @@ for (const text of documents.wrong.server) {
   test(`a wrong document is refused: ${text.slice(0, 60)}`, () => assert.throws(() => parse(text), Error));
 }
 
-test("a type of a later version is passed over", () => {
+test("a document of a type of a later version is skipped", () => {
   assert.equal(parse('{"type": "later"}'), null);
   assert.equal(parse('{"type": "constructor"}'), null);
 });

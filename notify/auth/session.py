@@ -1,8 +1,8 @@
 """
-Who is behind a connection: a read-only look-up of session and user.
+Sign-in of a connection: a read-only lookup of its session and user.
 
-Channels' own ``get_user`` deletes the session when SECRET_KEY was rotated, as it does not know
-SECRET_KEY_FALLBACKS. Here nothing is written.
+Channels' own ``get_user`` deletes the session after SECRET_KEY has been rotated, because it ignores
+SECRET_KEY_FALLBACKS. This module writes nothing.
 """
 
 from __future__ import annotations
@@ -35,49 +35,60 @@ from django.utils.crypto import constant_time_compare
 
 from notify import doorbell
 from notify.auth.origin import header
-from notify.db import batches
-from notify.models import all_users
+from notify.db import all_users, batches
+from notify.models import UNSTORABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """
-    A signed-in user at one end of a connection.
+    The signed-in user at the other end of a connection.
 
     Attributes:
-        session: key of the session; empty where a middleware found the user without one.
-        proof: the session's hash of the password, which a new password makes void.
+        user_id: primary key of the user.
+        session: key of the session; empty if a middleware found the user without a session.
+        backend: dotted path of the authentication backend; empty if unknown.
+        proof: the session's hash of the password, which a new password invalidates.
+        owner: primary key of the session's own user, as the session stores it; None if it has none. It
+            is another user's if a middleware has replaced the user of the connection.
     """
 
-    user: Any
+    user_id: Any
     session: str = ""
     backend: str = ""
     proof: str = ""
+    owner: str | None = None
 
 
 def sign_in(scope: Mapping[str, Any]) -> Visitor | None:
     """
-    The user of an ASGI scope; nobody is None.
+    Returns the visitor of an ASGI scope, or None if no user is signed in.
 
-    A user that a middleware around notify has put into the scope is taken as it is, if active.
+    If a middleware around notify has put a user into the scope, that user is accepted if active, even if
+    the session belongs to another user, as when an administrator impersonates a customer.
     """
     user = scope.get("user")
     if user is not None and user.is_authenticated:
         session = scope.get("session")
         key = getattr(session, "session_key", None) or ""
-        proof = session.get(HASH_SESSION_KEY, "") if key and session is not None else ""
-        backend = session.get(BACKEND_SESSION_KEY, "") if key and session is not None else ""
-        if backend not in settings.AUTHENTICATION_BACKENDS:
-            backend = ""
-        visitor = Visitor(user.pk, key, backend, proof)
+        found = session if key and session is not None else {}
+        owner = found.get(SESSION_KEY)
+        visitor = Visitor(user.pk, key, owner=owner)
+        # The backend and the proof of a session of another user say nothing about this user.
+        if owner == str(user.pk):
+            backend = found.get(BACKEND_SESSION_KEY, "")
+            if backend not in settings.AUTHENTICATION_BACKENDS:
+                backend = ""
+            proof = found.get(HASH_SESSION_KEY, "")
+            visitor = replace(visitor, backend=backend, proof=proof)
         return visitor if _may_enter(user, visitor) else None
     cookies = parse_cookie(header(scope, b"cookie"))
     return look_up(cookies.get(settings.SESSION_COOKIE_NAME, ""))
 
 
 def look_up(session_key: str) -> Visitor | None:
-    """The user signed in to a session, as ``django.contrib.auth.get_user`` finds it."""
-    if not session_key:
+    """Returns the visitor of a session, by the rules of ``contrib.auth.get_user``."""
+    if not is_storable(session_key):
         return None
     session = _session(session_key)
     try:
@@ -89,16 +100,23 @@ def look_up(session_key: str) -> Visitor | None:
         return None
     proof = session.get(HASH_SESSION_KEY, "")
     user = load_backend(path).get_user(key)
+    owner = session[SESSION_KEY]
     if user is not None and _proves(user, proof):
-        return Visitor(user.pk, session_key, path, proof)
-    # A replica may lag behind a sign-up or a new password, and a refusal is final.
-    visitor = Visitor(key, session_key, path, proof)
+        return Visitor(user.pk, session_key, path, proof, owner)
+    # The lookup is repeated on the primary, because a refusal is final, and a replica may not have a new
+    # user or password yet.
+    visitor = Visitor(key, session_key, path, proof, owner)
     user = all_users().filter(pk=key).first()
     return visitor if user and _proves(user, proof) and _may_enter(user, visitor) else None
 
 
+def is_storable(session_key: str) -> bool:
+    """Returns whether a database can look for this key. If not, no session has it, now or later."""
+    return bool(session_key) and not UNSTORABLE.search(session_key)
+
+
 def _session(key: str) -> Mapping[str, Any]:
-    """What is in a session; where it is kept in the database alone, from the primary."""
+    """Returns the data of a session. Reads the primary if sessions are stored only in the database."""
     store = _store()
     if not issubclass(store, DatabaseStore) or issubclass(store, CachedStore):
         return cast("Mapping[str, Any]", store(key))
@@ -108,65 +126,72 @@ def _session(key: str) -> Mapping[str, Any]:
 
 def still_signed_in(visitors: Collection[Visitor]) -> set[Visitor]:
     """
-    Those whose session lives and whose user is active and has the same password.
+    Returns the visitors whose session is alive and still that of the same user, and whose user is active
+    and has the same password.
 
-    Two queries for all of them, where sessions are kept in the database.
+    Runs two queries per 500 visitors if sessions are stored in the database.
     """
-    sessions = _alive({visitor.session for visitor in visitors if visitor.session})
+    alive = _alive({visitor.session for visitor in visitors if visitor.session})
     users = _users(visitors)
     return {
         visitor
         for visitor in visitors
-        if (not visitor.session or visitor.session in sessions)
-        and visitor.user in users
-        and _may_enter(users[visitor.user], visitor)
+        if (not visitor.session or (visitor.session, visitor.owner) in alive)
+        and (user := users.get(visitor.user_id)) is not None
+        and _may_enter(user, visitor)
     }
 
 
 def barred(visitors: Collection[Visitor]) -> set[Visitor]:
-    """Those whose user is deleted or deactivated, so that no session lets them in. One query."""
+    """Returns the visitors whose user was deleted or deactivated. Runs one query per 500 users."""
     users = _users(visitors)
     return {
         visitor
         for visitor in visitors
-        if visitor.user not in users
-        or not _may_enter(users[visitor.user], replace(visitor, proof=""))
+        if (user := users.get(visitor.user_id)) is None
+        or not _may_enter(user, replace(visitor, proof=""))
     }
 
 
 def _users(visitors: Collection[Visitor]) -> dict[Any, Any]:
+    """Returns the users of these visitors, by primary key."""
     users: dict[Any, Any] = {}
-    for batch in batches(list({visitor.user for visitor in visitors})):
-        users.update((user.pk, user) for user in all_users().filter(pk__in=batch))
+    for batch in batches(list({visitor.user_id for visitor in visitors})):
+        users.update(all_users().in_bulk(batch))
     return users
 
 
-def _alive(keys: Collection[str]) -> set[str]:
+def _alive(keys: Collection[str]) -> set[tuple[str, str | None]]:
+    """Returns the keys of the sessions that have neither ended nor expired, each with its owner."""
     store = _store()
-    if not issubclass(store, DatabaseStore):  # cache, file or cookie: no query to save
-        return {key for key in keys if store(key).load()}
-    alive: set[str] = set()
+    # A cache, file or cookie store has no queries that could be combined.
+    if not issubclass(store, DatabaseStore):
+        loaded = [(key, store(key).load()) for key in keys]
+        return {(key, session.get(SESSION_KEY)) for key, session in loaded if session}
+    alive: set[tuple[str, str | None]] = set()
     for batch in batches(list(keys)):
         found = _sessions(store).filter(session_key__in=batch)
-        alive.update(found.values_list("session_key", flat=True))
+        rows = found.values_list("session_key", "session_data")
+        alive.update((key, store().decode(data).get(SESSION_KEY)) for key, data in rows)
     return alive
 
 
 def _sessions(store: type[DatabaseStore]) -> QuerySet[Any]:
-    """The sessions that have not expired; on the primary, as a replica may lag behind a login."""
+    """Returns the unexpired sessions, from the primary because a replica may lag behind a login."""
     model = store.get_model_class()
     primary = model._base_manager.using(router.db_for_write(model))
     return primary.filter(expire_date__gt=timezone.now())
 
 
 def _may_enter(user: Any, visitor: Visitor) -> bool:
+    """Returns whether the backend accepts the user and the visitor's proof is still valid."""
     backend = load_backend(visitor.backend) if visitor.backend else None
     may = getattr(backend, "user_can_authenticate", lambda user: getattr(user, "is_active", True))
     return may(user) and (not visitor.proof or _proves(user, visitor.proof))
 
 
 def _proves(user: Any, proof: str) -> bool:
-    """Whether the session was made with the user's present password, under any key still valid."""
+    """Returns whether the proof matches the user's current password, under any valid secret key."""
     if not hasattr(user, "get_session_auth_hash"):
         return True
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
@@ -174,7 +199,7 @@ def _proves(user: Any, proof: str) -> bool:
 
 
 def _store() -> type[SessionBase]:
-    """The project's session store, reading only: some replace a session that they cannot load."""
+    """Returns a read-only session store. Some stores replace a session that they cannot load."""
 
     def nothing(self: SessionBase, *args: Any, **kwargs: Any) -> None:
         pass
@@ -188,18 +213,18 @@ def _store() -> type[SessionBase]:
     store = import_module(settings.SESSION_ENGINE).SessionStore
     own: dict[str, Any] = {"create": nothing, "delete": nothing, "save": nothing}
     if getattr(store, "load", None) is CacheStore.load:
-        own["load"] = load  # Django's takes a cache that is down for a session that is gone
-    # By the same name, which is the salt of the session's signature.
+        own["load"] = load  # Django's own load() treats an unreachable cache like an ended session.
+    # The class keeps its name, because the name is part of the salt of the session's signature.
     return type(store.__name__, (store,), own)
 
 
 def fingerprint(session_key: str) -> str:
-    """What may travel over a channel layer in place of a session's key."""
+    """Returns a hash of a session's key. The key itself must not be sent over a channel layer."""
     return hashlib.sha256(f"notify {session_key}".encode()).hexdigest()
 
 
 def on_logout(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    """End the connections of a session that is being left (receiver of ``user_logged_out``)."""
+    """Close the connections of a session at logout. A receiver of ``user_logged_out``."""
     key = getattr(getattr(request, "session", None), "session_key", None)
     if user is not None and key:
         doorbell.kick(user.pk, fingerprint(key))

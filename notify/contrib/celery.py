@@ -1,5 +1,7 @@
 """
-Celery: tasks that their users see, from the queue to the end. Needs ``django-notify-live[celery]``.
+Celery: show users their tasks from the moment they are queued until they end.
+
+Needs ``django-notify-live[celery]``.
 
     from notify.contrib.celery import tracked
 
@@ -11,28 +13,27 @@ Celery: tasks that their users see, from the queue to the end. Needs ``django-no
 
     import_customers.delay(user.pk, path)
 
-It goes by Celery's signals (https://docs.celeryq.dev/en/stable/userguide/signals.html), which this
-module connects when it is imported, in the process that calls as in the worker.
+This module connects to Celery's signals (https://docs.celeryq.dev/en/stable/userguide/signals.html) when
+it is imported, in the process that calls a task and in the worker.
 """
 
 from __future__ import annotations
 
+import traceback
 import uuid
 from collections.abc import Mapping
 from inspect import unwrap
 from typing import Any
 
-from celery import Celery, current_app, signals
+from celery import current_app, signals
 from celery.canvas import Signature, StampingVisitor
 from celery.exceptions import Reject
 from celery.result import AsyncResult
 from django.utils.translation import gettext as _
 
 from notify.signals import cancel_asked
-from notify.tracking import decorator as jobs
-from notify.tracking import writer
+from notify.tracking import jobs, writer
 from notify.tracking.decorator import tracked
-from notify.tracking.handle import progress
 
 __all__ = ["send", "tracked"]
 
@@ -41,30 +42,28 @@ WHOLE = "celery-whole:"  # several tasks that are shown as one
 HEADER = "notify_whole"
 
 
-def send(
-    tasks: Signature, to: Any, name: Any, *, message: Any = None, **options: Any
-) -> AsyncResult[Any]:
+def send(tasks: Signature, to: Any, name: Any, **options: Any) -> AsyncResult[Any]:
     """
-    Send a chain, a group or a chord, and show it to a user as one: so many of its tasks are done.
+    Send a chain, a group or a chord, and show it to a user as one task, which counts its parts.
 
         send(group(resize.s(pk) for pk in pictures), user, "Resizing pictures", url="/album/")
 
-    It ends well with its last task, and badly with the first that fails for good.
+    The shown task succeeds with the last of its jobs, and fails as soon as one of them fails for good.
 
     Args:
-        tasks: any signature; those of it that are still made while it runs are not counted.
-        to, name, options: as of :func:`notify.progress`. With ``cancellable=True`` what no worker has
-            begun is revoked.
+        tasks: any signature. Tasks that it creates while it runs are not counted.
+        to, name, options: as for :func:`notify.progress`. With ``cancellable=True``, cancelling revokes
+            the tasks that no worker has begun.
 
-    Returns what ``tasks.apply_async()`` does.
+    Returns the result of ``tasks.apply_async()``.
     """
     tasks = tasks.clone()
-    if hasattr(tasks, "tasks"):  # of a generator none is stamped before it is made
+    if hasattr(tasks, "tasks"):  # tasks from a generator would not be stamped
         tasks.tasks = list(tasks.tasks)
     job = f"{WHOLE}{uuid.uuid4()}"
     stamp = Stamp(job)
     tasks.stamp(visitor=stamp)
-    shown = progress(to, name, job=job, queued=True, total=stamp.count, **options)
+    shown = jobs.queued_whole(job, to, name, total=stamp.count, **options)
     try:
         return tasks.apply_async()
     except BaseException:
@@ -73,7 +72,7 @@ def send(
 
 
 class Stamp(StampingVisitor):  # type: ignore[misc]  # Celery has no types
-    """Writes the name of the whole on each task, and counts them."""
+    """Stamps each task with the name of the whole, and counts the tasks."""
 
     def __init__(self, job: str) -> None:
         self.job = job
@@ -84,23 +83,23 @@ class Stamp(StampingVisitor):  # type: ignore[misc]  # Celery has no types
         return {HEADER: self.job}
 
     def on_errback(self, errback: Signature, **header: Any) -> dict[str, Any]:
-        self.count -= 1  # one that runs only where all others need not
+        self.count -= 1  # it runs only if another task fails
         return {}
 
 
-# -- Where a task is called ------------------------------------------------------------------------
+# -- In the process that calls a task --------------------------------------------------------------
 
 
 def on_published(sender: str, headers: Mapping[str, Any], body: Any, **_: Any) -> None:
     if headers.get("retries") or HEADER in (headers.get("stamps") or {}):
-        return  # told by the worker that sends it again, or shown with the whole
+        return  # the worker reports retries, and the whole is shown instead of its parts
     task = current_app.tasks.get(sender)
     if task is not None and isinstance(body, (tuple, list)):
         args, kwargs, *_rest = body
         jobs.queued(PREFIX + headers["id"], task.run, _with_self(task, args), kwargs)
 
 
-# -- Where it runs ---------------------------------------------------------------------------------
+# -- In the worker ---------------------------------------------------------------------------------
 
 
 def on_begin(task_id: str, task: Any, **_: Any) -> None:
@@ -114,7 +113,7 @@ def on_success(sender: Any, **_: Any) -> None:
 
 
 def on_failure(task_id: str, sender: Any, exception: BaseException, einfo: Any, **_: Any) -> None:
-    # Of a worker that was killed it comes from its parent, which runs no job.
+    # If a worker was killed, its parent process sends this signal, and runs no job itself.
     if _is_shown(sender, sender.request):
         jobs.failed(_name(task_id, sender.request), detail=str(einfo or exception))
 
@@ -122,7 +121,7 @@ def on_failure(task_id: str, sender: Any, exception: BaseException, einfo: Any, 
 def on_retry(sender: Any, request: Any, reason: Any = None, **_rest: Any) -> None:
     if not _is_shown(sender, request):
         return
-    if reason is None:  # a worker that was shut down at once; nobody sends it again
+    if reason is None:  # the worker was shut down at once, so the task is not sent again
         jobs.failed(_name(request.id, request), _("It was interrupted."))
     elif not _whole(request):
         jobs.retried(PREFIX + request.id)
@@ -134,9 +133,14 @@ def on_revoked(sender: Any, request: Any, expired: bool = False, **_rest: Any) -
         jobs.cancelled(_name(request.id, request), message)
 
 
-def on_end(task_id: str, retval: Any = None, state: str | None = None, **_rest: Any) -> None:
+def on_end(
+    task_id: str, task: Any, retval: Any = None, state: str | None = None, **_rest: Any
+) -> None:
     job = PREFIX + task_id
-    if state == "IGNORED" and jobs.current(job):
+    if state is None and task.request.is_eager and jobs.current(job):
+        # The error goes to the caller, and Celery neither reports it nor tries the task again.
+        jobs.failed(job, detail=traceback.format_exc())
+    elif state == "IGNORED" and jobs.current(job):
         jobs.cancelled(job, _("Stopped."))
     elif isinstance(retval, Reject) and jobs.current(job):
         (jobs.retried if retval.requeue else jobs.failed)(job)
@@ -144,10 +148,10 @@ def on_end(task_id: str, retval: Any = None, state: str | None = None, **_rest: 
 
 
 def on_shutdown(**_: Any) -> None:
-    writer.flush()  # a child of prefork ends without atexit
+    writer.flush()  # a prefork child exits without running atexit handlers
 
 
-# -- Where a user cancels --------------------------------------------------------------------------
+# -- When a user cancels ---------------------------------------------------------------------------
 
 
 def on_cancel(job: str, **_: Any) -> None:
@@ -156,32 +160,31 @@ def on_cancel(job: str, **_: Any) -> None:
 
 
 def _revoke(job: str) -> None:
-    app: Celery = current_app._get_current_object()
     if job.startswith(WHOLE):
-        app.control.revoke_by_stamped_headers({HEADER: job})
+        current_app.control.revoke_by_stamped_headers({HEADER: job})
     else:
-        app.control.revoke(job.removeprefix(PREFIX))
+        current_app.control.revoke(job.removeprefix(PREFIX))
 
 
 def _whole(request: Any) -> str:
-    """What a task is a part of, as its sender has stamped it; in eager mode a stamp is a list."""
+    """Returns the name of the whole that is stamped on a task. In eager mode a stamp is a list."""
     stamp = (getattr(request, "stamps", None) or {}).get(HEADER) or ""
     return stamp[0] if isinstance(stamp, list) else stamp
 
 
 def _is_shown(task: Any, request: Any) -> bool:
-    """So that no row is looked for of all the others."""
+    """Returns whether the task is shown, so that a report on it is worth a search for its row."""
     return bool(_whole(request) or jobs.how(task.run))
 
 
 def _name(task_id: str, request: Any) -> str:
-    """The job to speak of where this process may not run it."""
+    """Returns the name of the job to report on, even if this process does not run it."""
     whole = _whole(request)
     return whole if whole and not jobs.current(PREFIX + task_id) else PREFIX + task_id
 
 
 def _with_self(task: Any, args: Any) -> tuple[Any, ...]:
-    """The arguments of the function, to which a bound task gives itself; autoretry_for wraps that."""
+    """Returns the function's arguments. A bound task comes first, even if autoretry_for wraps it."""
     function = unwrap(task.run, stop=lambda each: hasattr(each, "__self__"))
     return (task, *args) if hasattr(function, "__self__") else tuple(args)
 

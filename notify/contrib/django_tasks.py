@@ -1,5 +1,5 @@
 """
-Django Tasks: tasks that their users see, from the queue to the end.
+Django Tasks: show users their tasks from the moment they are queued until they end.
 
     from django.tasks import task  # before Django 6: from django_tasks import task
     from notify.contrib.django_tasks import tracked
@@ -12,9 +12,9 @@ Django Tasks: tasks that their users see, from the queue to the end.
 
     import_customers.enqueue(user.pk, path)
 
-It goes by the signals of the framework (https://docs.djangoproject.com/en/stable/ref/tasks/), which every
-backend sends, of Django's own and of its backport (https://pypi.org/project/django-tasks/). This module
-connects them when it is imported, in the process that enqueues as in the worker.
+This module connects to the framework's signals (https://docs.djangoproject.com/en/stable/ref/tasks/) when
+it is imported, in the process that enqueues and in the worker. All backends send them, both those of
+Django and those of its backport (https://pypi.org/project/django-tasks/).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from notify.tracking import decorator as jobs
+from notify.tracking import jobs
 from notify.tracking.decorator import tracked
 
 __all__ = ["tracked"]
@@ -39,21 +39,21 @@ def on_enqueued(task_result: Any, **_: Any) -> None:
     task = task_result.task
     if jobs.how(task.func) is None:
         return
-    # A worker gives it what it is not enqueued with.
+    # The worker adds the context as the first argument.
     args = [None, *task_result.args] if task.takes_context else task_result.args
-    told = partial(
+    report = partial(
         jobs.queued,
         PREFIX + task_result.id,
         task.func,
         args,
         task_result.kwargs,
-        since=timezone.now(),  # it may have ended long before the commit
+        since=timezone.now(),  # the task may end long before the commit
     )
     try:
-        # A queue in the database has the task only when the transaction has committed.
-        transaction.on_commit(told)
-    except Exception:  # no connection, or a coroutine; the task is in its queue all the same
-        told()
+        # In a database queue, the task does not exist until the transaction has committed.
+        transaction.on_commit(report)
+    except Exception:  # no connection, or a coroutine; the task is in its queue anyway
+        report()
 
 
 def on_started(task_result: Any, **_: Any) -> None:

@@ -1,6 +1,7 @@
 """
-Dramatiq: actors whose users see their messages, from the queue to the end. Needs
-``django-notify-live[dramatiq]``.
+Dramatiq: show users their tasks from the moment they are queued until they end.
+
+Needs ``django-notify-live[dramatiq]``.
 
     from notify.contrib.dramatiq import tracked
 
@@ -12,7 +13,7 @@ Dramatiq: actors whose users see their messages, from the queue to the end. Need
 
     import_customers.send(user.pk, path)
 
-The broker is given a middleware, in the process that sends as in the worker
+Add the middleware to the broker, in the process that sends and in the worker
 (https://dramatiq.io/advanced.html#middleware):
 
     broker.add_middleware(Tracking())
@@ -28,7 +29,7 @@ from typing import Any, ParamSpec, TypeVar
 from django.utils.translation import gettext as _
 from dramatiq import ActorNotFound, Middleware
 
-# A broker is made before Django's models are ready, so nothing of notify is imported up here.
+# A broker is created before Django's models are ready, so notify is imported inside functions.
 
 __all__ = ["Tracking", "tracked"]
 
@@ -41,56 +42,43 @@ PREFIX = "dramatiq:"
 def tracked(
     name: Any, *, user: str | Callable[..., Any] = "user", **options: Any
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """
-    :func:`notify.tracked`, below ``@dramatiq.actor``.
+    """Like :func:`notify.tracked`, with the same arguments. Put it below ``@dramatiq.actor``."""
+    from notify.tracking import decorator
 
-        @dramatiq.actor(max_retries=3)
-        @tracked("Importing customers", user="user_id")
-        def import_customers(user_id, path, progress):
-            for row in progress.track(read(path)):
-                store(row)
-
-    Args:
-        name, user, options: as of :func:`notify.tracked`.
-    """
-    from notify.tracking import decorator as jobs
-
-    return jobs.tracked(name, user=user, **options)
+    return decorator.tracked(name, user=user, **options)
 
 
 class Tracking(Middleware):
     """
-    Says of each message what only the broker and its worker know. Its place among the others is all one.
+    Reports when a message is queued, is retried or finishes.
+
+    The middleware's place in the list does not matter.
 
         broker = RedisBroker()
         broker.add_middleware(Tracking())
         dramatiq.set_broker(broker)
 
-    With django-dramatiq it is a line in ``MIDDLEWARE`` of ``DRAMATIQ_BROKER``.
+    With django-dramatiq, add it to ``MIDDLEWARE`` of ``DRAMATIQ_BROKER``.
     """
 
-    # -- Where it is sent, for the first time and again --------------------------------------------
+    # -- When a message is sent, for the first time or again ----------------------------------------
 
     def after_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
-        from notify.tracking import decorator as jobs
-
         name = PREFIX + message.message_id
-        if jobs.current(name):
-            jobs.retried(name)
-            jobs.over(name)
+        if _jobs().current(name):
+            _jobs().retried(name)
+            _jobs().over(name)
         elif not message.options.get("retries"):
-            # A worker sends a delayed one again when it is due.
+            # A worker sends a delayed message again when it is due, so use the original time.
             made = datetime.fromtimestamp(message.message_timestamp / 1000, UTC)
             function = _function(broker, message)
-            jobs.queued(name, function, message.args, message.kwargs, since=made)
+            _jobs().queued(name, function, message.args, message.kwargs, since=made)
 
-    # -- Where it runs -----------------------------------------------------------------------------
+    # -- In the worker -----------------------------------------------------------------------------
 
     def before_process_message(self, broker: Any, message: Any) -> None:
-        from notify.tracking import decorator as jobs
-
         attempt = message.options.get("retries", 0) + 1
-        jobs.begun(PREFIX + message.message_id, _function(broker, message), attempt=attempt)
+        _jobs().begun(PREFIX + message.message_id, _function(broker, message), attempt=attempt)
 
     def after_process_message(
         self,
@@ -100,44 +88,44 @@ class Tracking(Middleware):
         result: Any = None,
         exception: BaseException | None = None,
     ) -> None:
-        from notify.tracking import decorator as jobs
-
-        job = jobs.current(PREFIX + message.message_id)
+        job = _jobs().current(PREFIX + message.message_id)
         if job and exception is not None:
             job.detail = job.detail or "".join(traceback.format_exception(exception))
 
     def after_skip_message(self, broker: Any, message: Any) -> None:
-        from notify.tracking import decorator as jobs
-
         name = PREFIX + message.message_id
-        if jobs.how(_function(broker, message)):
-            # AgeLimit skips what it fails.
-            jobs.cancelled(name, _("It waited too long to be started.") if message.failed else None)
-        jobs.over(name)
+        if _jobs().how(_function(broker, message)):
+            # The AgeLimit middleware marks a message as failed before it skips it.
+            _jobs().cancelled(
+                name, _("It waited too long to be started.") if message.failed else None
+            )
+        _jobs().over(name)
 
-    # -- What has become of it, once all middleware has had its say ----------------------------------
+    # -- At the end, after all other middleware ------------------------------------------------------
 
     def before_ack(self, broker: Any, message: Any) -> None:
-        from notify.tracking import decorator as jobs
-
         name = PREFIX + message.message_id
-        job = jobs.current(name)
-        if job and job.detail:  # it raised, and nobody sends it again
-            jobs.failed(name)
-        jobs.over(name)
+        job = _jobs().current(name)
+        if job and job.detail:  # it raised, and was not sent again
+            _jobs().failed(name)
+        _jobs().over(name)
 
     def before_nack(self, broker: Any, message: Any) -> None:
-        from notify.tracking import decorator as jobs
-
         name = PREFIX + message.message_id
         function = _function(broker, message)
-        if function is None or jobs.how(function):  # who does not know it cannot know
-            jobs.failed(name)
-        jobs.over(name)
+        if function is None or _jobs().how(function):  # an unknown actor may be a tracked function
+            _jobs().failed(name)
+        _jobs().over(name)
+
+
+def _jobs() -> Any:
+    from notify.tracking import jobs
+
+    return jobs
 
 
 def _function(broker: Any, message: Any) -> Any:
-    """What a message runs, where this process knows it."""
+    """Returns the function that a message runs; None if this process does not know the actor."""
     try:
         return broker.get_actor(message.actor_name).fn
     except ActorNotFound:

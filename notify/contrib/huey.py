@@ -1,5 +1,7 @@
 """
-Huey: tasks that their users see, from the queue to the end. Needs ``django-notify-live[huey]``.
+Huey: show users their tasks from the moment they are queued until they end.
+
+Needs ``django-notify-live[huey]``.
 
     from notify.contrib.huey import tracked
 
@@ -11,9 +13,9 @@ Huey: tasks that their users see, from the queue to the end. Needs ``django-noti
 
     import_customers(user.pk, path)
 
-It goes by Huey's signals (https://huey.readthedocs.io/en/latest/signals.html). With
-``huey.contrib.djhuey`` this module connects them when it is imported, in the process that calls as in the
-consumer. Any other Huey is given to :func:`connect`.
+It uses Huey's signals (https://huey.readthedocs.io/en/latest/signals.html). With
+``huey.contrib.djhuey``, this module connects to them when it is imported, in the process that calls a
+task and in the consumer. Pass any other Huey to :func:`connect`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from huey import Huey
 from huey import signals as S
 
 from notify.signals import cancel_asked
-from notify.tracking import decorator as jobs
+from notify.tracking import jobs, writer
 from notify.tracking.decorator import tracked
 
 __all__ = ["connect", "tracked"]
@@ -42,7 +44,7 @@ _known: list[Huey] = []
 
 def connect(huey: Huey) -> None:
     """
-    Show the tracked tasks of a Huey, in this process. To do so twice is no error.
+    Show the tracked tasks of a Huey instance, in this process. Calling it twice is safe.
 
         huey = RedisHuey("shop")
         connect(huey)
@@ -61,21 +63,22 @@ def on_signal(signal: str, task: Any, error: BaseException | None = None) -> Non
     match signal:
         case S.SIGNAL_ENQUEUED:
             args, kwargs = task.data
-            # The scheduler enqueues it again when it is due; what was cancelled by then stays so.
+            # The scheduler enqueues a due task again, which must not revive a cancelled task.
             jobs.queued(name, function, args, kwargs, since=LONG_AGO if task.eta else None)
-            return
-        case S.SIGNAL_SCHEDULED:
             return
         case S.SIGNAL_EXECUTING:
             jobs.begun(name, function)
             return
         case S.SIGNAL_RETRYING:
             jobs.retried(name)
+            # Huey does not number attempts, so the row counts them: write it before another worker
+            # can begin the next attempt.
+            writer.flush()
         case S.SIGNAL_REVOKED:
             jobs.cancelled(name)
         case S.SIGNAL_EXPIRED:
             jobs.cancelled(name, _("It waited too long to be started."))
-        case S.SIGNAL_INTERRUPTED:  # and nobody tries it again
+        case S.SIGNAL_INTERRUPTED:  # the task is not tried again
             jobs.failed(name, _("It was interrupted."))
         case S.SIGNAL_CANCELED if not task.retries or (job and not job.progress):
             jobs.cancelled(name, _("Stopped."))
@@ -90,13 +93,16 @@ def on_signal(signal: str, task: Any, error: BaseException | None = None) -> Non
 
 def on_cancel(job: str, **_: Any) -> None:
     if job.startswith(PREFIX):
-        for huey in _known:
-            name = job.removeprefix(PREFIX)
-            jobs.take_out(job, partial(huey.revoke_by_id, name, revoke_once=True))
+        jobs.take_out(job, partial(_revoke, job.removeprefix(PREFIX)))
+
+
+def _revoke(task_id: str) -> None:
+    for huey in _known:
+        huey.revoke_by_id(task_id, revoke_once=True)
 
 
 def _function(task: Any) -> Any:
-    """What a task runs. Huey keeps that in its class, but nowhere else than in a closure."""
+    """Returns the function of a task, which Huey keeps only in a closure of the task's class."""
     execute = type(task).execute
     names = execute.__code__.co_freevars
     found = dict(zip(names, execute.__closure__ or (), strict=True)).get("func")

@@ -1,5 +1,7 @@
 """
-RQ: jobs that their users see, from the queue to the end. Needs ``django-notify-live[rq]``.
+RQ: show users their jobs from the moment they are queued until they end.
+
+Needs ``django-notify-live[rq]``.
 
     from notify.contrib.rq import Job, tracked
 
@@ -10,8 +12,8 @@ RQ: jobs that their users see, from the queue to the end. Needs ``django-notify-
 
     Queue(connection=redis, job_class=Job).enqueue(import_customers, user.pk, path)
 
-RQ has no signals. So the function itself says that it is begun and how it ended, and :class:`Job` says
-the rest, where the queue and the worker are given it (https://python-rq.org/docs/jobs/).
+RQ has no signals. The function itself reports its beginning and its end; :class:`Job` reports the rest,
+if the queue and the worker use it as their job class (https://python-rq.org/docs/jobs/).
 """
 
 from __future__ import annotations
@@ -29,8 +31,7 @@ from rq import Retry, get_current_job
 from rq.exceptions import DeserializationError
 from rq.job import JobStatus
 
-from notify.tracking import decorator as jobs
-from notify.tracking import writer
+from notify.tracking import decorator, jobs, writer
 
 __all__ = ["Job", "tracked"]
 
@@ -38,35 +39,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PREFIX = "rq:"
-TOLD = (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)  # where the function may not
+# The function may be unable to report these.
+REPORTED = (JobStatus.FAILED, JobStatus.STOPPED, JobStatus.CANCELED)
 
 
 def tracked(
     name: Any, *, user: str | Callable[..., Any] = "user", **options: Any
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """
-    Show a user each run of a function, as :func:`notify.tracked` does, and as a job with its retries.
-
-        @tracked("Importing customers", user="user_id")
-        def import_customers(user_id, path, progress):
-            for row in progress.track(read(path)):
-                store(row)
-
-    Below RQ's own ``@job``, where there is one.
-
-    Args:
-        name, user, options: as of :func:`notify.tracked`.
-    """
+    """Like :func:`notify.tracked`, for jobs and their retries. Put it below RQ's ``@job``."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        shown: Any = jobs.tracked(name, user=user, **options)(_telling(function))
+        shown: Any = decorator.tracked(name, user=user, **options)(_raising_retries(function))
 
         @wraps(shown)
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             job = get_current_job()
             if job is None or jobs.current(PREFIX + job.id):
                 return shown(*args, **kwargs)
-            if jobs.how(job.func) is not jobs.how(shown):  # that one calls this one
+            if jobs.how(job.func) is not jobs.how(shown):  # the job's function calls this function
                 return shown(*args, **kwargs)
             return _attempt(job, lambda: shown(*args, **kwargs))
 
@@ -77,23 +67,23 @@ def tracked(
 
 class Job(rq.job.Job):
     """
-    A job that says what its function cannot: that it waits, was taken out, stopped or killed.
+    A job class that reports what the function cannot: that the job was queued, taken out, stopped or killed.
 
         queue = Queue(connection=redis, job_class=Job)
         Worker([queue], connection=redis, job_class=Job).work()
 
-    With django-rq it is the setting ``RQ = {"JOB_CLASS": "notify.contrib.rq.Job"}``. It changes nothing
-    for functions that are not tracked.
+    With django-rq, set ``RQ = {"JOB_CLASS": "notify.contrib.rq.Job"}``. Untracked functions are not
+    affected.
     """
 
-    is_told = False  # by its function, how this attempt ended
+    is_reported = False  # whether the function has reported the end of this attempt
 
     @classmethod
     def create(
         cls, func: Any, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any
     ) -> Job:
         job = cast("Job", super().create(func, args, kwargs, *rest, **options))
-        if not isinstance(func, str):  # whoever names it may not have it
+        if not isinstance(func, str):  # this process may be unable to import it
             given = (*_self(func), *(args or ()))
             jobs.queued(PREFIX + job.id, func, given, kwargs or {})
         return job
@@ -101,84 +91,85 @@ class Job(rq.job.Job):
     def retry(self, queue: Any, pipeline: Any) -> None:
         if self._may_be_shown():
             jobs.retried(PREFIX + self.id)
-            writer.flush()  # before another process begins it
+            writer.flush()  # before another process begins the job
         super().retry(queue, pipeline)
 
     def set_status(self, status: JobStatus, pipeline: Any = None) -> None:
         was = self.get_status(refresh=False)
         super().set_status(status, pipeline)
         name = PREFIX + self.id
-        if status not in TOLD or not self._may_be_shown():
+        if status not in REPORTED or not self._may_be_shown():
             return
         if status == JobStatus.FAILED:
-            jobs.failed(name, detail="RQ says that it failed; the function could not.")
+            jobs.failed(name, detail="RQ reported this failure; the function could not.")
         elif status == JobStatus.STOPPED:
             jobs.cancelled(name, _("Stopped."))
-        elif status == JobStatus.CANCELED and was != JobStatus.STARTED:  # else it runs on
+        elif status == JobStatus.CANCELED and was != JobStatus.STARTED:  # a started job runs on
             jobs.cancelled(name)
 
     def _may_be_shown(self) -> bool:
-        """Whether its function may be tracked, as far as this process has it, and has said nothing."""
+        """Returns whether the function could be a tracked one that has not yet reported its end."""
         try:
             module, _dot, name = (self.func_name or "").rpartition(".")
         except DeserializationError:
             return False
-        loaded = sys.modules.get(module)  # a worker imports it in the work horse only
-        return not self.is_told and (
+        loaded = sys.modules.get(module)  # an RQ worker imports the module only in its work horse
+        return not self.is_reported and (
             loaded is None or jobs.how(getattr(loaded, name, None)) is not None
         )
 
 
 class Again(Exception):
-    """The function has returned a Retry, which is no result."""
+    """Raised if the function has returned a Retry, which is not a result."""
 
     def __init__(self, retry: Retry) -> None:
-        super().__init__("It asked to be tried again.")
+        super().__init__("The job asked to be tried again.")
         self.retry = retry
 
 
-def _telling(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, which raises the Retry that it returns: what has returned has ended."""
+def _raising_retries(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a function to raise ``Again`` when it returns a Retry, as a return would end the job."""
 
-    def tell(result: Any) -> Any:
+    def check(result: Any) -> Any:
         if isinstance(result, Retry) and get_current_job():
             raise Again(result)
         return result
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return tell(function(*args, **kwargs))
+        return check(function(*args, **kwargs))
 
     @wraps(function)
     async def arun(*args: Any, **kwargs: Any) -> Any:
-        return tell(await function(*args, **kwargs))
+        return check(await function(*args, **kwargs))
 
     return arun if iscoroutinefunction(function) else run
 
 
 def _attempt(job: rq.job.Job, call: Callable[[], Any]) -> Any:
-    """Run the function of a job, and say how it ended as RQ will judge it."""
+    """Run the function of a job, and report its end as RQ will judge it."""
     name = PREFIX + job.id
     jobs.begun(name, job.func)
     try:
         result = call()
         return asyncio.run(result) if iscoroutine(result) else result
     except Again as again:
-        _tell(job, tries_again=(job.number_of_retries or 0) < again.retry.max)
+        _report(job, (job.number_of_retries or 0) < again.retry.max)
         return again.retry
     except BaseException:
-        # With Queue(is_async=False) nobody tries again.
-        _tell(job, tries_again=job.should_retry and job.worker_name != "sync")
+        _report(job, job.should_retry)
         raise
     finally:
         jobs.over(name)
-        writer.flush()  # a work horse ends without atexit
+        writer.flush()  # a work horse exits without running atexit handlers
 
 
-def _tell(job: rq.job.Job, *, tries_again: bool) -> None:
+def _report(job: rq.job.Job, may_be_tried_again: bool) -> None:
+    # With Queue(is_async=False), RQ does not try again.
+    tries_again = may_be_tried_again and job.worker_name != "sync"
     (jobs.retried if tries_again else jobs.failed)(PREFIX + job.id)
     if isinstance(job, Job):
-        job.is_told = True
+        job.is_reported = True
 
 
 def _self(function: Any) -> tuple[Any, ...]:

@@ -1,13 +1,12 @@
 """
-The drain: a process that is told to end (SIGTERM) first sends its clients elsewhere, one by one.
+The drain: closes connections one by one before a process ends (SIGTERM).
 
-A server that ends cuts all connections in the same instant, and before the application hears of it.
-So the hub of the main thread puts a handler of its own in front of the server's. At SIGTERM it
-closes its connections with a code that means *come back*, spread over ``NOTIFY_DRAIN_SECONDS``; then
-the server's handler gets its signal. No notification depends on it: a client that is cut comes back
-too, only all of them at once.
+When a server shuts down, it cuts all connections at the same moment, before the application is notified,
+and all clients would reconnect at once. So the hub of the main thread installs a signal handler in front
+of the server's. On SIGTERM it closes its connections with a code that means *come back*, spread over
+``NOTIFY_DRAIN_SECONDS``, and then calls the server's handler. No notification depends on the drain.
 
-At Ctrl-C nobody waits, but who holds an answer open is told at once: the server may wait for that.
+On Ctrl-C all connections are closed at once, because the server may wait for every open response.
 """
 
 from __future__ import annotations
@@ -28,35 +27,33 @@ from notify.conf import conf
 from notify.live.connection import Connection
 from notify.protocol import CloseCode
 
-LONGEST_PAUSE = 0.05  # seconds between two goodbyes; a few clients are no herd
-GOODBYE_SHARE = 0.8  # of the time; the rest is for the answers to the last goodbyes
-LOOK_AGAIN = 0.02  # seconds between two looks at who is still here
-DOUBLE_SECONDS = 1.0  # systemd signals each process of a unit, and a parent its children once more
+LONGEST_PAUSE = 0.05  # maximum seconds between two closes, as a few clients can reconnect together
+CLOSING_SHARE = 0.8  # part of the time for closing; the rest is for the last clients to answer
+LOOK_AGAIN = 0.02  # seconds between two checks for remaining connections
+# Seconds within which a second SIGTERM is taken for a duplicate: systemd signals every process of a
+# unit, and parents then signal their children.
+DOUBLE_SECONDS = 1.0
 
 Handler = Callable[[int, FrameType | None], Any]
 
 
-class Hub(Protocol):
-    """What the drain knows of a hub."""
+class DrainTarget(Protocol):
+    """The part of a hub that the drain uses."""
 
     loop: asyncio.AbstractEventLoop
     is_draining: bool
 
     def connections(self) -> Iterator[Connection]:
-        """All that are open here."""
+        """Returns all connections of the hub."""
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run in the background."""
+        """Run a coroutine in the background."""
 
 
 class Drain:
-    """
-    Args:
-        hub: whose connections are closed.
-        handler: the server's own, which gets the signal afterwards.
-    """
+    """Closes the connections of a hub one by one, and then calls the server's own signal handler."""
 
-    def __init__(self, hub: Hub, handler: Handler) -> None:
+    def __init__(self, hub: DrainTarget, handler: Handler) -> None:
         self.hub = hub
         self.handler = handler
         self._process = os.getpid()
@@ -66,9 +63,9 @@ class Drain:
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """
-        Take SIGTERM, between any two steps of the main thread's work.
+        Handle SIGTERM. Python may call this between any two bytecode instructions of the main thread.
 
-        A second one ends the drain, unless it comes so soon that it is the first one's double.
+        A second SIGTERM ends the drain, unless it comes within ``DOUBLE_SECONDS`` of the first.
         """
         now = time.monotonic()
         if self._began is None and not self._begin(now):
@@ -79,23 +76,23 @@ class Drain:
 
     def pass_on(self, number: int, frame: FrameType | None) -> None:
         """
-        Give a signal to the server, and say goodbye to all who are left.
+        Call the server's handler, and close all remaining connections.
 
-        Some servers (uvicorn) wait for each open answer, and a stream's would be open for long.
+        Some servers (uvicorn) wait for every open response, so a stream would delay their exit.
         """
         if os.getpid() == self._process:
-            with suppress(RuntimeError):  # the loop is closed
-                self.hub.loop.call_soon_threadsafe(self._send_away)
+            with suppress(RuntimeError):  # The loop is closed.
+                self.hub.loop.call_soon_threadsafe(self._close_all)
         self.handler(number, frame)
 
-    def _send_away(self) -> None:
+    def _close_all(self) -> None:
         self.hub.is_draining = True
         for connection in list(self.hub.connections()):
             connection.close(CloseCode.GOING_AWAY)
 
     def _begin(self, now: float) -> bool:
         if os.getpid() != self._process or not self.hub.loop.is_running():
-            return False  # a fork of the process, or a hub that its loop left without a word
+            return False  # This is a forked child, or the loop ended without close_here().
         try:
             seconds = float(conf.DRAIN_SECONDS)
             if seconds <= 0:
@@ -112,16 +109,16 @@ class Drain:
 
     async def _run(self) -> None:
         try:
-            await self._say_goodbye()
+            await self._close_one_by_one()
         finally:
-            # Not from within a task: a handler may raise SystemExit.
+            # Called outside this task, which would swallow a SystemExit raised by the handler.
             self.hub.loop.call_soon(self._hand_over)
 
-    async def _say_goodbye(self) -> None:
+    async def _close_one_by_one(self) -> None:
         connections = list(self.hub.connections())
-        random.shuffle(connections)  # the tabs of a user, too, come back at different moments
+        random.shuffle(connections)  # Otherwise the tabs of one user would reconnect together.
         start = time.monotonic()
-        pause = GOODBYE_SHARE * (self._ends - start) / max(1, len(connections))
+        pause = CLOSING_SHARE * (self._ends - start) / max(1, len(connections))
         pause = max(0.0, min(pause, LONGEST_PAUSE))
         for number, connection in enumerate(connections):
             await asyncio.sleep(max(0.0, start + number * pause - time.monotonic()))
@@ -129,7 +126,7 @@ class Drain:
                 return
             connection.close(CloseCode.GOING_AWAY)
         while (left := list(self.hub.connections())) and not self._has_ended():
-            for connection in left:  # those whose handshake was under way
+            for connection in left:  # This includes connections whose handshake was in progress.
                 connection.close(CloseCode.GOING_AWAY)
             await asyncio.sleep(LOOK_AGAIN)
 
@@ -142,12 +139,12 @@ class Drain:
             self.pass_on(signal.SIGTERM, inspect.currentframe())
 
 
-def watch(hub: Hub) -> Drain | None:
+def watch(hub: DrainTarget) -> Drain | None:
     """
-    Drain this hub at SIGTERM; returns None where nothing is done.
+    Drain this hub on SIGTERM. Returns None if that is not possible.
 
-    Only the main thread may have signal handlers; and where there is none that would end the server
-    in its own way, there is none to come before.
+    Only the main thread may set signal handlers. If the server has no handler, the process ends as it
+    would without notify.
     """
     if threading.current_thread() is not threading.main_thread():
         return None
@@ -160,30 +157,32 @@ def watch(hub: Hub) -> Drain | None:
         signal.signal(signal.SIGTERM, drain.on_signal)
         if is_ctrl_c:
             signal.signal(signal.SIGINT, drain.pass_on)
-    except ValueError:  # a subinterpreter
+    except ValueError:  # A subinterpreter cannot set signal handlers.
         return None
     return drain
 
 
 def unwatch(drain: Drain | None) -> None:
-    """Give the signal back to the server's handler, unless somebody else has taken it meanwhile."""
+    """Restore the server's handler, unless other code has replaced the drain's in the meantime."""
     for number in (signal.SIGTERM, signal.SIGINT):
         if drain is not None and _drain_of(signal.getsignal(number)) is drain:
-            with suppress(ValueError):  # not the main thread; without its loop all is passed on
+            # Outside the main thread the drain stays, and without its loop it passes signals on.
+            with suppress(ValueError):
                 signal.signal(number, drain.handler)
 
 
 def _is_function(handler: Any) -> TypeGuard[Handler]:
-    """Not so SIG_DFL and SIG_IGN, which are numbers, and None, a handler that is not Python's."""
+    """Returns False for SIG_DFL and SIG_IGN, and for None (a handler that was not set from Python)."""
     return callable(handler) and not isinstance(handler, signal.Handlers)
 
 
 def _server_of(handler: Any) -> Any:
-    """The handler of the server, also behind the drain of a hub that ended without a word."""
+    """Returns the server's handler, even if a hub that was never closed still has its drain in front."""
     earlier = _drain_of(handler)
     return handler if earlier is None else earlier.handler
 
 
 def _drain_of(handler: Any) -> Drain | None:
+    """Returns the drain that this handler is a method of, if any."""
     owner = getattr(handler, "__self__", None)
     return owner if isinstance(owner, Drain) else None

@@ -1,14 +1,13 @@
 """
-What users do with their notifications: seen, read, archived, dismissed; and expiry, which archives.
+Marks notifications as seen, read, archived or dismissed, and archives expired ones.
 
-A mark touches only what the user was shown: pairs ``(id, arrived)``, or all that had arrived at a
-cursor. What came meanwhile, or was merged into a row after it was shown, stays new.
+A mark applies only to content that the user was shown: pairs ``(id, arrived)``, or everything that had
+arrived by a cursor. Content that arrived or was merged into a row later stays new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
@@ -16,15 +15,13 @@ from django.db.models import F, Min, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from notify import doorbell
-from notify.db import batches, commits_by_hand, in_callers_transaction, try_again
-from notify.doorbell import MAX_ROWS, Ring
-from notify.exceptions import ProtocolError
-from notify.mailbox.outbox import announce
-from notify.models import Mailbox, Notification, NotificationQuerySet, database
-from notify.protocol import Cursor, Mark, Pair, is_plausible, new_epoch
+from notify.db import batches, database, in_callers_transaction, tries_again
+from notify.doorbell import MAX_ROWS
+from notify.mailbox.change import locked
+from notify.models import Mailbox, Notification, NotificationQuerySet
+from notify.protocol import Cursor, Mark, Shown
 
-# The moments that a mark sets where they are not set yet: reading implies seeing.
+# The timestamps that a mark sets, unless they are set already. Reading implies seeing.
 SETS: Mapping[Mark, tuple[str, ...]] = {
     Mark.SEEN: ("seen_at",),
     Mark.READ: ("seen_at", "read_at"),
@@ -32,36 +29,37 @@ SETS: Mapping[Mark, tuple[str, ...]] = {
     Mark.DISMISSED: ("dismissed_at",),
 }
 
-# Which of a mailbox's unarchived rows to mark; it is asked under the mailbox's lock.
+# Chooses the rows to mark among a mailbox's unarchived rows; called under the mailbox's lock.
 Choice = Callable[[Mailbox, NotificationQuerySet], list[Notification]]
 
 
 class Marked(NamedTuple):
-    """The mailbox's cursor afterwards, ``None`` where there is none; and how many rows took the mark."""
+    """The mailbox's cursor afterwards (``None`` without a mailbox), and the number of rows marked."""
 
     cursor: Cursor | None
     rows: int
 
 
 def mark(
-    recipient: Any,
+    recipient_id: Any,
     mark: Mark,
-    pairs: Iterable[Pair] = (),
+    pairs: Iterable[Shown] = (),
     *,
     upto: Cursor | None = None,
     epoch: str | None = None,
 ) -> Cursor | None:
     """
-    Mark notifications of one recipient, in a transaction of its own.
+    Mark notifications of one recipient, in a separate transaction.
 
-    Inside the caller's transaction it is done after the commit.
+    If the caller has a transaction open, the rows are marked after its commit.
 
     Args:
-        recipient: primary key of the user; rows of others are never touched.
-        pairs: ``(id, arrived)`` as they were shown.
-        upto: mark, too, all that had arrived at this cursor. One of another epoch marks nothing.
-        epoch: in which the pairs were shown; in another one they mark nothing. ``None``: they are
-            known to be of this one.
+        recipient_id: primary key of the user; other users' rows are never changed.
+        pairs: ``(id, arrived)`` as shown.
+        upto: also mark everything that had arrived by this cursor. A cursor of another epoch marks
+            nothing.
+        epoch: the epoch in which the pairs were shown; if the mailbox has another, they mark
+            nothing. ``None``: they are known to be of the mailbox's epoch.
 
     Returns the cursor at which the mark shows; ``None`` without a mailbox, or before the commit.
     """
@@ -79,7 +77,7 @@ def mark(
     using = database()
 
     def work() -> Cursor | None:
-        return try_again(partial(_mark, recipient, mark, choose, using)).cursor
+        return _mark(recipient_id, mark, choose).cursor
 
     if in_callers_transaction(connections[using]):
         transaction.on_commit(work, using=using, robust=True)
@@ -87,121 +85,56 @@ def mark(
     return work()
 
 
-def expire(recipient: Any) -> None:
-    """Archive what has expired, in a transaction of its own."""
-    archive(recipient, Q(expires_at__lte=timezone.now()))
+def expire(recipient_id: Any) -> None:
+    """Archive a user's expired notifications, in a separate transaction."""
+    archive(recipient_id, Q(expires_at__lte=timezone.now()))
 
 
-def archive(recipient: Any, which: Q, at_most: int | None = None) -> int:
+def archive(recipient_id: Any, which: Q, at_most: int | None = None) -> int:
     """
-    Archive notifications of one recipient that nobody has named, in a transaction of its own.
+    Archive the notifications of one recipient that meet a condition, in a separate transaction.
 
     Args:
-        which: a condition on the rows; it is asked under the mailbox's lock.
-        at_most: rows; those that have not changed for the longest time come first.
+        which: the condition, evaluated under the mailbox's lock.
+        at_most: the maximum number of rows; those unchanged for the longest time come first.
 
-    Returns how many were archived.
+    Returns the number of rows archived.
     """
 
     def choose(box: Mailbox, rows: NotificationQuerySet) -> list[Notification]:
         return list(rows.filter(which).order_by("position")[:at_most])
 
-    work = partial(_mark, recipient, Mark.ARCHIVED, choose, database(), reckon_due=True)
-    return try_again(work).rows
+    return _mark(recipient_id, Mark.ARCHIVED, choose, reckon_due=True).rows
 
 
-# -- Starting over -------------------------------------------------------------------------------
-
-
-def start_over(recipient: Any, beyond: Cursor) -> None:
-    """
-    Give a mailbox a new epoch, because a reader knows a cursor that it has not reached.
-
-    That proves a restored database, in which positions are being given a second time. Whoever has a
-    tab of this user open is rung, without rows, and reads.
-    """
-    doorbell.ring(try_again(partial(_start_over, [recipient], beyond, database())))
-
-
-def start_all_over(recipients: Collection[Any]) -> int:
-    """Give these mailboxes new epochs, in one transaction, and ring. Returns how many there are."""
-    rings = try_again(partial(_start_over, recipients, None, database()))
-    doorbell.ring(rings)
-    return len(rings)
-
-
-def _start_over(recipients: Collection[Any], beyond: Cursor | None, using: str) -> list[Ring]:
-    boxes = Mailbox.objects.using(using)
-    with transaction.atomic(using=using, durable=True):
-        old = [box for box in boxes.lock(recipients) if beyond is None or beyond > box.cursor]
-        rings = [begin_epoch(box, beyond) for box in old]
-        boxes.bulk_update(old, ["epoch"])
-    return rings
-
-
-def begin_epoch(box: Mailbox, beyond: Cursor | None = None) -> Ring:
-    """
-    Give a locked mailbox a new epoch, above the one that it has. The caller saves it.
-
-    Returns the ring that is due after the commit.
-    """
-    before = box.cursor
-    latest = max(box.epoch, beyond.epoch if beyond else "")
-    box.epoch = new_epoch(after=latest if is_epoch(latest) else "")
-    since = before if is_epoch(before.epoch) else box.cursor  # a ring that nobody can read is none
-    return Ring(box.pk, since, box.cursor, box.counts, None)
-
-
-def is_epoch(text: str) -> bool:
-    """Whether a clock can have made it. One that somebody typed might never be topped."""
-    try:
-        return is_plausible(Cursor.parse(f"{text}:0").epoch)
-    except ProtocolError:
-        return False
-
-
-# -- The one way of all marks --------------------------------------------------------------------
-
-
-def _mark(
-    recipient: Any, mark: Mark, choose: Choice, using: str, *, reckon_due: bool = False
-) -> Marked:
-    rows = Notification.objects.using(using).filter(recipient=recipient)
+@tries_again
+def _mark(recipient_id: Any, mark: Mark, choose: Choice, *, reckon_due: bool = False) -> Marked:
+    rows = Notification.objects.using(database()).filter(recipient=recipient_id)
     standing = rows.published().unarchived()
     fields = SETS[mark]
-    with transaction.atomic(using=using, durable=True):
-        box = next(iter(Mailbox.objects.using(using).lock([recipient])), None)
-        if box is None:
+    with locked([recipient_id]) as change:
+        mailbox = change.mailbox
+        if mailbox is None:
             return Marked(None, 0)
-        before = box.cursor
-        candidates = standing.filter(**{fields[-1]: None}).only(
-            "pk", "arrived", "seen_at", "read_at"
-        )
-        chosen = choose(box, candidates)
+        box = mailbox.box
+        unset = standing.filter(**{fields[-1]: None})
+        chosen = choose(box, unset.only("pk", "arrived", "seen_at", "read_at"))
         if chosen:
-            # All new positions lie above the old head, so no two rows ever share one.
-            shift = box.head + 1 - min(row.pk for row in chosen)
+            shift = mailbox.shift_for([row.pk for row in chosen])
             now = timezone.now()
             moments = {name: Coalesce(F(name), now) for name in fields}
             for ids in batches([row.pk for row in chosen]):
                 rows.filter(pk__in=ids).update(position=F("pk") + shift, **moments)
-            box.head = shift + max(row.pk for row in chosen)
             box.unseen -= sum("seen_at" in fields and row.seen_at is None for row in chosen)
             box.unread -= sum("read_at" in fields and row.read_at is None for row in chosen)
         if reckon_due:
             box.due = standing.aggregate(due=Min("expires_at"))["due"]
-        if chosen or reckon_due:
-            box.save(using=using, update_fields=["head", "unseen", "unread", "due"])
-        few = 0 < len(chosen) <= MAX_ROWS
-        changed = rows.filter(position__gt=before.position).order_by("position") if few else None
-        ring = Ring(
-            recipient, before, box.cursor, box.counts, None if changed is None else list(changed)
-        )
-    if chosen and not commits_by_hand(connections[using]):
-        announce([ring], using)
+        mailbox.lists_rows = len(chosen) <= MAX_ROWS
+        if chosen and mailbox.lists_rows:
+            mailbox.rows = list(rows.filter(position__gt=mailbox.since.position))
     return Marked(box.cursor, len(chosen))
 
 
 def _arrived(row: Notification) -> int:
-    assert row.arrived is not None  # published rows only
+    assert row.arrived is not None  # only published rows get here
     return row.arrived

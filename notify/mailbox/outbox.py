@@ -1,28 +1,36 @@
 """
-The write side: record a notification, publish it, ring.
+Records notifications, publishes them, and rings.
 
-A row without a position is the outbox: stored in the caller's transaction, not yet published.
-Publishing is a short transaction of its own after the commit, which gives each row a position
-under its mailbox's lock. So nobody sees position n + 1 before n, and a cursor misses nothing.
+The outbox consists of the rows without a position: stored in the caller's transaction, not yet
+published. After the commit, a short separate transaction publishes them: it gives each row a position
+under its mailbox's lock (``change.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, Error, connections, transaction
 
 from notify import doorbell, signals
-from notify.db import batches, commits_by_hand, in_callers_transaction, try_again
-from notify.doorbell import Ring
-from notify.mailbox import statements as sql
-from notify.mailbox.batch import Edition, standing
-from notify.models import Mailbox, Notification, database
-from notify.protocol import Counts, Cursor
+from notify.db import (
+    batches,
+    commits_by_hand,
+    database,
+    in_callers_transaction,
+    is_contention,
+    is_lock_timeout,
+    tries_again,
+)
+from notify.doorbell import Page
+from notify.mailbox import statements
+from notify.mailbox.batch import PublishBatch, standing
+from notify.mailbox.change import emit_published, locked
+from notify.models import Mailbox, Notification
+from notify.protocol import Cursor
 
-ROWS_AT_ONCE = 1000  # rows numbered in one transaction, which holds the mailboxes' locks
+ROWS_AT_ONCE = 1000  # rows published in one transaction, which holds the mailboxes' locks
 
 # -- Record --------------------------------------------------------------------------------------
 
@@ -32,109 +40,115 @@ def send(letters: Sequence[tuple[Notification, Sequence[Any]]]) -> dict[Any, Not
     Record notifications, and publish them as soon as their transaction has committed.
 
     Args:
-        letters: pairs of a notification without a recipient and the primary keys that get a copy.
+        letters: pairs of a notification without a recipient, and the primary keys of the users who get it.
 
-    Returns the stored notification of each recipient.
+    Returns the stored notifications by recipient.
     """
     using = database()
     connection = connections[using]
     stored: dict[Any, Notification] = {}
-    published: list[Ring] = []
+    published: list[Page] = []
     later: list[Any] = []
+    stuck: list[Any] = []  # whose mailboxes another transaction has locked for too long
     at_once = not in_callers_transaction(connection) and not commits_by_hand(connection)
     try:
-        for letter, recipients in letters:
-            if len(recipients) == 1:
-                letter.recipient_id = recipients[0]  # no copy is needed
-            for batch in batches(recipients):
-                ready = _record_published(letter, batch, using) if at_once else None
+        for letter, recipient_ids in letters:
+            if len(recipient_ids) == 1:
+                letter.recipient_id = recipient_ids[0]  # no copy is needed
+            for batch in batches(recipient_ids):
+                ready = _record_published(letter, batch, using, stuck) if at_once else None
                 if ready is None:
                     stored.update(_record(letter, batch, using))
                     later.extend(batch)
                 else:
-                    doorbell.ring(ready)
                     published.extend(ready)
                     stored.update(
-                        (ring.recipient, row) for ring in ready for row in ring.notifications or ()
+                        (row.recipient_id, row) for page in ready for row in page.notifications
                     )
-    finally:  # also when a later batch fails: outside atomic() the earlier ones are committed
+    finally:  # outside atomic(), earlier batches are committed even if a later one fails
         if stored:
             signals.sent.send_robust(Notification, notifications=list(stored.values()), using=using)
         if later:
-            publish_after_commit(later, using)
-        tell(published, using)
+            publish_after_commit(later, skips=bool(stuck))
+        emit_published(published)
     return _as_published(stored, using) if later and at_once else stored
 
 
-def _record(letter: Notification, recipients: Sequence[Any], using: str) -> dict[Any, Notification]:
-    """Put a copy for each recipient into the outbox; the only statements that may fail the caller."""
-    if len(recipients) == 1 or not sql.can_return_rows(using):
-        rows = {pk: _addressed(letter, pk) for pk in recipients}
+def _record(
+    letter: Notification, recipient_ids: Sequence[Any], using: str
+) -> dict[Any, Notification]:
+    """Insert a copy for each recipient into the outbox. Errors of these statements reach the caller."""
+    if len(recipient_ids) == 1 or not statements.can_return_rows(using):
+        rows = {pk: _addressed(letter, pk) for pk in recipient_ids}
         for row in rows.values():
             row.save(using=using, force_insert=True)
         return rows
-    inserted = sql.insert_waiting(letter, recipients, using)
-    return {recipient: _copy(letter, recipient, pk, using=using) for recipient, pk, _ in inserted}
+    inserted = statements.insert_waiting(letter, recipient_ids, using)
+    return {
+        recipient_id: _copy(letter, recipient_id, pk, using=using)
+        for recipient_id, pk, _ in inserted
+    }
 
 
 def _record_published(
-    letter: Notification, recipients: Sequence[Any], using: str
-) -> list[Ring] | None:
+    letter: Notification, recipient_ids: Sequence[Any], using: str, stuck: list[Any]
+) -> list[Page] | None:
     """
-    Record and publish in one short transaction, where that is possible.
+    Record and publish in one short transaction, and ring.
 
-    It is not with a key, which may collapse, nor without RETURNING. Nothing comes back either
-    when other transactions were in the way too often; then the outbox takes the rows.
+    Returns None, so that the rows go through the outbox, if the notification has a key (it may have to
+    be merged), if the database has no RETURNING, or after too many conflicts with other transactions.
+    After a lock timeout, adds the recipients to ``stuck``.
     """
-    if letter.collapse_key or not sql.can_return_rows(using):
+    if letter.collapse_key or not statements.can_return_rows(using):
         return None
     try:
-        if len(recipients) == 1:
-            return [_send_one(_addressed(letter, recipients[0]), using)]
-        return try_again(partial(_send_batch, letter, recipients, using))
+        if len(recipient_ids) == 1:
+            return [_send_one(_addressed(letter, recipient_ids[0]), using)]
+        return _send_batch(letter, recipient_ids, using)
     except DatabaseError as error:
-        if not sql.is_contention(error):
+        if not is_contention(error):
             raise
+        if is_lock_timeout(error):
+            _report(recipient_ids, error)
+            stuck.extend(recipient_ids)
         return None
 
 
-def _send_one(notification: Notification, using: str) -> Ring:
-    boxes = Mailbox.objects.using(using)
-    sent = try_again(partial(sql.send_one, notification, using))
-    while sent is None:
-        boxes.ensure([notification.recipient_id])
-        sent = try_again(partial(sql.send_one, notification, using))
+@tries_again
+def _send_one(notification: Notification, using: str) -> Page:
+    recipient_id = notification.recipient_id
+    while (sent := statements.send_one(notification, using)) is None:
+        Mailbox.objects.using(using).ensure([recipient_id])
     cursor, counts = sent
     since = Cursor(cursor.epoch, cursor.position - 1)
-    return Ring(notification.recipient_id, since, cursor, counts, [notification])
+    rows = [notification]
+    page = Page(since, cursor, cursor.position, counts, rows, recipient_id=recipient_id)
+    doorbell.ring([page])
+    return page
 
 
-def _send_batch(letter: Notification, recipients: Sequence[Any], using: str) -> list[Ring]:
-    boxes = Mailbox.objects.using(using)
-    boxes.ensure(recipients)
-    with transaction.atomic(using=using, durable=True):
-        locked = {box.pk: box for box in boxes.lock(recipients)}
-        boxes.filter(pk__in=locked).advance(letter.expires_at)
-        rows = sql.insert_published(letter, list(locked), using)
-    return [
-        Ring(
-            recipient,
-            locked[recipient].cursor,
-            Cursor(locked[recipient].epoch, position),
-            Counts(locked[recipient].unseen + 1, locked[recipient].unread + 1),
-            [_copy(letter, recipient, pk, position, using)],
-        )
-        for recipient, pk, position in rows
-    ]
+@tries_again
+def _send_batch(letter: Notification, recipient_ids: Sequence[Any], using: str) -> list[Page]:
+    Mailbox.objects.using(using).ensure(recipient_ids)
+    with locked(recipient_ids, emits=False) as change:
+        mailboxes = change.mailboxes
+        for recipient_id, mailbox in mailboxes.items():
+            mailbox.add(_copy(letter, recipient_id))
+        change.save()  # the INSERT reads each row's position from its mailbox
+        for recipient_id, pk, _ in statements.insert_published(letter, list(mailboxes), using):
+            (row,) = mailboxes[recipient_id].rows
+            row.pk, row._state.adding, row._state.db = pk, False, using
+    return change.pages
 
 
-def _addressed(letter: Notification, recipient: Any) -> Notification:
-    return letter if letter.recipient_id == recipient else _copy(letter, recipient)
+def _addressed(letter: Notification, recipient_id: Any) -> Notification:
+    return letter if letter.recipient_id == recipient_id else _copy(letter, recipient_id)
 
 
 def _copy(
     letter: Notification,
-    recipient: Any,
+    recipient_id: Any,
     pk: int | None = None,
     position: int | None = None,
     using: str | None = None,
@@ -143,19 +157,19 @@ def _copy(
         field.attname: getattr(letter, field.attname)
         for field in Notification._meta.concrete_fields
     }
-    values.update(recipient_id=recipient, id=pk, position=position, arrived=position)
+    values.update(recipient_id=recipient_id, id=pk, position=position, arrived=position)
     row = Notification.from_db(using, list(values), list(values.values()))
     row._state.adding = pk is None
     return row
 
 
 def _as_published(stored: dict[Any, Notification], using: str) -> dict[Any, Notification]:
-    """The rows as publishing left them; one that was merged away is the row that took its content."""
+    """Returns the rows after publishing. A row that was merged is replaced by the row it was merged into."""
     try:
         left = Notification.objects.using(using).in_bulk([row.pk for row in stored.values()])
         merged = [row for row in stored.values() if row.pk not in left]
         by_key = {(row.recipient_id, row.collapse_key): row for row in standing(merged, using)}
-    except Error:  # they are stored: that their positions cannot be told fails nobody
+    except Error:  # the rows are stored, so this read must not raise in the caller
         return stored
     return {
         pk: left.get(row.pk) or by_key.get((pk, row.collapse_key)) or row
@@ -168,90 +182,89 @@ def _as_published(stored: dict[Any, Notification], using: str) -> dict[Any, Noti
 
 class PublishAfterCommit:
     """
-    An ``on_commit`` hook. The sends of one transaction share a set of recipients.
+    An ``on_commit`` hook. All sends of a transaction share one set of recipients.
 
-    Each send registers a hook of its own: one behind a flag would vanish with a savepoint that
-    rolls back, and a later send of the outer transaction would not be published. The first hook
-    to run takes all recipients, the rest find none.
+    Each send registers its own hook. A single hook would vanish if its savepoint rolled back, and
+    later sends of the outer transaction would not be published. The first hook that runs takes all
+    recipients; the others find the set empty.
     """
 
-    def __init__(self, recipients: set[Any], using: str) -> None:
-        self.recipients = recipients
-        self.using = using
-        self.__qualname__ = type(self).__qualname__  # Django's log line for a hook that fails
+    def __init__(self, recipient_ids: set[Any]) -> None:
+        self.recipient_ids = recipient_ids
+        self.__qualname__ = type(self).__qualname__  # Django logs it if the hook fails
 
     def __call__(self) -> None:
-        recipients = set(self.recipients)
-        self.recipients.clear()
-        publish(recipients, using=self.using)
+        recipient_ids = set(self.recipient_ids)
+        self.recipient_ids.clear()
+        publish(recipient_ids)
 
 
-def publish_after_commit(recipients: Collection[Any], using: str) -> None:
-    """Publish as soon as the caller's transaction has committed; now, where there is none."""
+def publish_after_commit(recipient_ids: Collection[Any], *, skips: bool = False) -> None:
+    """
+    Publish once the caller's transaction has committed, or now if none is open.
+
+    Args:
+        skips: as for :func:`publish`; only if no transaction is open.
+    """
+    using = database()
     connection = connections[using]
     if commits_by_hand(connection):
-        return  # nothing tells when the caller commits: the sweep publishes
+        return  # the moment of the commit is unknown, so the sweep publishes
     if not in_callers_transaction(connection):
-        publish(recipients, using=using)
+        publish(recipient_ids, skips=skips)
         return
     hooks = (hook for _, hook, *_ in reversed(connection.run_on_commit))
     earlier = next((hook for hook in hooks if isinstance(hook, PublishAfterCommit)), None)
-    shared = earlier.recipients if earlier else set()
-    shared.update(recipients)
-    transaction.on_commit(PublishAfterCommit(shared, using), using=using, robust=True)
+    shared = earlier.recipient_ids if earlier else set()
+    shared.update(recipient_ids)
+    transaction.on_commit(PublishAfterCommit(shared), using=using, robust=True)
 
 
-def publish(recipients: Iterable[Any], *, using: str | None = None) -> int:
+def publish(recipient_ids: Iterable[Any], *, skips: bool = False) -> int:
     """
-    Publish all that waits for these recipients, and ring.
+    Publish all waiting rows of these recipients, and ring.
 
-    Returns how many recipients had something waiting. Never raises for the database's sake: what
-    could not be published is still in the outbox, and the next publish, sweep, poll or connect of
-    that mailbox finds it.
+    Args:
+        skips: leave out mailboxes that other transactions have locked, instead of waiting. Otherwise they are
+            left out after a lock timeout, so that one process that is stuck does not stop the others.
+
+    Returns the number of recipients whose rows were published. Never raises a database error: on failure
+    the rows stay in the outbox, where the next publish, sweep, poll or connection of that mailbox finds
+    them.
     """
-    using = using or database()
     found: set[Any] = set()
-    for batch in batches(sorted(set(recipients))):
-        more = True
+    for batch in batches(sorted(set(recipient_ids))):
+        more, waits = True, not skips
         while more:
             try:
-                rings, more = try_again(partial(_publish_batch, batch, using))
+                pages, more = _publish_batch(batch, not waits)
             except Error as error:
-                signals.publish_failed.send_robust(Notification, recipients=batch, error=error)
+                _report(batch, error)
+                if waits and is_lock_timeout(error):
+                    waits = False
+                    continue
                 break
-            found.update(ring.recipient for ring in rings)
-            announce(rings, using)
+            found.update(page.recipient_id for page in pages)
     return len(found)
 
 
-def _publish_batch(recipients: Sequence[Any], using: str) -> tuple[list[Ring], bool]:
-    """Publish the oldest rows that wait for these recipients. Returns, too, whether more may wait."""
+def _report(recipient_ids: Sequence[Any], error: Error) -> None:
+    signals.publish_failed.send_robust(Notification, recipient_ids=recipient_ids, error=error)
+
+
+@tries_again
+def _publish_batch(recipient_ids: Sequence[Any], skips: bool = False) -> tuple[list[Page], bool]:
+    """Publish the oldest waiting rows of these recipients. Returns the pages, and whether more may wait."""
+    using = database()
     if commits_by_hand(connections[using]):
-        return [], False  # a ring would leave before the commit
-    boxes = Mailbox.objects.using(using)
-    rows = Notification.objects.using(using)
-    boxes.ensure(recipients)
-    with transaction.atomic(using=using, durable=True):
-        locked = {box.pk: box for box in boxes.lock(recipients)}
-        # Without a lock: MariaDB would wait here for every open transaction that has sent.
-        outbox = rows.waiting().filter(recipient__in=locked).order_by("pk")
-        waiting = list(outbox[:ROWS_AT_ONCE])
-        if not waiting:
-            return [], False
-        edition = Edition(locked, waiting, standing(waiting, using))
-        edition.write(using)
-    return edition.rings(), len(waiting) == ROWS_AT_ONCE
-
-
-def announce(rings: Sequence[Ring], using: str) -> None:
-    """After the commit: ring, then tell the receivers of ``published``, which may take their time."""
-    doorbell.ring(rings)
-    tell(rings, using)
-
-
-def tell(rings: Sequence[Ring], using: str) -> None:
-    """Tell the receivers of ``published``."""
-    for ring in rings:
-        signals.published.send_robust(
-            Notification, recipient=ring.recipient, notifications=ring.notifications, using=using
-        )
+        return [], False  # no ring would announce the rows
+    Mailbox.objects.using(using).ensure(recipient_ids)
+    with locked(recipient_ids, skips=skips) as change:
+        # Read without locking: on MariaDB a lock would wait for every open transaction that has sent a
+        # notification.
+        outbox = Notification.objects.using(using).waiting().order_by("pk")
+        waiting = list(outbox.filter(recipient__in=list(change.mailboxes))[:ROWS_AT_ONCE])
+        if waiting:
+            batch = PublishBatch(change.mailboxes, waiting, standing(waiting, using))
+            batch.write(using)
+    return change.pages, len(waiting) == ROWS_AT_ONCE

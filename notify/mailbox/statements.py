@@ -1,8 +1,8 @@
 """
-The few statements that the ORM cannot say: INSERT … SELECT … RETURNING and UPDATE … RETURNING.
+SQL statements that the ORM cannot express: INSERT … SELECT … RETURNING and UPDATE … RETURNING.
 
-Their shapes were chosen by measuring (ADR 0003). A database that cannot return rows (MySQL,
-Oracle) is served by the ORM, a row at a time.
+Their forms were chosen by benchmarks (ADR 0003). On databases that cannot return rows (MySQL,
+Oracle), the ORM inserts one row at a time instead.
 """
 
 from __future__ import annotations
@@ -12,44 +12,25 @@ from functools import cache
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, OperationalError, connections, models, transaction
+from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from notify.mailbox import locks
 from notify.models import Mailbox, Notification
 from notify.protocol import Counts, Cursor
 
-# SQLSTATE, and the numbers of MySQL and MariaDB.
-DEADLOCKS = frozenset({"40001", "40P01", 1213})  # serialization failures too
-LOCK_TIMEOUTS = frozenset({"55P03", 1205})
-
-
-def is_deadlock(error: DatabaseError) -> bool:
-    """Whether the database gave this transaction up at once, so that it may run again."""
-    return isinstance(error, OperationalError) and not DEADLOCKS.isdisjoint(_codes(error))
-
-
-def is_contention(error: DatabaseError) -> bool:
-    """Whether other transactions were in the way. After a time-out nobody wants to wait again."""
-    known = DEADLOCKS | LOCK_TIMEOUTS
-    return isinstance(error, OperationalError) and not known.isdisjoint(_codes(error))
-
-
-def _codes(error: DatabaseError) -> set[Any]:
-    cause = error.__cause__
-    return {getattr(cause, "sqlstate", None), getattr(cause, "pgcode", None), *error.args[:1]}
-
 
 def can_return_rows(using: str) -> bool:
-    """Whether the database has INSERT … RETURNING (PostgreSQL, SQLite, MariaDB)."""
+    """Returns whether the database supports INSERT … RETURNING (PostgreSQL, SQLite, MariaDB)."""
     return bool(connections[using].features.can_return_rows_from_bulk_insert)
 
 
 def send_one(notification: Notification, using: str) -> tuple[Cursor, Counts] | None:
     """
-    Record and publish one notification in one short transaction of its own.
+    Record and publish one notification in a short separate transaction.
 
-    Returns the mailbox's cursor and counts afterwards; or nothing, and then nothing was stored,
-    as the recipient has no mailbox yet.
+    Returns the mailbox's cursor and counts afterwards; ``None``, with nothing stored, if the
+    recipient has no mailbox yet.
     """
     connection = connections[using]
     if connection.vendor == "postgresql":
@@ -66,6 +47,8 @@ def send_one(notification: Notification, using: str) -> tuple[Cursor, Counts] | 
 
 def _send_in_one_statement(notification: Notification, connection: BaseDatabaseWrapper) -> Any:
     update, parameters = _advance_mailbox(notification, connection)
+    if locks.begins_own(connection):
+        update += f" AND {locks.WAITS_BRIEFLY}"
     statement = (
         f"WITH box AS ({update} RETURNING user_id, epoch, head, unseen, unread),"
         f" sent AS ({_insert(connection.alias, 'user_id', 'head')} FROM box RETURNING id)"
@@ -86,9 +69,11 @@ def _send_in_one_transaction(notification: Notification, connection: BaseDatabas
     ):
         if connection.vendor == "sqlite":
             cursor.execute(f"{update} RETURNING {mailbox}", parameters)
-        else:  # MariaDB returns rows of an INSERT only
-            cursor.execute(update, parameters)
-            if not cursor.rowcount:  # a mailbox that is made just now would be found, not advanced
+        else:  # MariaDB has no UPDATE … RETURNING
+            cursor.execute(locks.briefly(update, connection), parameters)
+            if not cursor.rowcount:
+                # The SELECT could find a mailbox that was created just now and that this UPDATE did not
+                # advance.
                 return None
             cursor.execute(
                 f"SELECT {mailbox} FROM {Mailbox._meta.db_table} WHERE user_id = %s", key
@@ -117,20 +102,22 @@ def _advance_mailbox(
 
 
 def insert_waiting(
-    notification: Notification, recipients: Collection[Any], using: str
+    notification: Notification, recipient_ids: Collection[Any], using: str
 ) -> list[tuple[Any, int, None]]:
-    """Put a copy for each of these users into the outbox. Returns (recipient, id, no position)."""
+    """Insert a copy for each user into the outbox. Returns tuples ``(recipient, id, None)``."""
     user = get_user_model()._meta
     assert user.pk is not None
     assert user.pk.column is not None
-    return _insert_from(user.db_table, user.pk.column, "NULL", notification, recipients, using)
+    return _insert_from(user.db_table, user.pk.column, "NULL", notification, recipient_ids, using)
 
 
 def insert_published(
-    notification: Notification, recipients: Collection[Any], using: str
+    notification: Notification, recipient_ids: Collection[Any], using: str
 ) -> list[tuple[Any, int, int]]:
-    """Put a copy at the head of each of these mailboxes. Returns (recipient, id, position)."""
-    return _insert_from(Mailbox._meta.db_table, "user_id", "head", notification, recipients, using)
+    """Insert a copy at the head of each mailbox. Returns tuples ``(recipient, id, position)``."""
+    return _insert_from(
+        Mailbox._meta.db_table, "user_id", "head", notification, recipient_ids, using
+    )
 
 
 def _insert_from(
@@ -138,17 +125,17 @@ def _insert_from(
     key: str,
     position: str,
     notification: Notification,
-    recipients: Collection[Any],
+    recipient_ids: Collection[Any],
     using: str,
 ) -> list[tuple[Any, int, Any]]:
     connection = connections[using]
     quote = connection.ops.quote_name
     statement = (
         f"{_insert(using, quote(key), position)} FROM {quote(table)}"
-        f" WHERE {quote(key)} IN ({', '.join(['%s'] * len(recipients))})"
+        f" WHERE {quote(key)} IN ({', '.join(['%s'] * len(recipient_ids))})"
         " RETURNING recipient_id, id, position"
     )
-    keys = [_to_database(pk, connection) for pk in recipients]
+    keys = [_to_database(pk, connection) for pk in recipient_ids]
     with connection.cursor() as cursor:
         cursor.execute(statement, [*_content(notification, connection), *keys])
         return [(_recipient().to_python(pk), *rest) for pk, *rest in cursor.fetchall()]
@@ -175,7 +162,7 @@ def _content_fields() -> tuple[models.Field[Any, Any], ...]:
 def _content(notification: Notification, connection: BaseDatabaseWrapper) -> list[Any]:
     values = ((field, getattr(notification, field.attname)) for field in _content_fields())
     return [
-        # Text and NULL need no adapting, and they are most of it. (A text in JSON needs quotes.)
+        # Skip the adapters for text and NULL, which are most values. (A string in a JSONField needs quotes.)
         value
         if value is None or (type(value) is str and isinstance(field, models.CharField))
         else field.get_db_prep_save(value, connection)
@@ -188,5 +175,5 @@ def _recipient() -> models.Field[Any, Any]:
     return Notification._meta.get_field("recipient").target_field
 
 
-def _to_database(recipient: Any, connection: BaseDatabaseWrapper) -> Any:
-    return _recipient().get_db_prep_value(recipient, connection)
+def _to_database(recipient_id: Any, connection: BaseDatabaseWrapper) -> Any:
+    return _recipient().get_db_prep_value(recipient_id, connection)

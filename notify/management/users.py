@@ -1,4 +1,4 @@
-"""How the commands find a user."""
+"""Find the user that is named in the arguments of a management command."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from django.core.management.base import CommandError
 
 def find(name: str) -> Any:
     """
-    The user who signs in with this name, else the one with this primary key.
+    Returns the user with the given username, else the user with the given primary key.
+
+    Args:
+        name: a value of the user model's ``USERNAME_FIELD``, or a primary key as text.
 
     Raises:
-        CommandError: there is none.
+        CommandError: if no user has this username or primary key.
     """
     model = get_user_model()
     users = model._default_manager
@@ -24,5 +27,5 @@ def find(name: str) -> Any:
         except (model.DoesNotExist, ValidationError, ValueError):
             continue
     raise CommandError(
-        f"There is no user {name!r}. Give a {model.USERNAME_FIELD}, or a primary key."
+        f"User {name!r} does not exist. Specify a {model.USERNAME_FIELD} or a primary key."
     )

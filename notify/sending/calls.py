@@ -1,247 +1,224 @@
-"""The public calls: arguments and their errors, then one call inward."""
+"""The public calls. Each of them validates its arguments, and then makes one internal call."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from functools import partial, wraps
-from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
+from inspect import signature
+from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
 from django.db import connections, transaction
 
 from notify import doorbell
-from notify.db import in_callers_transaction
-from notify.exceptions import AsyncContext
+from notify.db import database, in_callers_transaction
 from notify.mailbox import outbox
-from notify.models import Notification, database
-from notify.runtime.executor import twin
-from notify.sending import content as letters
-from notify.sending import recipients
-from notify.sending.content import Action, Letter
+from notify.models import Notification
+from notify.runtime.twins import refuse_event_loop, twin
+from notify.sending import content, recipients
+from notify.sending.content import Action, Content
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Options(TypedDict, total=False):
-    """The keyword arguments that every call shares; :func:`send` explains them."""
+class CommonOptions(TypedDict, total=False):
+    """The keyword arguments common to ``progress()`` and to the calls that send."""
 
-    title: Any
     category: str
     url: Any
+    key: str
+
+
+class Options(CommonOptions, total=False):
+    """The keyword arguments of all calls that send, which are documented at :func:`send`."""
+
+    level: str | int
+    title: Any
     actions: Iterable[Action | Mapping[str, Any]]
     data: Any
-    key: str
+    count: bool
     expires: datetime | timedelta | None
 
 
-def front_door(call: Callable[P, T]) -> Callable[P, T]:
-    """Meet the two mistakes that come before any argument is looked at."""
+def checked(call: Callable[P, T]) -> Callable[P, T]:
+    """
+    Wrap a call so that it raises if an argument is unknown or an event loop is running.
+
+    It does so before it looks at any argument's value.
+    """
+    known = {name for name in signature(call).parameters if name != "options"}
+    known |= Options.__annotations__.keys()
 
     @wraps(call)
-    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
-        name = call.__name__
+    def refusing(*args: P.args, **kwargs: P.kwargs) -> T:
+        name = f"notify.{call.__name__}()"
         if "recipient" in kwargs or "verb" in kwargs:
             raise TypeError(
-                f"notify.{name}() takes the recipient first, then the message:"
-                f" notify.{name}(user, 'Your export is ready'). recipient= and verb= belong to"
-                " django-notifications-hq, whose first argument is the actor."
+                f"{name} takes the recipient first, then the message:"
+                f" notify.{call.__name__}(user, 'Your export is ready'). recipient= and verb= are"
+                " arguments of django-notifications-hq, whose first argument is the actor."
             )
-        _refuse_event_loop(name)
+        for unknown in kwargs.keys() - known:
+            close = get_close_matches(unknown, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"{name} has no argument {unknown!r}.{hint}")
+        refuse_event_loop(f"notify.{call.__name__}")
         return call(*args, **kwargs)
 
-    return checked
+    return refusing
 
 
-def _refuse_event_loop(name: str) -> None:
-    if _in_event_loop():
-        raise AsyncContext(
-            f"notify.{name}() would block this event loop. Use: await notify.a{name}(…)"
-        )
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return not os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
-
-
-@front_door
-def send(
-    to: Any,
-    message: Any,
-    *,
-    level: str | int = "info",
-    title: Any = "",
-    category: str = "",
-    url: Any = "",
-    actions: Iterable[Action | Mapping[str, Any]] = (),
-    data: Any = None,
-    key: str = "",
-    expires: datetime | timedelta | None = None,
-) -> Notification:
+@checked
+def send(to: Any, message: Any, **options: Unpack[Options]) -> Notification:
     """
     Notify one user.
 
-    The notification is stored in the current transaction. After commit it reaches every open tab;
-    after rollback it never existed. A channel layer, cache or worker that is down never raises
-    here and loses nothing.
+    The notification is stored in the current transaction. After the commit, it reaches every open
+    tab; after a rollback, it is as if it had never been sent. If a channel layer, cache or worker is
+    down, this call does not raise an exception, and nothing is lost.
 
         notify.send(user, "Your export is ready", level="success", url=export)
 
     Args:
-        to: a user, the primary key of a user, or a request (its user).
+        to: a user, the primary key of a user, or a request, which stands for its user.
         message: plain text, at most 2,000 characters. A lazy translation is resolved in the
-            recipient's language (``NOTIFY_LANGUAGE``), else in the active one.
-        level: ``debug``, ``info``, ``success``, ``warning``, ``error``, or a constant of
-            ``django.contrib.messages``.
+            recipient's language if ``NOTIFY_LANGUAGE`` is set, else in the active language. So are
+            ``url`` and the URLs of ``actions``, whose paths may begin with the language.
+        level: ``debug``, ``info`` (the default), ``success``, ``warning`` or ``error``, or a
+            constant of ``django.contrib.messages``.
         title: plain text above the message, at most 200 characters.
-        category: a word of yours to sort by, at most 50 characters.
-        url: where a click leads; whatever :func:`django.shortcuts.resolve_url` takes, at most
-            2,000 characters.
-        actions: up to five :class:`notify.Action`, shown as links.
-        data: anything JSON for your own code, at most 16 KB.
-        key: the same key replaces: the user's standing notification takes the new content, counts
-            one more, and is new again. At most 100 characters.
-        expires: when it archives itself; a moment, or a time from now.
+        category: a name of your own to group notifications by, at most 50 characters.
+        url: the target of a click: anything that :func:`django.shortcuts.resolve_url` accepts and
+            that leads to the same address from every page, so no relative URL such as ``exports/7/``,
+            ``www.example.com`` or ``?page=2``. At most 2,000 characters.
+        actions: up to five instances of :class:`notify.Action`, shown as links.
+        data: any JSON for your own code, at most 16 KB.
+        key: replaces an earlier notification. If the user has an unarchived notification with the
+            same key, it takes the new content, and is unseen and unread again. At most 100
+            characters.
+        count: with a ``key``, also count: the ``count`` of the notification increases by one, and
+            its toast shows "×2". Without it, the ``count`` is 1 again.
+        expires: when the notification is archived automatically: a ``datetime``, or a ``timedelta``
+            from now.
 
     Returns:
-        The stored notification. Sent inside ``atomic()`` it has no position yet, and with a
-        ``key`` its row may be merged into the standing one when it is published.
+        The stored notification. Inside ``atomic()``, it has no position yet. With a ``key``, its row
+        may be merged into the earlier one when it is published.
 
     Raises:
-        TypeError: ``to`` is several recipients, or no recipient at all.
-        InvalidRecipient: anonymous, unsaved, or the primary key of no user.
-        InvalidNotification: a level, limit, url or data that cannot be stored.
-        AsyncContext: called where an event loop runs; use :func:`asend`.
-        DatabaseError: the INSERT failed, as any INSERT of the caller could.
+        TypeError: if ``to`` is several recipients or not a recipient, or an argument is unknown.
+        InvalidRecipient: if ``to`` is anonymous, unsaved, or not the primary key of a user.
+        InvalidNotification: if a level, text, URL or data cannot be stored.
+        AsyncContext: if an event loop is running in this thread; use :func:`asend`.
+        DatabaseError: if the INSERT fails, as any other INSERT of the caller could.
     """
-    letter = Letter(message, level, title, category, url, actions, data, key, expires)
-    recipient = recipients.one(to)
-    return outbox.send(letters.address(letter, [recipient]))[recipient]
+    notification = Content(message, **options)
+    recipient_id = recipients.one(to)
+    return outbox.send(content.address(notification, [recipient_id]))[recipient_id]
 
 
-@front_door
-def send_many(
-    to: Any,
-    message: Any,
-    *,
-    level: str | int = "info",
-    title: Any = "",
-    category: str = "",
-    url: Any = "",
-    actions: Iterable[Action | Mapping[str, Any]] = (),
-    data: Any = None,
-    key: str = "",
-    expires: datetime | timedelta | None = None,
-) -> list[Notification]:
+@checked
+def send_many(to: Any, message: Any, **options: Unpack[Options]) -> list[Notification]:
     """
-    Notify several users, a row for each, in a few statements whatever their number.
+    Notify several users, with one row each but only a few statements for all of them.
 
         notify.send_many(team.members.all(), "Deploy finished")
+
+    Inside ``atomic()``, either all users are notified or none. Outside, the rows are stored in
+    batches of at most 500, each in its own transaction. If the database fails during a later batch,
+    the error is raised although the recipients of earlier batches have been notified.
 
     Args:
         to: an iterable of users or primary keys, a queryset of users, or a ``Group``. Each user is
             notified once.
-
-    The other arguments and the errors are those of :func:`send`; nobody is notified when one of
-    them is wrong.
-
-    Inside ``atomic()`` it is all or nothing. Outside, the rows are stored in batches of at most
-    ``NOTIFY_PUBLISH_BATCH_SIZE``, each committed by itself: when the database fails during a later
-    batch, its error is raised, although the recipients of the earlier ones have been notified.
+        message, options: as for :func:`send`. If any of them is invalid, no user is notified.
 
     Returns:
         The stored notifications, in the order of the recipients.
+
+    Raises:
+        TypeError: if ``to`` is one recipient, or an argument is unknown.
+
+    The other exceptions of :func:`send` can be raised too.
     """
-    letter = Letter(message, level, title, category, url, actions, data, key, expires)
+    notification = Content(message, **options)
     keys = recipients.many(to)
-    stored = outbox.send(letters.address(letter, keys)) if keys else {}
+    stored = outbox.send(content.address(notification, keys)) if keys else {}
     return [stored[pk] for pk in keys if pk in stored]
+
+
+class Verb(Protocol):
+    """
+    A call shaped like those of ``django.contrib.messages``, without ``fail_silently``; ``extra_tags``
+    becomes the category.
+    """
+
+    def __call__(
+        self, to: Any, message: Any, extra_tags: str = "", **options: Unpack[Options]
+    ) -> Notification: ...
+
+
+def _verb(level: str) -> Verb:
+    def call(
+        to: Any, message: Any, extra_tags: str = "", **options: Unpack[Options]
+    ) -> Notification:
+        given: Any = {"category": extra_tags, **options}
+        return send(to, message, level=level, **given)
+
+    call.__name__ = call.__qualname__ = level
+    call.__doc__ = (
+        f"Call :func:`send` with the level ``{level}``. This is the counterpart of"
+        f" ``messages.{level}(request, …)``."
+    )
+    return cast("Verb", checked(call))
+
+
+debug = _verb("debug")
+info = _verb("info")
+success = _verb("success")
+warning = _verb("warning")
+error = _verb("error")
 
 
 def disconnect(to: Any) -> None:
     """
-    End every push connection of a user, in every process.
+    Close all push connections of a user, in every process.
 
-    Each tab stops for good, and says so (close code 4504, ``kicked``). Inside ``atomic()`` it
-    happens after the commit, and not at all after a rollback.
+    Each tab stops for good, and shows that it has stopped (close code 4504, ``kicked``). Inside
+    ``atomic()``, this happens after the commit, and not at all after a rollback.
 
         user.is_active = False
         user.save()
         notify.disconnect(user)
 
-    It ends connections, and bars nobody: after the next page load a tab connects again, and is
-    welcome if its user is still active and signed in. So deactivate the user, or end his sessions,
-    first. A tab that polls is refused by its next poll. What no ring reaches, as there is no
-    channel layer or it is down, is found by each process within ``NOTIFY_RECHECK_INTERVAL``, if
-    the user was deactivated or deleted, or his sessions were.
+    This closes connections, but does not lock the user out: after the next page load, a tab
+    connects again, and is accepted if the user is still active and signed in. So deactivate the
+    user, or end their sessions, first. A tab that polls is refused at its next poll. Without a
+    channel layer, or while it is down, each other process detects a deactivated or deleted user, or
+    an ended session, after at most 1.25 times ``NOTIFY_RECHECK_INTERVAL``.
 
     Args:
-        to: a user, the primary key of a user, or a request (its user). Of one who is being deleted
-            give the primary key: ``delete()`` takes it from the instance.
+        to: a user, the primary key of a user, or a request, which stands for its user. For a user
+            who is being deleted, pass the primary key, because ``delete()`` removes it from the
+            instance.
 
     Raises:
-        TypeError: ``to`` is several users, or no user at all.
-        InvalidRecipient: anonymous, unsaved, or no primary key.
-        AsyncContext: called where an event loop runs; use :func:`adisconnect`.
+        TypeError: if ``to`` is several users, or not a user.
+        InvalidRecipient: if ``to`` is anonymous, unsaved, or not a primary key.
+        AsyncContext: if an event loop is running in this thread; use :func:`adisconnect`.
     """
-    _refuse_event_loop("disconnect")
-    recipient = recipients.one(
-        to, verb="notify.disconnect()", several="Call it for each.", must_exist=False
+    refuse_event_loop("notify.disconnect")
+    recipient_id = recipients.one(
+        to, verb="notify.disconnect()", several="Call it for each user.", must_exist=False
     )
-    kick = partial(doorbell.kick, recipient)
+    kick = partial(doorbell.kick, recipient_id)
     using = database()
     if in_callers_transaction(connections[using]):
         transaction.on_commit(kick, using=using, robust=True)
     else:
         kick()
-
-
-# The verbs of django.contrib.messages: its extra_tags are stored as the category.
-
-
-@front_door
-def debug(to: Any, message: Any, extra_tags: str = "", **options: Unpack[Options]) -> Notification:
-    """:func:`send` with the level ``debug``; ``messages.debug(request, …)`` with another word."""
-    return _say("debug", to, message, extra_tags, options)
-
-
-@front_door
-def info(to: Any, message: Any, extra_tags: str = "", **options: Unpack[Options]) -> Notification:
-    """:func:`send` with the level ``info``; ``messages.info(request, …)`` with another word."""
-    return _say("info", to, message, extra_tags, options)
-
-
-@front_door
-def success(
-    to: Any, message: Any, extra_tags: str = "", **options: Unpack[Options]
-) -> Notification:
-    """:func:`send` with the level ``success``; ``messages.success(request, …)`` with another word."""
-    return _say("success", to, message, extra_tags, options)
-
-
-@front_door
-def warning(
-    to: Any, message: Any, extra_tags: str = "", **options: Unpack[Options]
-) -> Notification:
-    """:func:`send` with the level ``warning``; ``messages.warning(request, …)`` with another word."""
-    return _say("warning", to, message, extra_tags, options)
-
-
-@front_door
-def error(to: Any, message: Any, extra_tags: str = "", **options: Unpack[Options]) -> Notification:
-    """:func:`send` with the level ``error``; ``messages.error(request, …)`` with another word."""
-    return _say("error", to, message, extra_tags, options)
-
-
-def _say(level: str, to: Any, message: Any, extra_tags: str, options: Options) -> Notification:
-    options.setdefault("category", extra_tags)
-    return send(to, message, level=level, **options)
 
 
 asend = twin(send)

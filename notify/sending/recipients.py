@@ -1,12 +1,12 @@
 """
-Whom a caller means: users, primary keys, requests, querysets and groups, as primary keys.
+Recipients: users, requests, querysets and groups, resolved to primary keys.
 
-What is no recipient raises here, before anything is stored, and the error says what to do.
+Any other value raises an exception here, before a row is stored. The message states the fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -14,11 +14,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from notify.db import batches
+from notify.db import all_users, batches, database
 from notify.exceptions import InvalidRecipient, RecipientNotSaved
-from notify.models import UNSTORABLE, all_users, database
+from notify.models import UNSTORABLE
 
 MAX_INTEGER = 2**63 - 1
+MOST_NAMED = 5  # primary keys in one error message
 
 
 def one(
@@ -29,16 +30,17 @@ def one(
     must_exist: bool = True,
 ) -> Any:
     """
-    The primary key of one recipient: a user, a request, or a primary key.
+    Returns the primary key of one recipient, given as a user, a request or a primary key.
 
     Args:
-        verb: what was called, for the error.
-        several: what to do with several recipients, for the error.
-        must_exist: look a primary key up; else its user may have been deleted.
+        verb: the name of the public call, for error messages.
+        several: the suggestion in the error message for several recipients.
+        must_exist: whether to look up a bare primary key in the database. If False, the user may
+            have been deleted.
     """
     to = _unwrapped(to)
     if _is_user(to):
-        return saved_key(to)
+        return saved_key(to, verb)
     if _is_several(to):
         raise TypeError(f"{verb} takes one recipient, not {_described(to)}. {several}")
     key = _as_key(to)
@@ -46,12 +48,18 @@ def one(
 
 
 def many(to: Any) -> list[Any]:
-    """The primary keys of several recipients, each once, in the order given."""
+    """Returns the primary keys of several recipients, without duplicates, in the given order."""
     user_model = get_user_model()
     if _is_group(to):
-        to = user_model._default_manager.using(database()).filter(groups=to)
-    # values_list() gives keys, as a list does; of what, only its reader knows.
+        # By primary key, because a data migration may pass a group of its own model class.
+        to = user_model._default_manager.using(database()).filter(groups=to.pk)
+    # A values_list() queryset yields keys, so the code for other iterables below handles it.
     if isinstance(to, QuerySet) and to._fields is None:  # type: ignore[attr-defined]
+        if _is_historical(to.model):
+            raise TypeError(
+                "notify.send_many() does not take users of a historical model, which apps.get_model()"
+                " returns in a migration. Pass their primary keys: users.values_list('pk', flat=True)."
+            )
         if not issubclass(to.model, user_model):
             raise TypeError(
                 f"notify.send_many() takes users, not a queryset of {to.model.__name__}."
@@ -60,34 +68,36 @@ def many(to: Any) -> list[Any]:
     if _is_user(to) or isinstance(to, (str, bytes, HttpRequest)) or not isinstance(to, Iterable):
         raise TypeError(
             f"notify.send_many() takes an iterable, a queryset or a group, not {_described(to)}."
-            " Use notify.send() for one recipient."
+            " Use notify.send() to notify one recipient."
         )
-    keys: dict[Any, bool] = {}  # whether the key needs a look at the database
+    keys: dict[Any, bool] = {}  # key: whether it must be looked up in the database
     for recipient in to:
         user = _is_user(recipient)
-        keys.setdefault(saved_key(recipient) if user else _as_key(recipient), not user)
+        keys.setdefault(
+            saved_key(recipient, "notify.send_many()") if user else _as_key(recipient), not user
+        )
     _existing([key for key, unsure in keys.items() if unsure])
     return list(keys)
 
 
-def saved_key(user: Any) -> Any:
-    """The primary key of a user, who must have one."""
+def saved_key(user: Any, verb: str) -> Any:
+    """Returns the primary key of a user instance, which must have been saved."""
     if user.is_anonymous:
         raise InvalidRecipient(
-            "Cannot notify an anonymous user: there is no mailbox to put it in."
+            f"{verb} does not take an anonymous user, because anonymous users have no mailbox."
             " Check user.is_authenticated first."
         )
     if user.pk is None or user._state.adding:
         raise RecipientNotSaved(
-            f"Cannot notify {user!r}: it has no primary key in the database yet. Save it before"
-            " calling notify.send()."
+            f"{verb} does not take {user!r}, because it is not in the database yet. Save it before the"
+            " call."
         )
     return user.pk
 
 
 def _unwrapped(to: Any) -> Any:
-    """The user of a request; anything else as it is."""
-    # Django REST framework wraps the request.
+    """Returns the user of a request, and any other value unchanged."""
+    # Django REST framework wraps the HttpRequest in an object of its own.
     if isinstance(to, HttpRequest) or isinstance(getattr(to, "_request", None), HttpRequest):
         return _user_of(to)
     return to
@@ -105,44 +115,63 @@ def _is_group(to: Any) -> bool:
     return isinstance(to, Model) and to._meta.label == "auth.Group"
 
 
+def _is_historical(model: type[Model]) -> bool:
+    """Returns whether this is the user model of a migration, a class without the methods of users."""
+    user_model = get_user_model()
+    return model._meta.label == user_model._meta.label and not issubclass(model, user_model)
+
+
 def _user_of(request: HttpRequest) -> Any:
     try:
         return request.user
     except AttributeError:
         raise InvalidRecipient(
-            "Cannot notify this request: it has no user. Is AuthenticationMiddleware in MIDDLEWARE?"
+            "This request has no user. Is AuthenticationMiddleware in MIDDLEWARE?"
         ) from None
 
 
 def _as_key(to: Any) -> Any:
     field = get_user_model()._meta.pk
     assert field is not None
+    if isinstance(to, Model) and _is_historical(type(to)):
+        raise TypeError(
+            f"A recipient must not be {to!r} of a historical model, which apps.get_model() returns in a"
+            " migration. Pass its primary key: user.pk."
+        )
     if (
         to is None
         or isinstance(to, (bool, float, Model))
         or (isinstance(to, Iterable) and not isinstance(to, str))
     ):
-        raise TypeError(f"A recipient is a user, a primary key or a request, not {_described(to)}.")
+        raise TypeError(
+            f"A recipient must be a user, a primary key or a request, not {_described(to)}."
+        )
     try:
         key = field.to_python(to)
     except ValidationError:
         key = None
     if key is None or UNSTORABLE.search(str(key)) or (isinstance(key, int) and key > MAX_INTEGER):
         raise InvalidRecipient(
-            f"{to!r} is neither a user nor the primary key of one ({field.get_internal_type()})."
+            f"{to!r} is neither a user nor a valid primary key of a user ({field.get_internal_type()})."
         )
     return key
 
 
 def _existing(keys: Sequence[Any]) -> Sequence[Any]:
-    """The same keys, when each is the primary key of a user."""
+    """Returns the keys unchanged, after a check that each is the primary key of a user."""
     users = all_users()
     for batch in batches(keys):
         missing = set(batch) - set(users.filter(pk__in=batch).values_list("pk", flat=True))
         if missing:
-            shown = ", ".join(repr(key) for key in sorted(missing)[:5])
-            raise InvalidRecipient(f"No user has the primary key {shown}. Nothing was sent.")
+            raise InvalidRecipient(f"{_described_missing(missing)}. Nothing was stored.")
     return keys
+
+
+def _described_missing(keys: Collection[Any]) -> str:
+    shown = ", ".join(repr(key) for key in sorted(keys)[:MOST_NAMED])
+    if len(keys) == 1:
+        return f"No user has the primary key {shown}"
+    return f"No users have these primary keys: {shown}{', …' if len(keys) > MOST_NAMED else ''}"
 
 
 def _described(to: Any) -> str:

@@ -1,8 +1,8 @@
 """
-All that a template needs:
+The template tags of notify:
 
     {% load notify %}
-    {% notify_badge %}      where the count goes
+    {% notify_badge %}      where the count should appear
     {% notify %}            before </body>
 """
 
@@ -13,105 +13,103 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.urls import reverse
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext
 
+from notify.auth.identity import identity
 from notify.conf import conf
-from notify.inbox import reader as inbox
+from notify.inbox import upkeep
+from notify.labels import counted, labels
 
 register = template.Library()
 
-BADGE_MAX = 99  # a larger count is shown as "99+", as by the script
-
-
-def labels() -> dict[str, str]:
-    """The words of the client, in the reader's language."""
-    return {
-        "notifications": gettext("Notifications"),
-        "dismiss": gettext("Dismiss"),
-        "more": gettext("%(count)s more"),
-        "new": gettext("%(count)s new"),
-        "times": gettext("%(count)s times"),
-        "debug": gettext("Debug"),
-        "info": gettext("Information"),
-        "success": gettext("Success"),
-        "warning": gettext("Warning"),
-        "error": gettext("Error"),
-        "actions": gettext("Press F6 for its actions."),
-        "progress": gettext("%(done)s of %(total)s"),
-        "left": gettext("about %(time)s left"),
-        "queued": gettext("Waiting to start"),
-        "silent": gettext("No sign of life for a while"),
-        "lost": gettext("Nothing was heard of it any more"),
-        "cancel": gettext("Cancel"),
-        "cancelling": gettext("Cancelling…"),
-        "fewer": gettext("Show fewer"),
-        "task": gettext("1 task running"),
-        "tasks": gettext("%(count)s tasks running"),
-    }
+BADGE_MAX = 99  # a larger count is shown as "99+", here and by the client
 
 
 @register.inclusion_tag("notify/root.html", takes_context=True)
 def notify(context: template.Context, transports: str = "", position: str = "") -> dict[str, Any]:
     """
-    The script, the style sheet and the root element; nothing for visitors who are not signed in.
+    Render the script, the style sheet and the root element.
+
+    A page on which nobody is signed in gets nothing, or, if the browser has had a user, a script that
+    wipes what the tab has kept of that user's notifications.
 
     Args:
-        transports: which to use on this page, in order, separated by spaces; else NOTIFY_TRANSPORTS.
-        position: where the toasts are, in logical directions; else "block-end inline-end".
+        transports: the transports of this page in order of preference, separated by spaces. The
+            default is NOTIFY_TRANSPORTS. A page from ``runserver`` without Daphne only polls.
+        position: the corner in which toasts appear, in logical directions. The default is
+            "block-end inline-end".
     """
     request = context.get("request")
     user = getattr(request, "user", None)
+    prefix = reverse("notify:ws").removesuffix("ws/")
+    # Set by Django 6 or django-csp for a policy that requires a nonce. notify itself needs none.
+    nonce = context.get("csp_nonce") or getattr(request, "csp_nonce", "")
     if request is None or user is None or not user.is_authenticated:
-        return {"user": None}
-    # Asking for the token makes Django set the cookie, also on a page without a form.
+        has_had_user = request is not None and _has_had_user(request)
+        return {"user": None, "has_had_user": has_had_user, "prefix": prefix, "nonce": nonce}
+    # get_token() makes Django set the CSRF cookie, even on a page without a form.
     token = get_token(request)
     in_page = settings.CSRF_USE_SESSIONS or settings.CSRF_COOKIE_HTTPONLY
-    session = getattr(getattr(request, "session", None), "session_key", None) or ""
     return {
-        # Keeps apart what a browser stores for two users, or for two sessions, and tells neither.
-        "user": salted_hmac(
-            "notify.templatetags", f"{user.pk}:{session}", algorithm="sha256"
-        ).hexdigest()[:16],
-        "prefix": reverse("notify:ws").removesuffix("ws/"),
-        "transports": transports or " ".join(conf.TRANSPORTS),
+        # The client sends it with each request, and stores its state under it.
+        "user": identity(user.pk),
+        "prefix": prefix,
+        "transports": _transports(request, transports),
         "share": "websocket" if conf.SHARE_WEBSOCKET else "",
         "position": position,
-        # Of Django 6 or django-csp, for a policy that wants one; notify itself needs none.
-        "nonce": context.get("csp_nonce") or getattr(request, "csp_nonce", ""),
+        "nonce": nonce,
         "poll_interval": f"{conf.POLL_INTERVAL:g}",
         "csrf_cookie": settings.CSRF_COOKIE_NAME,
         "csrf_header": settings.CSRF_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"),
-        # Not "csrf_token": an inclusion tag sets that one itself, whatever is given here.
+        # Not called "csrf_token", because an inclusion tag overwrites that name.
         "token_in_page": token if in_page else "",
         "labels": json.dumps(labels(), ensure_ascii=False),
     }
 
 
+def _transports(request: HttpRequest, chosen: str) -> str:
+    """
+    Returns the transports of a page: those chosen for it, or NOTIFY_TRANSPORTS.
+
+    A page from Django's own ``runserver`` only polls. Otherwise it would try the WebSocket again and again,
+    and the browser's console would show an error each time.
+    """
+    if request.META.get("SERVER_SOFTWARE", "").startswith("WSGIServer/"):
+        return "poll"
+    return chosen or " ".join(conf.TRANSPORTS)
+
+
+def _has_had_user(request: HttpRequest) -> bool:
+    """Returns whether somebody may have been signed in in this browser, because that sets a CSRF cookie."""
+    return settings.CSRF_USE_SESSIONS or settings.CSRF_COOKIE_NAME in request.COOKIES
+
+
 @register.inclusion_tag("notify/badge.html", takes_context=True)
 def notify_badge(context: template.Context, href: str = "") -> dict[str, Any]:
     """
-    The number of unseen notifications, kept up to date by the script and right without it.
+    Render the number of unseen notifications.
+
+    The client keeps the number up to date. Without JavaScript, it is correct at the time of rendering.
 
     Args:
-        href: a page to link to, such as your inbox.
+        href: the URL of a page to link to, such as your inbox.
     """
     request = context.get("request")
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"user": None}
-    unseen = inbox.counts(user).unseen
+    unseen = upkeep.look(user.pk).counts.unseen
     shown = f"{BADGE_MAX}+" if unseen > BADGE_MAX else str(unseen)
-    words = labels()
-    new = f", {words['new'] % {'count': unseen}}" if unseen else ""
-    # The count as text: as a number the template might group its digits.
+    new = f", {counted(unseen)['new'] % {'count': unseen}}" if unseen else ""
+    # A string, because templates group the digits of numbers if USE_THOUSAND_SEPARATOR is set.
     return {
         "user": user,
         "unseen": unseen,
         "count": str(unseen),
         "shown": shown,
         "href": href,
-        "name": f"{words['notifications']}{new}",
+        "name": f"{gettext('Notifications')}{new}",
     }

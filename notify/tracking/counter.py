@@ -1,7 +1,7 @@
 """
-How much of a task is done: in units of its own, and in steps that each are worth so many of them.
+Counts how much of a task is done: in units, and in steps that are each worth a number of units.
 
-Only values in memory: whoever shows them looks at them from time to time.
+All calls only change values in memory, which the writer reads a few times a second.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def number(value: Any) -> float | None:
-    """What a task counts with, such as a number of NumPy's, as JSON can say it; None where it is none."""
+    """Returns a count, such as a NumPy number, as a JSON number; None if it is not a finite number."""
     try:
         found = value if type(value) in (int, float) else float(value)
         if not isfinite(found):
@@ -26,46 +26,48 @@ def number(value: Any) -> float | None:
     return int(found) if found == int(found) else found
 
 
-@dataclass(slots=True, kw_only=True, eq=False)  # of two alike each is another
-class Count:
+@dataclass(slots=True, kw_only=True, eq=False)  # equal amounts must stay distinct in ``steps``
+class Amount:
     """
-    So much of so much.
+    How much of a task or step is done, and out of how much.
 
     Attributes:
-        done, total: in units of the task's own; no total, no end in sight.
-        weight: of a step: how many units of the whole it is worth.
-        steps: those under way.
+        done, total: in units of the task; ``total`` is None while unknown.
+        weight: for a step: the number of units of its parent that it is worth.
+        steps: the steps under way.
+        has_steps: it has had a step; a task is then shown as a share of 1 instead of in units.
     """
 
     done: float = 0
     total: float | None = None
     weight: float = 0
-    steps: list[Count] = field(default_factory=list)
+    steps: list[Amount] = field(default_factory=list)
+    has_steps: bool = False
 
     @property
     def reached(self) -> float:
-        """What is done, with what is done of the steps under way."""
+        """The amount done, including the steps under way."""
         steps = sum((number(step.weight) or 0) * step.share for step in tuple(self.steps))
         return (number(self.done) or 0) + steps
 
     @property
     def share(self) -> float:
-        """The part of the whole that is done, 0 to 1; 0 while nobody knows."""
+        """The share that is done, from 0 to 1; 0 while the total is unknown."""
         total = number(self.total)
         return max(0.0, min(1.0, self.reached / total)) if total else 0.0
 
 
-class Counter:
-    """What a task, or a step of one, says of how far it is. It may be used from any thread."""
+class StepCounter:
+    """The methods by which a task or step reports its progress. Safe to call from any thread."""
 
     __slots__ = ("_count", "_lock")
 
-    def __init__(self, count: Count) -> None:
+    def __init__(self, count: Amount) -> None:
         self._count = count
-        self._lock = threading.RLock()  # a signal handler may speak while its thread holds it
+        self._lock = threading.RLock()  # a signal handler may count while its thread holds it
 
     def __copy__(self) -> Self:
-        return self  # a copy would speak of the same count, and outlive what ends it
+        return self  # a copy would share the count, and could be used after the task has ended
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
@@ -83,7 +85,7 @@ class Counter:
         self._count.total = total
 
     def advance(self, n: float = 1) -> None:
-        """So much more is done. Costs well under a microsecond, so call it for each row."""
+        """Add ``n`` to ``done``. Takes well under a microsecond, so call it for each row."""
         with self._lock:
             self._count.done += n
 
@@ -91,11 +93,11 @@ class Counter:
         self, *, done: float | None = None, total: float | None = None, message: Any = None
     ) -> None:
         """
-        Say how far it is.
+        Set the progress.
 
         Args:
-            done, total: in units of your own; omitted, they stay.
-            message: what is being done just now, at most 2,000 characters.
+            done, total: in your own units; by default unchanged.
+            message: the current activity, at most 2,000 characters.
         """
         with self._lock:
             if done is not None:
@@ -106,14 +108,14 @@ class Counter:
             self.say(message)
 
     def track(self, things: Iterable[T]) -> Iterator[T]:
-        """Go through things: each is one more that is done. It ends where the user cancels."""
+        """Iterate over ``things``, counting each as done. Raises ``Cancelled`` if the user has cancelled."""
         for thing in things:
             self.check()
             yield thing
             self.advance()
 
     async def atrack(self, things: AsyncIterable[T]) -> AsyncIterator[T]:
-        """:meth:`track` for what is gone through by ``async for``, as a queryset may be."""
+        """Like :meth:`track`, for ``async for``, for example over a queryset."""
         async for thing in things:
             self.check()
             yield thing
@@ -121,7 +123,7 @@ class Counter:
 
     def step(self, name: Any = "", *, weight: float = 1, total: float | None = None) -> Step:
         """
-        A part that is counted by itself, also beside others in other threads.
+        Returns a step, which counts separately. Steps may run at the same time in several threads.
 
             with notify.progress(user, "Importing", total=4) as p:
                 with p.step("Reading", total=len(pages)) as reading:
@@ -131,39 +133,41 @@ class Counter:
                     store(storing)
 
         Args:
-            name: shown from its beginning on.
-            weight: how many units of what it is a part of it is worth.
-            total: how much there is to do in it, in units of its own.
+            name: shown as the message when the step begins.
+            weight: the number of units of the task, or of the outer step, that it is worth.
+            total: the amount to do in this step, in its own units.
         """
-        return Step(self, Count(total=total, weight=weight), name)
+        return Step(self, Amount(total=total, weight=weight), name)
 
     def check(self) -> None:
         """
-        Raises:
-            Cancelled: the user has asked to end the task. Let it pass, and the task ends as cancelled.
+        Raise ``Cancelled`` if the user has asked to cancel the task.
+
+        Do not catch the exception: when it leaves the block, the task ends as cancelled.
         """
         raise NotImplementedError
 
     def say(self, message: Any) -> None:
-        """What is being done just now."""
+        """Show a message about the current activity."""
         raise NotImplementedError
 
-    def begin_step(self, count: Count) -> None:
+    def begin_step(self, count: Amount) -> None:
         with self._lock:
+            self._count.has_steps = True
             self._count.steps.append(count)
 
-    def end_step(self, count: Count, *, is_done: bool) -> None:
+    def end_step(self, count: Amount, *, is_done: bool) -> None:
         with self._lock:
             self._count.steps.remove(count)
             self._count.done += count.weight if is_done else 0
 
 
-class Step(Counter):
-    """A part of a task; made by :meth:`Counter.step`."""
+class Step(StepCounter):
+    """A part of a task; created by :meth:`Progress.step`."""
 
     __slots__ = ("_name", "_parent")
 
-    def __init__(self, parent: Counter, count: Count, name: Any) -> None:
+    def __init__(self, parent: StepCounter, count: Amount, name: Any) -> None:
         super().__init__(count)
         self._parent = parent
         self._name = name

@@ -1,14 +1,14 @@
 """
-Live progress of whatever runs: a context manager, a loop and a decorator.
+Shows the live progress of any code, through a context manager or a loop.
 
     with notify.progress(user, "Importing customers", total=1200) as p:
         for row in rows:
             store(row)
             p.advance()
 
-Progress is not transactional: it shows while the caller's transaction is open, and stays when that
-rolls back. Nothing here waits for a database, but to look up a primary key that was given for a user;
-and nothing raises because one is down.
+Progress is not transactional: it shows while the caller's transaction is open, and stays if that rolls
+back. Except for the lookup of a user by primary key, which may wait, and the count of a queryset by
+``track()``, no call waits for a database, or raises an error because it is down.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ import traceback
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import Error
@@ -28,54 +26,57 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from notify.exceptions import Cancelled, is_cancelled
-from notify.models import MAX_MESSAGE, MAX_TITLE
-from notify.protocol import State
+from notify.models import MAX_TITLE, Notification
+from notify.protocol import TaskState
 from notify.sending import recipients
-from notify.sending.content import Action, Letter
+from notify.sending.calls import CommonOptions
+from notify.sending.content import Action, Content, shortened, storable
 from notify.tracking import writer
-from notify.tracking.counter import Count, Counter
-from notify.tracking.rows import Run
+from notify.tracking.counter import StepCounter
+from notify.tracking.run import TaskRun
 
-MAX_DETAIL = 50_000  # characters of a traceback that are kept, the last ones
+MAX_DETAIL = 50_000  # the number of characters kept from the end of a traceback
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Progress(Counter):
-    """
-    What a task says of itself; made by :func:`progress`.
+class TaskOptions(CommonOptions, total=False):
+    """The keyword arguments of :func:`progress`."""
 
-    It may be used from any thread. Every call only changes a value in memory.
+    total: float | None
+    cancellable: bool
+    queued: bool
+
+
+class Progress(StepCounter):
+    """
+    The handle by which a task reports; created by :func:`progress`.
+
+    It is safe to use from any thread. Calls only change values in memory.
 
     Attributes:
-        done: how much is done, in units of your own.
-        total: how much there is to do; ``None`` while nobody knows. May be set at any time.
+        done: the amount done, in your own units.
+        total: the amount to do; ``None`` while unknown. May be set at any time.
     """
 
     __slots__ = ("__weakref__", "_finalizer", "_run")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: TaskRun) -> None:
         super().__init__(run)
         self._run = run
-        # A task that lets go of this without a word would run for ever in its user's eyes.
+        # Without this, a task that drops its handle before its end would be shown as running forever.
         self._finalizer = weakref.finalize(self, _abandon, run)
         self._finalizer.atexit = False
-        if run.adopts:  # somebody else's
+        if run.adopts:  # another process ends the task
             self._finalizer.detach()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if is_cancelled(error):
             self.cancel()
-        elif isinstance(error, GeneratorExit):  # of track(): its loop was left, or broke
+        elif isinstance(error, GeneratorExit):  # the loop over track() was left early
             self.cancel(_("Stopped."))
         elif error is not None:
             self.fail(detail="".join(traceback.format_exception(error)))
@@ -85,54 +86,45 @@ class Progress(Counter):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.__exit__(kind, error, trace)
+    async def __aexit__(self, *raised: Any) -> None:
+        self.__exit__(*raised)
 
     @property
     def state(self) -> str:
-        """``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``, as this process knows."""
+        """``queued``, ``running``, ``succeeded``, ``failed`` or ``cancelled``, as known in this process."""
         return self._run.state.value
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether the user has asked to end it."""
-        return self._run.cancel_asked
+        """True once the user has asked to cancel the task."""
+        return self._run.stored.cancel_asked
 
     def check(self) -> None:
         if self.is_cancelled:
             raise Cancelled("The user has cancelled this task.")
 
     def say(self, message: Any) -> None:
-        self._run.message = _shortened(message)
-        if self._run.state is State.QUEUED:  # nobody looks at what waits
-            writer.tell(self._run)
-
-    def begin_step(self, count: Count) -> None:
-        self._run.has_steps = True
-        super().begin_step(count)
+        self._run.message = shortened(message)
+        if self._run.state is TaskState.QUEUED:  # the writer does not look at queued runs
+            writer.schedule(self._run)
 
     def start(self) -> None:
-        """It was queued, and runs now."""
-        self._become(State.RUNNING)
+        """Start a queued task."""
+        self._become(TaskState.RUNNING)
 
     def retry(self, message: Any = None) -> None:
         """
-        It went wrong and will be tried again: it waits to be started, as another attempt.
+        Show that the task failed and will be tried again. It is queued, as another attempt.
 
         Args:
-            message: what is shown meanwhile.
+            message: shown until the task starts again.
         """
         run = self._run
-        if run.state.is_final or run.state is State.QUEUED:
+        if run.state.is_final or run.state is TaskState.QUEUED:
             return
         self._become(
-            State.QUEUED,
-            message=_shortened(message if message is not None else ""),
+            TaskState.QUEUED,
+            message=shortened(message),
             done=0,
             started_at=None,
             attempt=run.attempt + 1,
@@ -149,70 +141,70 @@ class Progress(Counter):
         actions: Iterable[Action | Mapping[str, Any]] = (),
     ) -> None:
         """
-        End it well. What has ended stays as it is.
+        End the task as succeeded. Does nothing if it has ended.
 
         Args:
-            message: the result, as "1,200 customers imported".
-            title: in place of the task's name, as "Import finished".
-            level: in place of ``success``, as ``warning`` for a result with gaps.
-            url, actions: as of :func:`notify.send`; without a url, that of the task.
+            message: the result, such as "1,200 customers imported".
+            title: replaces the task's name, for example with "Import finished".
+            level: replaces ``success``, for example with ``warning`` if some rows were skipped.
+            url, actions: as for :func:`notify.send`; the default url is that of the task.
 
         Raises:
-            InvalidNotification: an unknown level, an unsafe url. A text over its limit is shortened.
+            InvalidNotification: unknown level, unsafe url or invalid action. A long message or title is cut.
         """
         run = self._run
         if run.state.is_final:
             return
-        letter = _letter(
-            _title(title) or run.name,
+        content = _content(
+            shortened(title, MAX_TITLE).strip() or run.name,
             level="success" if level is None else level,
             url=run.url if url is None else url,
             actions=actions,
         )
         self._end(
-            State.SUCCEEDED,
+            TaskState.SUCCEEDED,
             message if message is not None else _("Finished."),
-            title=letter.title,
-            level=letter.level,
-            url=letter.url,
-            actions=letter.actions,
+            title=content.title,
+            level=content.level,
+            url=content.url,
+            actions=content.actions,
             done=run.done if run.total is None else run.total,
         )
 
     def fail(self, message: Any = None, *, title: Any = None, detail: str = "") -> None:
         """
-        End it badly. What has ended stays as it is.
+        End the task as failed. Does nothing if it has ended.
 
         Args:
-            message: for the user; without one, a sentence that gives nothing away.
-            title: in place of the task's name, as "Import failed".
-            detail: for the staff, in the admin, as a traceback.
+            message: shown to the user; by default a sentence that reveals no details.
+            title: replaces the task's name, for example with "Import failed".
+            detail: shown to staff in the admin, such as a traceback.
         """
         if not self._run.state.is_final:
             self._end(
-                State.FAILED,
+                TaskState.FAILED,
                 message if message is not None else _("It failed."),
-                title=_title(title),
-                detail=_clean(detail)[-MAX_DETAIL:],
+                title=shortened(title, MAX_TITLE).strip(),
+                detail=storable(detail)[-MAX_DETAIL:],
             )
 
     def cancel(self, message: Any = None) -> None:
-        """End it because somebody wanted so. What has ended stays as it is."""
+        """End the task as cancelled. Does nothing if it has ended."""
         if not self._run.state.is_final:
-            self._end(State.CANCELLED, message if message is not None else _("Cancelled."))
+            self._end(TaskState.CANCELLED, message if message is not None else _("Cancelled."))
 
-    def _end(self, state: State, message: Any, **said: Any) -> None:
+    def _end(self, state: TaskState, message: Any, **values: Any) -> None:
         self._finalizer.detach()
-        self._become(state, message=_shortened(message), ended_at=timezone.now(), **said)
+        self._become(state, message=shortened(message), ended_at=timezone.now(), **values)
 
-    def _become(self, state: State, **said: Any) -> None:
+    def _become(self, state: TaskState, **values: Any) -> None:
         run = self._run
         if run.state.is_final or run.state is state:
             return
-        if state is State.RUNNING:
-            said |= {"started_at": timezone.now()}
-        run.change(state=state, **said)
-        writer.tell(run)
+        if state is TaskState.RUNNING:
+            values |= {"started_at": timezone.now()}
+        run.change(state=state, **values)
+        writer.schedule(run)
 
 
 def progress(
@@ -224,102 +216,103 @@ def progress(
     category: str = "",
     url: Any = "",
     cancellable: bool = False,
-    queued: bool | datetime = False,
-    job: str = "",
-    attempt: int | None = None,
+    queued: bool = False,
 ) -> Progress:
     """
-    Show a user how far a task is, from now until it has ended, in one notification.
+    Show a user the progress of a task until it ends, in one notification.
 
         with notify.progress(user, "Importing customers", total=1200) as p:
             for row in rows:
                 store(row)
                 p.advance()
 
-    Leaving the block ends it well, an exception badly; the exception goes on, and the user reads a
-    sentence that gives nothing away.
+    When the block is left, the task has succeeded. If the block raises, the task has failed: the
+    exception propagates, and the user sees a sentence that reveals no details.
 
     Args:
-        to: a user, the primary key of a user, or a request (its user; in an async view give
+        to: a user, the primary key of a user, or a request (its user; in an async view, pass
             ``await request.auser()``).
-        name: what is done, at most 200 characters.
-        total: how much there is to do, in units of your own; ``None`` while nobody knows.
-        key: the same key takes the same notification: a retry, a task that is run each night, a
-            task that was queued by another process.
-        category: a word of yours to sort by, at most 50 characters.
-        url: where a click leads; whatever :func:`django.shortcuts.resolve_url` takes.
-        cancellable: offer the user to cancel it; the task then asks :meth:`Progress.check`.
-        queued: it waits to be started, with :meth:`Progress.start`; or by a call with the same key
-            in the process that runs it. Or since when it does, where that is told later.
-        job: what a task queue calls it, as "celery:<id>": each attempt and each process that speaks of it
-            takes the same notification.
-        attempt: which one this is, where the queue counts them.
+        name: the activity, such as "Importing customers", at most 200 characters.
+        total: the amount to do, in your own units; ``None`` while unknown.
+        key: tasks with the same key use the same notification: a retry, a nightly task, or a task
+            that another process has queued.
+        category, url: as for :func:`notify.send`.
+        cancellable: let the user cancel the task, which must then call :meth:`Progress.check`.
+        queued: show the task as queued until :meth:`Progress.start` is called, or ``progress()`` with
+            the same key in the process that runs it.
 
     Raises:
-        InvalidNotification: a text over its limit, an unsafe url.
-        InvalidRecipient: anonymous, unsaved, or the primary key of nobody.
-        SynchronousOnlyOperation: the request's user is to be loaded, and an event loop runs.
-        TypeError: ``to`` is several users, or no user at all.
+        InvalidNotification: a text is over its limit, or the url is unsafe.
+        InvalidRecipient: the user is anonymous, unsaved or does not exist.
+        SynchronousOnlyOperation: the request's user is not loaded, and an event loop is running.
+        TypeError: ``to`` is several users, or not a user.
     """
-    letter = _letter(name, url=url, category=category, key=key)
-    run = Run(
-        recipient=_recipient(to),
-        name=letter.title,
-        key=letter.collapse_key,
-        category=letter.category,
-        url=letter.url,
+    content = CommonOptions(key=key, category=category, url=url)
+    return begin(to, name, total=total, cancellable=cancellable, queued=queued, **content)
+
+
+def begin(
+    to: Any,
+    name: Any,
+    *,
+    total: float | None = None,
+    cancellable: bool = False,
+    queued: bool = False,
+    report: Mapping[str, Any] | None = None,
+    **options: Unpack[CommonOptions],
+) -> Progress:
+    """Like :func:`progress`. ``report`` has what a queue knows of a job, as fields of ``TaskRun``."""
+    content = _content(name, **options)
+    run = TaskRun(
+        recipient_id=_recipient_id(to),
+        name=content.title,
+        key=content.collapse_key,
+        category=content.category,
+        url=content.url,
         total=total,
         cancellable=cancellable,
-        state=State.QUEUED if queued else State.RUNNING,
+        state=TaskState.QUEUED if queued else TaskState.RUNNING,
         started_at=None if queued else timezone.now(),
-        job=job,
-        attempt=attempt or 1,
-        is_counted=attempt is not None,
-        made_at=queued if isinstance(queued, datetime) else timezone.now(),
+        **(report or {}),
     )
-    writer.tell(run)
+    writer.schedule(run)
     return Progress(run)
 
 
-def track(
-    things: Iterable[T], to: Any, name: Any, *, total: float | None = None, **options: Any
-) -> Iterator[T]:
+def track(things: Iterable[T], to: Any, name: Any, **options: Unpack[TaskOptions]) -> Iterator[T]:
     """
-    Go through things, and show a user how far it is.
+    Iterate over ``things``, and show a user the progress of the loop.
 
         for row in notify.track(rows, user, "Importing customers"):
             store(row)
 
+    A loop left early, by ``break`` or an exception, is shown as stopped, because a generator cannot
+    tell the two apart. To show an exception as a failure, use :func:`progress`.
+
     Args:
-        things: whatever can be gone through. A queryset is counted; what has a length needs no total.
-            A loop that is left early, by ``break`` or by an exception, is shown as stopped: from here
-            the two look alike. Where an error is to be shown as one, use :func:`progress`.
-        to, name, total, options: as of :func:`progress`. With ``cancellable=True`` it ends, by
-            :class:`~notify.exceptions.Cancelled`, before the next thing.
+        things: any iterable. A queryset is counted; an iterable with a length needs no ``total``.
+        to, name, options: as for :func:`progress`. With ``cancellable=True``, it raises
+            :class:`~notify.exceptions.Cancelled` before the next item once the user has cancelled.
     """
-    if total is None:
-        total = _length(things)
-    with progress(to, name, total=total, **options) as p:
+    if options.get("total") is None:
+        options["total"] = _length(things)
+    with progress(to, name, **options) as p:
         yield from p.track(things)
 
 
 async def atrack(
-    things: AsyncIterable[T], to: Any, name: Any, *, total: float | None = None, **options: Any
+    things: AsyncIterable[T], to: Any, name: Any, **options: Unpack[TaskOptions]
 ) -> AsyncIterator[T]:
     """
-    :func:`track` for async code.
+    Like :func:`track`, for async iterables. A queryset is counted.
 
         async for row in notify.atrack(Customer.objects.all(), user, "Writing to customers"):
             await write(row)
-
-    Args:
-        things: whatever ``async for`` goes through. A queryset is counted.
-        to, name, total, options: as of :func:`track`.
     """
-    if total is None:
-        count = getattr(things, "acount", None)
-        total = int(await count()) if callable(count) else None
-    async with progress(to, name, total=total, **options) as p:
+    count = getattr(things, "acount", None)
+    if options.get("total") is None and callable(count):
+        options["total"] = int(await count())
+    async with progress(to, name, **options) as p:
         async for thing in p.atrack(things):
             yield thing
 
@@ -331,44 +324,27 @@ def _length(things: Any) -> float | None:
     return len(things) if isinstance(things, Sized) else None
 
 
-def _letter(name: Any, **content: Any) -> Any:
-    """The checked and rendered content; what is wrong with it raises here, in the caller."""
-    empty = {"level": "info", "category": "", "url": "", "actions": (), "data": None, "key": ""}
-    letter = Letter(message=name, title=name, expires=None, **empty | content).checked()
-    return letter.render()
+def _content(name: Any, **content: Any) -> Notification:
+    """Check and render the content here, so that errors in it are raised in the caller."""
+    return Content(message=name, title=name, **content).checked().render()
 
 
-def _recipient(to: Any) -> Any:
-    one = partial(recipients.one, to, verb="notify.progress()", several="Make one for each.")
+def _recipient_id(to: Any) -> Any:
+    one = partial(recipients.one, to, verb="notify.progress()", several="Call it for each user.")
     with suppress(Error, SynchronousOnlyOperation):
         return one()
-    # The database is away, and the task is not to fail for it; or an event loop runs.
+    # The database is down, which must not make the task fail, or an event loop forbids the query.
     try:
         return one(must_exist=False)
     except SynchronousOnlyOperation:
         raise SynchronousOnlyOperation(
-            "The user of this request is not loaded, and an event loop runs, in which nothing may be asked of"
-            " the database. Give notify.progress() the user: await request.auser()."
+            "The user of this request is not loaded, and no query is allowed while an event loop runs."
+            " Pass the user to notify.progress(): await request.auser()."
         ) from None
 
 
-def _shortened(message: Any, limit: int = MAX_MESSAGE) -> str:
-    """What a task says of itself is shown as far as it fits: no task fails for a long line."""
-    text = _clean(f"{message}")
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _title(title: Any) -> str:
-    return "" if title is None else _shortened(title, MAX_TITLE).strip()
-
-
-def _clean(text: str) -> str:
-    """Without what no database takes."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-def _abandon(run: Run) -> None:
-    if run.state is State.RUNNING:  # what is queued is left to whoever starts it
-        message = _("It ended without a word.")
-        run.change(state=State.FAILED, message=message, ended_at=timezone.now())
-        writer.tell(run)
+def _abandon(run: TaskRun) -> None:
+    if run.state is TaskState.RUNNING:  # another process may start a queued task
+        message = _("It stopped unexpectedly.")
+        run.change(state=TaskState.FAILED, message=message, ended_at=timezone.now())
+        writer.schedule(run)

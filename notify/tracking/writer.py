@@ -1,15 +1,14 @@
 """
-The thread that writes what tasks say of themselves, so that no task waits for a database.
+The thread that writes the reports of tasks, so that no task waits for a database.
 
-A task only changes a :class:`~notify.tracking.rows.Run` in memory. The writer looks at all runs of the process
-a few times a second, and writes what has changed: at once where a state has, else every two seconds.
-It has a database connection of its own, so what it writes shows while the task's transaction is open,
-and stays when that rolls back. What cannot be written now is written later.
+Tasks only change a ``TaskRun`` in memory. The writer checks all runs of the process a few times a
+second, and writes changes: a new state at once, anything else every two seconds. It has its own
+database connection, so its rows show while the task's transaction is open, and stay if that rolls
+back. While the database is down or busy, reports wait.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from contextlib import suppress
@@ -19,36 +18,35 @@ from typing import Any
 from django.db import DataError, Error, connections
 
 from notify import signals
-from notify.mailbox import statements as sql
-from notify.models import database
-from notify.protocol import State
-from notify.runtime import executor as threads
-from notify.tracking import rows as runs
+from notify.db import database, is_contention
+from notify.protocol import TaskState
+from notify.runtime.process import PerProcess, at_exit
+from notify.tracking import rows as task_rows
 from notify.tracking import ticks
-from notify.tracking.rows import Run
+from notify.tracking.run import TaskRun
 
-LOOK_SECONDS = 0.25  # between two looks at what runs
-ROW_SECONDS = 2.0  # between two writes of one row, but for a change of its state
-BEAT_SECONDS = 15.0  # between two signs of life of a task that says nothing
-FLUSH_SECONDS = 2.0  # that a process which ends waits for its last words
-LONGEST_PAUSE = 10.0  # seconds between two tries while the database is away
-BUSY_MS = 100  # that it waits for SQLite's one writer
-MOST_LOOKS = 4  # for a row that another process is still to write, in some eight seconds
-MAX_RUNS = 10_000  # of which one process keeps what could not be written
+LOOK_SECONDS = 0.25  # between two checks of all runs
+ROW_SECONDS = 2.0  # between two writes of a row, unless its state changes
+BEAT_SECONDS = 15.0  # between two beats of a task that reports nothing
+FLUSH_SECONDS = 2.0  # a process waits this long at exit for its last reports
+LONGEST_PAUSE = 10.0  # seconds between two tries while the database is down
+BUSY_MS = 100  # the thread waits this long for SQLite's write lock
+MOST_LOOKS = 4  # for a row that another process has yet to write, over about eight seconds
+MAX_RUNS = 10_000  # kept by a process at once, for example while the database is down
 
 
 @dataclass(slots=True)
 class Line:
-    """What the writer knows of one run."""
+    """The state of one run in the writer: its last report, and when it was written."""
 
-    run: Run
-    told: tuple[Any, ...] | None = None  # as it was written last
+    run: TaskRun
+    written: tuple[Any, ...] | None = None  # the last written report
     written_at: float = 0.0
     looked_at: float = 0.0
     not_before: float = 0.0
     failures: int = 0
-    state: State | None = None  # as it was written last
-    ticked: tuple[float, float | None] = (0, None)  # how far it is, as it was told last
+    state: TaskState | None = None  # the last written state
+    ticked: tuple[float, float | None] = (0, None)  # the last sent progress
 
 
 @dataclass
@@ -57,20 +55,27 @@ class Writer:
 
     lines: dict[int, Line] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
-    is_asked: bool = False  # to look now
-    is_flushed: bool = False  # and to write all that was said
-    is_idle: bool = True  # nothing is left to be written, and no connection is open
+    is_asked: bool = False  # to check the runs now
+    is_flushed: bool = False  # to write every due report at once
+    is_idle: bool = True  # nothing is left to write, and no connection is open
     _thread: threading.Thread | None = None
 
-    def tell(self, run: Run) -> None:
-        """A run is new, or its state has changed. Never raises, never waits for a database."""
-        run.is_superseded = False  # until its row says so again; what was refused may be taken now
-        if runs.is_written_here():
+    def schedule(self, run: TaskRun) -> None:
+        """
+        Have a new run, or a new state, written. Never raises.
+
+        Unless ``is_written_here()``, it does not wait for a database.
+        """
+        run.is_superseded = False  # an earlier report was stale, but this one may not be
+        if task_rows.is_written_here():
             self._write_here(run)
             return
         with self.changed:
             if id(run) not in self.lines and len(self.lines) >= MAX_RUNS:
-                _complain(run, RuntimeError(f"{MAX_RUNS} tasks wait; {run.name!r} is not written."))
+                problem = (
+                    f"This process already reports {MAX_RUNS} tasks; {run.name!r} is not shown."
+                )
+                _complain(run, RuntimeError(problem))
                 return
             self.lines.setdefault(id(run), Line(run))
             self.is_asked, self.is_idle = True, False
@@ -78,19 +83,19 @@ class Writer:
                 thread = threading.Thread(target=self._work, name="notify-progress", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError as error:  # there are too many; the next word tries again
+                except RuntimeError as error:  # too many threads; the next report tries again
                     _complain(run, error)
                     return
                 self._thread = thread
             self.changed.notify_all()
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
-        """Wait until all that was said is written, at most ``timeout`` seconds. Whether it is."""
+        """Wait up to ``timeout`` seconds for all reports to be written. Returns whether they were."""
         ends = time.monotonic() + timeout
         with self.changed:
             for line in tuple(self.lines.values()):
-                # The database may be back; who waits for the row of another process waits on.
-                if line.run.pk is not None or not line.run.adopts:
+                # Retry now, as the database may be back, but keep waiting for rows of other processes.
+                if not (line.run.begins and line.run.adopts):
                     line.not_before = 0.0
             while any(_is_due(line) for line in tuple(self.lines.values())):
                 left = ends - time.monotonic()
@@ -112,9 +117,9 @@ class Writer:
                 lines = list(self.lines.values())
             for line in lines:
                 self._attend(line, hurry=hurry)
-            ticks.tell([line.run for line in lines if _has_moved(line)])
+            ticks.send([line.run for line in lines if _has_moved(line)])
             with self.changed:
-                # In the midst of that a handle may be collected, and tell of its run.
+                # Copy: a handle collected during the loop adds its run to the dict.
                 for line in tuple(self.lines.values()):
                     if _is_over(line):
                         del self.lines[id(line.run)]
@@ -122,13 +127,13 @@ class Writer:
                 if not is_idle:
                     self.changed.notify_all()
             if is_idle:
-                connections.close_all()  # this thread's own: nobody else would close it
+                connections.close_all()  # this thread serves no request, whose end would close them
                 with self.changed:
                     self.is_idle = not self.lines
                     self.changed.notify_all()
 
     def _attend(self, line: Line, *, hurry: bool) -> None:
-        """Write one run if it is time to."""
+        """Write one run if it is due."""
         now = time.monotonic()
         run = line.run
         if now < line.not_before:
@@ -138,67 +143,67 @@ class Writer:
                 _is_due(line) and (hurry or now >= line.written_at + _pause(run))
             ):
                 self._write(line, now)
-            elif run.pk is not None and now >= line.looked_at + _patience(run):
+            elif not run.begins and now >= line.looked_at + _patience(run):
                 line.looked_at = now
-                if runs.beat(run):
+                if task_rows.beat(run):
                     self._write(line, now)
-        except DataError as error:  # it will not take that later either
+        except DataError as error:  # the database would also reject it later
             run.is_superseded = True
             _complain(run, error)
         except Error as error:
             self._put_off(line, error)
-        except Exception as error:  # the thread must live: other tasks speak through it
+        except Exception as error:  # keep the thread alive for the other tasks
             run.is_superseded = True
             _complain(run, error)
 
     def _write(self, line: Line, now: float) -> None:
         _give_up_soon()
-        said = _said(line.run)
-        state = runs.save(line.run)
-        if line.run.adopts and line.run.pk is None and not line.run.is_superseded:
+        report = _report(line.run)
+        state = task_rows.save(line.run)
+        if line.run.adopts and line.run.begins and not line.run.is_superseded:
             self._look_again(line)
             return
-        # It may have ended since it was looked at; whether it is asked to end is not its own state.
-        # What it has learned from the row is no news.
-        line.told = _said(line.run) if line.run.adopts else said
-        line.state = state if state.is_final else said[0]
+        # If the run has changed since the report was made, it is due again. An adopted run, however,
+        # also changes by reading its row, which must not make it due, so its report is made again.
+        line.written = _report(line.run) if line.run.adopts else report
+        line.state = state if state.is_final else report[0]  # only a row is ever CANCELLING
         line.written_at = line.looked_at = now
         line.ticked = line.run.far
         line.failures = 0
 
     def _look_again(self, line: Line) -> None:
-        """Whoever began the job may be slower than we are; or nobody has shown it at all."""
+        """Look again later for the row of a job: its process may be slow, or may not show the job."""
         line.failures += 1
         line.not_before = time.monotonic() + LOOK_SECONDS * 2**line.failures
         line.run.is_superseded = line.failures > MOST_LOOKS
 
     def _put_off(self, line: Line, error: Error) -> None:
-        """Later, then: a busy database is no news, a dead one is told once."""
+        """Try again later. A busy database is normal; other errors are reported."""
         line.failures += 1
         is_busy = _is_busy(error)
         longest = ROW_SECONDS if is_busy else LONGEST_PAUSE
         line.not_before = time.monotonic() + min(LOOK_SECONDS * 2**line.failures, longest)
         if is_busy and line.run.cancellable:
-            with suppress(Error):  # what cannot be written to can be read
-                runs.hear(line.run)
+            with suppress(Error):  # a locked database can still be read
+                task_rows.read_cancel_request(line.run)
         if not is_busy:
             with suppress(Exception):
                 connections[database()].close_if_unusable_or_obsolete()
             _complain(line.run, error)
 
-    def _write_here(self, run: Run) -> None:
+    def _write_here(self, run: TaskRun) -> None:
         try:
-            runs.save(run)
+            task_rows.save(run)
         except Exception as error:
             _complain(run, error)
 
 
-def _complain(run: Run, error: Exception) -> None:
-    signals.progress_failed.send_robust(Run, recipient=run.recipient, error=error)
+def _complain(run: TaskRun, error: Exception) -> None:
+    signals.progress_failed.send_robust(TaskRun, recipient_id=run.recipient_id, error=error)
 
 
-def _said(run: Run) -> tuple[Any, ...]:
-    """All that a reader can see of it; the state first."""
+def _report(run: TaskRun) -> tuple[Any, ...]:
+    """Returns everything that readers can see of a run, the state first."""
     return (
         run.state,
         run.far,
@@ -211,13 +216,13 @@ def _said(run: Run) -> tuple[Any, ...]:
 
 def _is_due(line: Line) -> bool:
     run = line.run
-    return not run.is_superseded and (line.told != _said(run) or bool(run.parts))
+    return not run.is_superseded and (line.written != _report(run) or bool(run.parts))
 
 
 def _has_moved(line: Line) -> bool:
-    """Whether it is worth a tick: a hundredth further, or at all where nobody knows the whole."""
+    """Returns whether a tick is due: after a hundredth of the total or, without a total, any change."""
     run = line.run
-    if run.pk is None or run.is_superseded or not line.state is run.state is State.RUNNING:
+    if run.begins or run.is_superseded or not line.state is run.state is TaskState.RUNNING:
         return False
     (done, total), (before, known) = run.far, line.ticked
     if done == before or (total and total == known and abs(done - before) < total / 100):
@@ -227,32 +232,33 @@ def _has_moved(line: Line) -> bool:
 
 
 def _is_over(line: Line) -> bool:
-    """Whether this process has no more to say of it. What is queued may be started by another one."""
+    """Returns whether this process has nothing more to report. Another process may start a queued run."""
     if line.run.is_superseded or line.state is None:
         return line.run.is_superseded
     if line.state.is_final or _is_due(line):
         return line.state.is_final
-    # Whoever has left it may be back for the next part in a moment.
+    # Keep the whole a little longer, as this process may run its next part in a moment.
     is_left = line.run.is_left and time.monotonic() >= line.written_at + ROW_SECONDS
-    return is_left or line.state is State.QUEUED
+    return is_left or line.state is TaskState.QUEUED
 
 
-def _pause(run: Run) -> float:
-    """Seconds between two writes. Who counts what many processes finish may be the last of them."""
+def _pause(run: TaskRun) -> float:
+    """Returns the seconds between two writes; few if parts are counted, as the next may be the last."""
     return LOOK_SECONDS if run.adopts else ROW_SECONDS
 
 
-def _patience(run: Run) -> float:
-    """Seconds between two looks at a run that says nothing."""
+def _patience(run: TaskRun) -> float:
+    """Returns the seconds between two beats of a run that reports nothing."""
     return ROW_SECONDS if run.cancellable else BEAT_SECONDS
 
 
 def _give_up_soon() -> None:
     """
-    SQLite has one writer, mostly the task itself: to wait long for it is to wait for its transaction.
+    Wait only briefly for SQLite's write lock, which is usually held by the task itself.
 
-    A task that writes one transaction after the other holds the interpreter in the pauses between them, so
-    that this thread would always come when it is locked: SQLite's own waiting finds such a pause.
+    A longer wait would last as long as the task's transaction. Without a wait, this thread would always
+    find the database locked: a task that writes one transaction after another holds the interpreter
+    between them, and only SQLite's own waiting catches such a gap.
     """
     connection = connections[database()]
     if connection.vendor == "sqlite":
@@ -261,26 +267,19 @@ def _give_up_soon() -> None:
 
 
 def _is_busy(error: Error) -> bool:
-    return sql.is_contention(error) or "locked" in str(error)  # type: ignore[arg-type]
+    return is_contention(error) or "locked" in str(error)  # type: ignore[arg-type]
 
 
-writer = Writer()
+writer = PerProcess(Writer)
 
 
-def tell(run: Run) -> None:
-    writer.tell(run)
+def schedule(run: TaskRun) -> None:
+    writer().schedule(run)
 
 
 def flush(timeout: float = FLUSH_SECONDS) -> bool:
-    return writer.flush(timeout)
+    here = writer.peek()
+    return here is None or here.flush(timeout)
 
 
-def _forget() -> None:
-    """A child has none of its parent's threads, and its parent's tasks are not its own."""
-    global writer
-    writer = Writer()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
-threads.at_exit(flush)
+at_exit(flush)

@@ -1,56 +1,82 @@
-"""What a client may ask for: one executor, for the socket and for POST."""
+"""Executes clients' commands, which arrive over the WebSocket or by POST."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.db import Error
 
 from notify import protocol, signals
 from notify.exceptions import ProtocolError
+from notify.live import limits
 from notify.mailbox import marks
-from notify.protocol import CancelCommand, Work
-from notify.tracking import rows as runs
+from notify.tracking import rows as task_rows
+from notify.transports import parser
+from notify.transports.parser import CancelCommand, MarkCommand, Work
+
+STALE = "The mailbox has started over since this was shown. Nothing of the old epoch was changed."
+STATUSES = {"unavailable": 503, "stale": 409}  # of errors by POST
+
+TOO_MANY = "You have sent too many commands. Try again later."
 
 
-def execute(recipient: Any, command: Work) -> dict[str, Any]:
-    """Do what a signed-in client asks of its own notifications; returns the answer."""
+def execute(user_id: Any, command: Work) -> dict[str, Any]:
+    """Execute a command on the user's own notifications. Returns the answer."""
     try:
         if isinstance(command, CancelCommand):
-            cursor = runs.ask_to_end(recipient, command.pairs, epoch=command.epoch)
+            cursor = task_rows.ask_to_end(user_id, command.pairs, epoch=command.epoch)
         else:
             cursor = marks.mark(
-                recipient, command.mark, command.pairs, upto=command.upto, epoch=command.epoch
+                user_id, command.mark, command.pairs, upto=command.upto, epoch=command.epoch
             )
     except Error as error:
-        return failed(recipient, command, error)
+        return failed(user_id, command, error)
+    if cursor is not None and any(epoch != cursor.epoch for epoch in _epochs(command)):
+        return protocol.error(command.ref, "stale", STALE)
     return protocol.ack(command.ref, cursor)
 
 
-def failed(recipient: Any, command: Work, error: Exception) -> dict[str, Any]:
-    """Tell of a command that could not be executed; returns the answer to the client."""
-    signals.command_failed.send_robust(type(command), recipient=recipient, error=error)
+def _epochs(command: Work) -> set[str]:
+    """Returns the epochs that a command names. In an epoch other than the mailbox's, it changes nothing."""
+    upto = command.upto if isinstance(command, MarkCommand) else None
+    return {epoch for epoch in (command.epoch, upto and upto.epoch) if epoch}
+
+
+def failed(user_id: Any, command: Work, error: Exception) -> dict[str, Any]:
+    """Send a signal for a command that could not be executed. Returns the answer."""
+    signals.command_failed.send_robust(type(command), recipient_id=user_id, error=error)
     return unavailable(command.ref)
 
 
 def unavailable(ref: int | None) -> dict[str, Any]:
-    """The answer when the database fails, on every transport."""
+    """Returns the answer for a database failure, which is the same on every transport."""
     return protocol.error(ref, "unavailable", "Try again later.")
 
 
-def answer(recipient: Any, text: str | bytes) -> tuple[dict[str, Any], int]:
-    """
-    Read and execute the command of an HTTP client.
-
-    Returns the document to answer with, and the HTTP status.
-    """
+def encoded_answer(user_id: Any, command: Work) -> str:
+    """Execute a command from a WebSocket. Returns the answer as text. Never raises."""
     try:
-        command = protocol.parse_command(text)
+        return protocol.dumps(execute(user_id, command))
+    except Exception as error:
+        return protocol.dumps(failed(user_id, command, error))
+
+
+def answer(user_id: Any, text: str | bytes) -> tuple[dict[str, Any], int]:
+    """Parse and execute a command from a POST request. Returns the answer and the HTTP status."""
+    is_large = parser.is_too_long(text)  # then it is refused without being parsed
+    units = 1 if is_large else limits.units_of(text)
+    if not limits.posts().take(user_id, time.monotonic(), units):
+        return protocol.error(None, "too_many", TOO_MANY), 429
+    try:
+        command = parser.parse_command(text)
         if not isinstance(command, Work):
-            raise ProtocolError("Over HTTP this is no command; read with GET changes/.")
+            problem = ProtocolError(
+                "This command cannot be sent over HTTP. To read, use GET changes/."
+            )
+            problem.ref = command.ref
+            raise problem
     except ProtocolError as problem:
-        # What was refused for its length is not parsed after all.
-        ref = protocol.reference_of(text) if len(text) <= protocol.MAX_COMMAND_BYTES else None
-        return protocol.error(ref, problem.code, str(problem)), 400
-    done = execute(recipient, command)
-    return done, 503 if done["type"] == "error" else 200
+        return protocol.error(problem.ref, problem.code, str(problem)), 400
+    done = execute(user_id, command)
+    return done, STATUSES[done["code"]] if done["type"] == "error" else 200

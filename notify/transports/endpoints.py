@@ -1,100 +1,113 @@
 """
-The HTTP side that works everywhere, WSGI too: poll, and commands by POST; streams and held polls
-where Django runs under ASGI and ``notify_asgi`` does not stand before it.
+The Django views behind ``notify.urls``: the poll, commands by POST, and the CSRF token for them.
+
+They also work under WSGI, where a waiting worker could not serve other requests. So if ``notify_asgi``
+is not installed and a request for server push arrives here, it is answered at once and the client polls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIRequest
 from django.db import Error, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.request import RawPostDataException
-from django.http.response import HttpResponseBase
+from django.middleware.csrf import get_token
 from django.utils.functional import SimpleLazyObject
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_POST
 
-from notify import protocol, signals
+from notify import inbox, protocol, signals
+from notify.auth import identity, origin
 from notify.auth import session as auth
 from notify.exceptions import ProtocolError
-from notify.inbox import reader as inbox
-from notify.protocol import Cursor
-from notify.transports import bridge, commands, http, longpoll, sse
-from notify.transports.bridge import EitherView
+from notify.protocol import CloseCode, Cursor
+from notify.transports import commands, http, longpoll
 
 View = Callable[[HttpRequest], HttpResponse]
-R = TypeVar("R", bound=HttpResponseBase)
-AnyView = TypeVar("AnyView", bound=Callable[..., Any])
 
 
 def endpoint(view: View) -> View:
     """
-    A view of notify's own kind, whatever the project's middleware and settings.
+    Guard a view of notify, independently of the project's middleware and settings.
 
-    It answers 401 by itself, where a login page would be HTML for a machine, and 503 when the
-    database fails; it runs outside ``ATOMIC_REQUESTS``, as publishing needs transactions of its own;
-    and it leaves the session as it was, since a tab that polls must not keep its user signed in for
-    ever.
+    The guard answers 401 itself, because the script cannot use a redirect to a login page, 403 if the page
+    was rendered for another user, and 503 if the database fails. The view runs outside
+    ``ATOMIC_REQUESTS``, because publishing needs its own transactions. The session is not saved; otherwise
+    a polling tab would keep its user signed in forever.
     """
 
     @wraps(view)
     def guarded(request: HttpRequest) -> HttpResponse:
-        leave_alone(request)
+        session = getattr(request, "session", None)
+        if session is not None:
+            request.session = QuietSession(lambda: session)  # type: ignore[assignment]
         try:
-            user = getattr(request, "user", None)
+            user = None if is_hopeless(request) else getattr(request, "user", None)
             if user is None or not user.is_authenticated or not user.is_active:
                 return refusal(request)
-            return quietly(view(request))
+            if identity.is_another(user.pk, request.GET.get("user")):
+                another = http.REFUSALS[CloseCode.ANOTHER_USER]
+                return reply(another.document(), another.status)
+            return view(request)
         except Error as error:
             return failure(request, error)
 
     return never_cache(open_to_all(guarded))
 
 
-def leave_alone(request: HttpRequest) -> None:
-    """Leave the session as it was, unless somebody changes it."""
-    session = getattr(request, "session", None)
-    if session is not None:
-        request.session = QuietSession(lambda: session)  # type: ignore[assignment]
-
-
 def refusal(request: HttpRequest) -> HttpResponse:
-    """401, which is final, unless the sessions cannot be read: Django takes that for nobody, too."""
+    """
+    Returns 401, which is final, or 503 if the session store fails.
+
+    Django treats a session that it cannot load as empty, so the session is looked up again.
+    """
     try:
-        auth.look_up(request.COOKIES.get(settings.SESSION_COOKIE_NAME, ""))
-    except Exception as error:  # whatever a cache raises
+        auth.look_up(session_key(request))
+    except Exception as error:  # A cache backend may raise any exception.
         return failure(request, error)
-    problem = protocol.error(None, "not_signed_in", "Sign in to be notified.")
-    return JsonResponse(problem, status=401)
+    return reply(protocol.error(None, "not_signed_in", "Sign in to be notified."), 401)
+
+
+def session_key(request: HttpRequest) -> str:
+    """Returns the key in the session cookie, or an empty string."""
+    return request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+
+
+def is_hopeless(request: HttpRequest) -> bool:
+    """Returns whether the session has a key for which no database looks, so that it never has a user."""
+    key = session_key(request)
+    return bool(key) and not auth.is_storable(key)
 
 
 def failure(request: HttpRequest, error: Exception) -> HttpResponse:
-    """503: come back later."""
+    """Send a signal for the error. Returns 503, which means that the client should come back later."""
     signals.request_failed.send_robust(HttpRequest, path=request.path, error=error)
-    return quietly(JsonResponse(commands.unavailable(None), status=503))
+    return reply(commands.unavailable(None), 503)
 
 
-def quietly(response: R) -> R:
+def reply(document: dict[str, Any], status: int) -> HttpResponse:
     """
-    Keep Django from logging each 5xx, and mailing it to ADMINS: every tab asks every few seconds.
+    Returns a document as a response, and keeps Django from logging a 5xx or mailing it to ADMINS.
 
-    What failed is told by a signal, and is one line a minute in the log.
+    Otherwise every tab would cause an email every few seconds. The failure is reported by a signal
+    instead, and logged at most once a minute.
     """
-    if response.status_code >= 500:
+    response = JsonResponse(document, status=status)
+    if status >= 500:
         response._has_been_logged = True  # type: ignore[attr-defined]
     return response
 
 
-def open_to_all(view: AnyView) -> AnyView:
-    """Neither ``ATOMIC_REQUESTS`` nor ``LoginRequiredMiddleware`` touches this view."""
+def open_to_all(view: View) -> View:
+    """Exempt a view from ``ATOMIC_REQUESTS`` and ``LoginRequiredMiddleware``."""
     for alias in settings.DATABASES:
         view = transaction.non_atomic_requests(using=alias)(view)
     return login_not_required(view)
@@ -102,9 +115,9 @@ def open_to_all(view: AnyView) -> AnyView:
 
 class QuietSession(SimpleLazyObject):  # type: ignore[type-arg]
     """
-    The session, which SESSION_SAVE_EVERY_REQUEST does not save as long as nobody changes it.
+    A session that is not saved, even with SESSION_SAVE_EVERY_REQUEST, unless a middleware modifies it.
 
-    Without ``accessed``, SessionMiddleware takes the request for one without a session.
+    Without the attribute ``accessed``, SessionMiddleware treats the request as one without a session.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -113,96 +126,78 @@ class QuietSession(SimpleLazyObject):  # type: ignore[type-arg]
         return super().__getattr__(name)
 
 
-def held(application: bridge.Application) -> Callable[[HttpRequest], Awaitable[HttpResponseBase]]:
-    """A view that runs a push transport; it keeps a thread of its own, and no database connection."""
-
-    async def view(request: HttpRequest) -> HttpResponseBase:
-        try:
-            who = await sync_to_async(_who_asks)(request)
-        except Error as error:
-            return failure(request, error)
-        scope: dict[str, Any] = request.scope  # type: ignore[attr-defined]
-        return quietly(await bridge.respond(application, {**scope, **who}))
-
-    return open_to_all(view)
-
-
-def _who_asks(request: HttpRequest) -> dict[str, Any]:
-    """The user and the session that middleware has found, for an ASGI scope."""
-    session, user = getattr(request, "session", None), getattr(request, "user", None)
-    leave_alone(request)
-    try:
-        if user is None or not user.is_authenticated:
-            return {}  # the door looks itself, and knows when the sessions cannot be read
-        return {"user": user, "session": session}
-    finally:
-        bridge.give_connections_back()
-
-
 @endpoint
 @require_GET
-def poll(request: HttpRequest) -> HttpResponse:
-    """What changed since the cursor ``?since=``; 204 when nothing did."""
+def changes(request: HttpRequest) -> HttpResponse:
+    """
+    Answer a poll with the changes since the cursor ``?since=``, or with 204 if nothing changed. For a page
+    of another site, the answer is a snapshot.
+
+    A long poll (``?wait=``) cannot be held here. It is answered at once, with ``Retry-After``, so that
+    the client does not ask again immediately.
+    """
+    is_long = "wait" in request.GET
     try:
         since = Cursor.parse(request.GET["since"]) if request.GET.get("since") else None
-        if "wait" in request.GET:
+        if is_long:
             longpoll.question(None, request.GET["wait"])
-    except ProtocolError as problem:
-        return JsonResponse(protocol.error(None, problem.code, str(problem)), status=400)
+    except ProtocolError as error:
+        return reply(protocol.error(None, error.code, str(error)), 400)
+    if not origin.is_allowed_page(request):
+        since = None  # Otherwise a link or an image on another site could start a new epoch.
     page = inbox.changes(request.user, since)
     if page.tells_nothing:
         answer = HttpResponse(status=204)
     else:
-        answer = HttpResponse(page.changes().encode(), "application/json")
-    if "wait" in request.GET:  # which is not to be had here
+        answer = HttpResponse(page.changes().encode(), http.JSON)
+    if is_long:
         answer["Retry-After"] = http.retry_after()
-    return answer
-
-
-async def poll_or_wait(request: HttpRequest) -> HttpResponseBase:
-    if "wait" in request.GET:
-        return await wait(request)
-    answer: HttpResponse = await sync_to_async(poll)(request)
     return answer
 
 
 @endpoint
 @require_GET
-def one_event(request: HttpRequest) -> HttpResponse:
-    """A stream where none can be held: an EventSource reads it, and polls by itself."""
-    since = http.cursor_or_none(request.headers.get("Last-Event-ID")) or http.cursor_or_none(
-        request.GET.get("since")
-    )
-    page = inbox.changes(request.user, since)
-    text = sse.retry(1000 * int(http.retry_after()))
-    text += sse.event(page.changes().encode(), cursor=page.cursor)
-    answer = HttpResponse(text)
-    for name, value in sse.headers():
-        answer[name.decode()] = value.decode()
-    return answer
-
-
-wait = held(longpoll.long_poll)
-changes = EitherView(poll, open_to_all(poll_or_wait))
-stream = EitherView(one_event, held(sse.stream))
+def stream(request: HttpRequest) -> HttpResponse:
+    """Refuse a stream, because an open Django response would occupy a thread until it ends."""
+    hint = "Streams need notify_asgi in asgi.py. Poll changes/ instead."
+    return reply(protocol.error(None, "no_stream", hint), 501)
 
 
 @endpoint
 @require_POST
 @csrf_protect
 def command(request: HttpRequest) -> HttpResponse:
-    """One command as a JSON body; the answer is an ``ack`` or an ``error`` document."""
+    """Execute the command in the JSON body, and answer with an ``ack`` or an ``error`` document."""
     try:
         text = request.body
-    except RawPostDataException:  # CsrfViewMiddleware has looked for a form in it
+    except RawPostDataException:  # CsrfViewMiddleware has read the body to look for a form field.
         text = b""
-    except RequestDataTooBig as problem:
-        return JsonResponse(protocol.error(None, "too_large", str(problem)), status=400)
-    answer, status = commands.answer(request.user.pk, text)
-    return JsonResponse(answer, status=status)
+    except RequestDataTooBig as error:
+        return reply(protocol.error(None, "too_large", str(error)), 400)
+    document, status = commands.answer(request.user.pk, text)
+    answer = reply(document, status)
+    if status == 429:
+        answer["Retry-After"] = "1"
+    return answer
+
+
+@endpoint
+@require_GET
+@csrf_protect
+def token(request: HttpRequest) -> HttpResponse:
+    """
+    Answer with a CSRF token for commands, in place of the page's.
+
+    Signing in anew in another tab changes the secret, after which Django refuses the token of this page.
+    Pages of other sites cannot read the answer.
+    """
+    return reply({"token": get_token(request)}, 200)
 
 
 @open_to_all
 def websocket(request: HttpRequest) -> HttpResponse:
-    """The address of the WebSocket, asked without an upgrade, or under a server that has none."""
-    return HttpResponse(status=426)  # no Upgrade header: WSGI forbids applications to send one
+    """Refuse a WebSocket request that has no upgrade, or whose server does not support WebSockets."""
+    answer = HttpResponse(status=426)
+    if isinstance(request, ASGIRequest):  # WSGI forbids applications to send this header.
+        answer["Upgrade"] = "websocket"
+    return answer

@@ -1,18 +1,19 @@
-"""What the push transports over HTTP share, as raw ASGI: the question, the short answer, the end."""
+"""HTTP as raw ASGI: query parameters, complete responses, refusals, and disconnects."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from notify import protocol
 from notify.conf import conf
 from notify.exceptions import ProtocolError
+from notify.live import limits
 from notify.protocol import CloseCode, Cursor
 
 Scope = dict[str, Any]
@@ -21,21 +22,71 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON = "application/json"
+# A query string beyond either bound is refused unread, because anyone may send one. There is room for a token
+# that a middleware of the site expects.
+MAX_QUERY_BYTES = 8 * 1024
+MAX_QUERY_FIELDS = 100
+_QUERY = "notify.query"  # the key in the scope that holds the parsed query
 
 
-def query(scope: Mapping[str, Any], name: str) -> str | None:
-    """A parameter of the address; the last one, as in Django. None: it was not given."""
-    text = scope.get("query_string", b"").decode("latin-1")
-    values = parse_qs(text, keep_blank_values=True).get(name)
-    return values[-1] if values else None
+class Refusal(NamedTuple):
+    """
+    The HTTP response that corresponds to a WebSocket close code.
+
+    Attributes:
+        pause: minimum number of seconds before the client may retry; 0 if it should not retry.
+    """
+
+    status: int
+    code: str
+    message: str
+    pause: int = 0
+
+    def document(self, hint: str = "") -> dict[str, Any]:
+        return protocol.error(None, self.code, hint or self.message)
 
 
-def since_of(scope: Mapping[str, Any]) -> Cursor | None:
-    """The cursor in ``?since=``. What is none starts anew: not every transport can answer 400."""
+REFUSALS = {
+    CloseCode.GOING_AWAY: Refusal(503, "going_away", "Try again later.", 1),
+    CloseCode.TOO_SLOW: Refusal(503, "too_slow", "Try again later.", 1),
+    CloseCode.TOO_MANY: Refusal(503, "too_many", "Too many connections. Use polling.", 10),
+    CloseCode.PROTOCOL: Refusal(400, "bad_command", "The request is not understood."),
+    CloseCode.NOT_SIGNED_IN: Refusal(401, "not_signed_in", "Sign in to receive notifications."),
+    CloseCode.FOREIGN_ORIGIN: Refusal(403, "foreign_origin", "The page belongs to another site."),
+    CloseCode.KICKED: Refusal(403, "kicked", "The site has closed your connections."),
+    CloseCode.ANOTHER_USER: Refusal(
+        403, "another_user", "The page was rendered for another user. Reload it."
+    ),
+}
+
+
+def query(scope: Scope, name: str) -> str | None:
+    """Returns a query parameter, or None if it is missing. The last value wins, as in Django."""
+    return _query(scope).get(name)
+
+
+def is_overlong(scope: Scope) -> bool:
+    """Returns whether the query string is too long to be read. Its parameters are then missing."""
+    text = scope.get("query_string", b"")
+    return len(text) > MAX_QUERY_BYTES or text.count(b"&") >= MAX_QUERY_FIELDS
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    """Returns the query parameters. They are parsed once, as the scope keeps them."""
+    found: dict[str, str] | None = scope.get(_QUERY)
+    if found is None:
+        text = "" if is_overlong(scope) else scope.get("query_string", b"").decode("latin-1")
+        found = scope[_QUERY] = dict(parse_qsl(text, keep_blank_values=True))
+    return found
+
+
+def since_of(scope: Scope) -> Cursor | None:
+    """Returns the cursor in ``?since=``."""
     return cursor_or_none(query(scope, "since"))
 
 
 def cursor_or_none(text: str | None) -> Cursor | None:
+    """Returns the parsed cursor, or None if it is invalid, because not every transport can answer 400."""
     try:
         return Cursor.parse(text or "")
     except ProtocolError:
@@ -44,8 +95,8 @@ def cursor_or_none(text: str | None) -> Cursor | None:
 
 def headers(content_type: str | None, **more: str) -> Headers:
     """
-    Those of every answer: it is one user's, of one moment, and nobody on the way may keep,
-    collect or change it.
+    Returns the headers that every response has. A response is private to one user and must not be cached,
+    buffered or transformed by proxies.
     """
     found = {
         "cache-control": "no-cache, no-store, no-transform, private",
@@ -57,50 +108,44 @@ def headers(content_type: str | None, **more: str) -> Headers:
     return [(name.encode(), value.encode()) for name, value in found.items()]
 
 
-async def answer(
-    send: Send, status: int, text: str = "", *, content_type: str = JSON, **more: str
-) -> None:
-    """A whole answer. Who does not take it is left in the end: it has a place among the connections."""
+async def answer(send: Send, status: int, text: str = "", **more: str) -> None:
+    """
+    Send a complete response.
+
+    Gives up if the client does not accept it; otherwise that client would keep counting as a connection.
+    """
     body = text.encode()
     if body:
         more["content_length"] = str(len(body))
-    start = headers(content_type if body else None, **more)
+    start = headers(JSON if body else None, **more)
     with suppress(TimeoutError):
-        async with asyncio.timeout(conf.STALL_TIMEOUT):
+        async with asyncio.timeout(limits.STALL_TIMEOUT):
             await send({"type": "http.response.start", "status": status, "headers": start})
             await send({"type": "http.response.body", "body": body})
 
 
-async def refuse(send: Send, code: int) -> None:
-    """Say over HTTP what a WebSocket is told by this close code."""
-    refusal = protocol.REFUSALS[CloseCode(code)]
+async def refuse(send: Send, code: int, hint: str = "") -> None:
+    """Answer with the status and the document that correspond to a close code, or with a hint in it."""
+    refusal = REFUSALS[CloseCode(code)]
     more = {}
-    if refusal.pause:  # at random, so that those who were refused together do not return so
+    if refusal.pause:  # Random, because clients that were refused together would return together.
         more["retry_after"] = str(random.randint(refusal.pause, 2 * refusal.pause))
-    await answer(send, refusal.status, protocol.dumps(refusal.document()), **more)
+    await answer(send, refusal.status, protocol.dumps(refusal.document(hint)), **more)
 
 
 def retry_after() -> str:
-    """With an answer that was not held: when to ask again, in whole seconds."""
+    """Returns the value of Retry-After for a long poll that was not held."""
     return str(max(1, math.ceil(conf.POLL_INTERVAL)))
 
 
-async def is_get(scope: Scope, send: Send) -> bool:
-    """Whether it is a GET; else it has been answered."""
-    if scope["method"] == "GET":
-        return True
-    await answer(send, 405, allow="GET")
-    return False
-
-
 async def disconnected(receive: Receive) -> None:
-    """Wait until the client is gone; what it sends meanwhile is not read."""
+    """Wait until the client is gone. Discards any body that the client sends."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def either(*works: Coroutine[Any, Any, Any]) -> None:
-    """Wait until one of them is done, and end the others."""
+    """Wait until one of the coroutines is done, and cancel the others."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -109,5 +154,5 @@ async def either(*works: Coroutine[Any, Any, Any]) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
-        with suppress(OSError):  # the client was gone
+        with suppress(OSError):  # The client is gone.
             task.result()

@@ -1,4 +1,4 @@
-"""The demo site, served for real, and people in front of it."""
+"""The demo site, served by a real server, and people who visit it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+IN_BACKGROUND = 'Object.defineProperty(Document.prototype, "hidden", { get: () => true })'
 WATCH_POLICY = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error("Policy violated: " + event.violatedDirective + " by " + event.blockedURI)
@@ -44,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Site:
-    """The demo with its web process, its worker and somebody who sends, on one SQLite file."""
+    """The demo with its web process, its worker and a sending process, on one SQLite file."""
 
     def __init__(self, server: type[servers.Web], folder: Path, **env: str) -> None:
         self.folder = folder
@@ -78,14 +80,14 @@ class Site:
         subprocess.run(command, cwd=PROJECT, env=self.env, check=True, stdout=subprocess.DEVNULL)
 
     def call(self, call: str, **arguments: Any) -> Any:
-        """Have the sender do something; returns when it is committed."""
+        """Call a function of the sending process. Returns when its work is committed."""
         assert self.sender.stdin
         assert self.sender.stdout
         print(json.dumps({"do": call, **arguments}), file=self.sender.stdin, flush=True)
         return json.loads(self.sender.stdout.readline())
 
     def end(self, call: str) -> None:
-        """Have the sender do what it does not survive."""
+        """Call a function that the sending process does not survive."""
         assert self.sender.stdin
         print(json.dumps({"do": call}), file=self.sender.stdin, flush=True)
         self.sender.wait(timeout=10)
@@ -113,7 +115,7 @@ class Site:
 
 
 class Tab:
-    """A page that one user has open, and what he sees in it."""
+    """A page that a user has open, and its contents."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page = page
@@ -149,7 +151,7 @@ class Tab:
         return self.page.locator("notify-badge .nf-badge")
 
     def shows(self, *texts: str) -> None:
-        """These toasts and no others, the newest first."""
+        """Wait until exactly these toasts are shown, the newest first."""
         expect(self.toasts).to_have_count(len(texts))
         for toast, text in zip(self.toasts.all(), texts, strict=True):
             expect(toast).to_contain_text(text)
@@ -162,7 +164,7 @@ class Tab:
 
 
 class Person:
-    """A user in a browser of his own."""
+    """A user with a browser of their own."""
 
     def __init__(self, name: str, site: Site, context: BrowserContext) -> None:
         self.name = name
@@ -172,7 +174,7 @@ class Person:
         context.add_init_script(WATCH_POLICY)
 
     def tab(self, url: str = "") -> Tab:
-        """A new one, at the site or at the address of what stands before it."""
+        """Open a new tab, at the site or at the address of a proxy in front of it."""
         tab = Tab(self.context.new_page(), url or self.site.web.url)
         self.tabs.append(tab)
         return tab
@@ -180,8 +182,17 @@ class Person:
     def open(self, path: str = "/", *, transport: str = "websocket") -> Tab:
         return self.tab().open(path, transport=transport)
 
+    def hide_tabs(self) -> None:
+        """
+        Have the tabs that are opened from now on believe that they are in the background.
+
+        A toast that is looked at is seen after a second, which clears the badge, and is closed after some
+        more: a test that is slow would find neither.
+        """
+        self.context.add_init_script(IN_BACKGROUND)
+
     def send(self, message: str, **options: Any) -> Any:
-        """Somebody sends him something."""
+        """Send the user a notification, from the sending process."""
         return self.site.send(self.name, message, **options)
 
 
@@ -196,19 +207,33 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def server() -> type[servers.Web]:
-    """The server of the site; a module may choose another one."""
+    """The server of the site. A module may choose another one."""
     return servers.Daphne
 
 
+@pytest.fixture(scope="session")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Site]]:
+    """
+    Returns a function that starts the demo on a server, once for all modules.
+
+    Each test creates its own users.
+    """
+    with ExitStack() as stack:
+        yield cache(lambda kind: stack.enter_context(Site(kind, tmp_path_factory.mktemp("demo"))))
+
+
 @pytest.fixture(scope="module")
-def site(server: type[servers.Web], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(server, tmp_path_factory.mktemp("demo")) as site:
-        yield site
+def site(server: type[servers.Web], sites: Callable[..., Site]) -> Site:
+    return sites(server)
 
 
 @pytest.fixture
 def meet(browser: Browser, site: Site) -> Iterator[Callable[..., Person]]:
-    """Makes a person with a new account; at the end no page of his may have complained."""
+    """
+    Returns a function that creates a person with a new account.
+
+    At the end, none of their pages may have logged an error.
+    """
     people: list[Person] = []
 
     def meet(name: str, *, number: bool = True, **options: Any) -> Person:

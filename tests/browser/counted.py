@@ -1,5 +1,5 @@
 """
-The demo, and the server's own count of what its visitors have open and ever asked for:
+The demo, with a page that counts open connections and all requests so far:
 
     GET /count/    {"open": {"sse": 1, …}, "total": {"sse": 2, "poll": 7, …}}
 """

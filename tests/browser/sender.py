@@ -1,5 +1,5 @@
 """
-A process beside the site that sends: it reads calls as JSON lines and answers each with one.
+A process beside the site that sends. It reads calls as JSON lines, and answers each with a line.
 
     {"do": "send", "to": "alice", "message": "Hello", "level": "success"}
 """
@@ -16,7 +16,7 @@ import django
 
 
 def visitor(name: str) -> dict[str, str]:
-    """Sign a user in, who is made if need be; returns the cookie."""
+    """Sign a user in, who is created if necessary. Returns the cookie."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.test import Client
@@ -37,11 +37,11 @@ def send(to: str, message: str, **options: Any) -> dict[str, Any]:
     return {"id": sent.pk, "position": sent.position}
 
 
-running: dict[str, Any] = {}  # the tasks of this process, by their names
+running: dict[str, Any] = {}  # the tasks of this process by name
 
 
 def task(to: str, name: str, **options: Any) -> None:
-    """Begin one."""
+    """Begin a task."""
     from django.contrib.auth import get_user_model
 
     import notify
@@ -53,7 +53,7 @@ def task(to: str, name: str, **options: Any) -> None:
 
 
 def tell(name: str, what: str, **arguments: Any) -> bool:
-    """What a task says; and whether it has been asked to end."""
+    """Report progress of a task. Returns whether it was cancelled."""
     from notify.tracking import writer
 
     getattr(running[name], what)(**arguments)
@@ -62,12 +62,12 @@ def tell(name: str, what: str, **arguments: Any) -> bool:
 
 
 def die() -> None:
-    """As a worker that is killed."""
+    """Die like a worker that is killed."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def advance(name: str, n: int) -> None:
-    """A task goes on; whoever writes that does so in its own time."""
+    """Advance a task. The writer writes it later."""
     running[name].advance(n)
 
 
@@ -81,7 +81,7 @@ def step(name: str, step: str) -> None:
 
 
 def sign_out(name: str) -> None:
-    """End all sessions of a user, as a password change does."""
+    """End all sessions of a user, as a change of the password does."""
     from django.contrib.auth import get_user_model
 
     user = get_user_model().objects.get(username=name)

@@ -1,4 +1,4 @@
-"""The settings of the demo behind a proxy that ends TLS and says so."""
+"""The settings of the demo behind a proxy that terminates TLS and says so."""
 
 from __future__ import annotations
 

@@ -22,17 +22,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_a_task_whose_worker_was_killed_says_so_and_then_that_it_is_lost(alice: Person) -> None:
-    """In every tab; no bar stands for ever."""
+    """This holds in every tab: no progress bar may stay forever."""
     here, there = alice.open("/"), alice.open("/polling/", transport="poll")
     alice.site.call("task", to=alice.name, name=NAME, total=10)
     alice.site.call("tell", name=NAME, what="advance", n=4)
     for tab in (here, there):
         expect(tab.toast(NAME).locator("progress")).to_have_js_property("value", 4)
     alice.site.end("die")
-    # Who polls every five seconds may come when it is lost already.
-    expect(here.toast(NAME)).to_contain_text("No sign of life for a while")
+    # A tab that polls every five seconds may find the task already lost.
+    expect(here.toast(NAME)).to_contain_text("No response for a while")
     for tab in (here, there):
-        expect(tab.toast(NAME)).to_contain_text("Nothing was heard of it any more")
+        expect(tab.toast(NAME)).to_contain_text("Contact with this task was lost")
         expect(tab.toast(NAME).locator("progress")).to_be_hidden()
     here.page.reload()
-    expect(here.toast(NAME)).to_contain_text("Nothing was heard of it any more")
+    expect(here.toast(NAME)).to_contain_text("Contact with this task was lost")

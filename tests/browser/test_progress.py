@@ -19,19 +19,22 @@ def bar(tab: Tab) -> Any:
     return tab.toast(NAME).locator("progress")
 
 
+@pytest.mark.main
 def test_a_task_shows_a_bar_that_moves_and_its_result_in_place(alice: Person) -> None:
-    """In every tab, and again after a reload; no node of it is made anew while it runs."""
+    """This holds in every tab, and after a reload. No node of the toast is replaced while the task runs."""
     here, there = alice.open("/"), alice.open("/")
     alice.site.call("task", to=alice.name, name=NAME)
     for tab in (here, there):
         expect(bar(tab)).to_be_visible()
-        expect(bar(tab)).not_to_have_attribute("value", "0")  # no end in sight
+        expect(bar(tab)).not_to_have_attribute("value", "0")  # without a total
     here.page.evaluate("document.querySelector('progress').dataset.first = 'yes'")
     alice.site.call("tell", name=NAME, what="update", done=420, total=1200, message="Page 3")
     for tab in (here, there):
         expect(tab.toast(NAME)).to_contain_text("420 of 1,200 (35 %) · Page 3")
         expect(bar(tab)).to_have_js_property("value", 420)
-        expect(bar(tab)).to_have_attribute("aria-valuetext", "420 of 1,200 (35 %) · Page 3")
+        expect(bar(tab)).to_have_attribute(
+            "aria-valuetext", "420 of 1,200 (35\u00a0%)\u00a0· Page 3"
+        )
     expect(bar(here)).to_have_attribute("data-first", "yes")
     here.page.reload()
     expect(bar(here)).to_have_js_property("value", 420)
@@ -59,7 +62,7 @@ new MutationObserver((records) => {
 
 
 def test_a_tab_that_finds_a_task_at_work_says_nothing_of_it(alice: Person) -> None:
-    """It was told where it began. What comes afterwards is news in each tab."""
+    """The task was announced where it began. Later changes are news in each tab."""
     here = alice.open("/")
     alice.site.call("task", to=alice.name, name=NAME, total=100)
     alice.site.call("tell", name=NAME, what="update", done=42)
@@ -81,7 +84,7 @@ def test_a_tab_that_finds_a_task_at_work_says_nothing_of_it(alice: Person) -> No
 
 
 def test_many_tasks_are_one_line_until_the_user_wants_to_see_them(alice: Person) -> None:
-    """What ends comes out of it, with what it has to say; a screen reader hears that one has begun."""
+    """A task that ends leaves the line, with its result. A screen reader announces the beginning of one."""
     alice.context.add_init_script("delete Document.prototype.ariaNotify")
     tab = alice.open("/")
     names = [f"Import {number}" for number in range(1, 6)]
@@ -103,7 +106,7 @@ def test_many_tasks_are_one_line_until_the_user_wants_to_see_them(alice: Person)
     expect(more).to_have_text("4 tasks running, 25 %")
     tab.page.reload()
     expect(more).to_have_text("4 tasks running, 25 %")
-    for x in (30, 120):  # on its bar, and on its words
+    for x in (30, 120):  # on its bar, and on its text
         more.click(position={"x": x, "y": 14})
         expect(tab.toasts).to_have_count(6)
         expect(tab.toast("Import 5").locator("progress")).to_have_js_property("value", 4)
@@ -120,7 +123,11 @@ def test_many_tasks_are_one_line_until_the_user_wants_to_see_them(alice: Person)
 def test_many_tasks_are_opened_and_folded_by_keyboard(
     meet: Callable[..., Person], viewport: Any
 ) -> None:
-    """The way back is in reach however long the stack is, and says where it leads; it says no old news."""
+    """
+    The way back is in reach in a stack of any length, and its label names its target.
+
+    Nothing is announced again.
+    """
     reader = meet("reader", **({"viewport": viewport} if viewport else {}))
     reader.context.add_init_script(RECORD)
     tab = reader.open("/")
@@ -155,7 +162,11 @@ def test_many_tasks_are_opened_and_folded_by_keyboard(
 
 
 def test_a_task_whose_toast_was_closed_is_a_ring_on_the_badge(alice: Person) -> None:
-    """In every tab, new ones as well, until it has ended; whoever cannot see it hears it with the link."""
+    """
+    It is a ring in every tab, also in new ones, until the task has ended.
+
+    Screen readers announce it with the link.
+    """
     here = alice.open("/")
     for name in (NAME, "Another"):
         alice.site.call("task", to=alice.name, name=name)
@@ -170,17 +181,17 @@ def test_a_task_whose_toast_was_closed_is_a_ring_on_the_badge(alice: Person) -> 
     alice.site.call("tell", name=NAME, what="update", done=31, total=50)
     expect(ring).to_have_attribute("data-known", "true")
     link = here.page.locator("notify-badge a")
-    expect(link).to_have_accessible_name(re.compile("^Notifications.* 2 tasks running, 62 %$"))
+    expect(link).to_have_accessible_name(re.compile(r"^Notifications.* 2 tasks running, 62\s%$"))
     there = alice.open("/")
     expect(there.page.locator("notify-badge a")).to_have_accessible_name(
-        re.compile("2 tasks running, 62 %$")
+        re.compile(r"2 tasks running, 62\s%$")
     )
     here.page.reload()
-    expect(link).to_have_accessible_name(re.compile("2 tasks running, 62 %$"))
+    expect(link).to_have_accessible_name(re.compile(r"2 tasks running, 62\s%$"))
     for tab in (here, there):
         tab.shows()
     alice.site.call("tell", name="Another", what="cancel")
-    expect(link).to_have_accessible_name(re.compile(" 1 task running, 62 %$"))
+    expect(link).to_have_accessible_name(re.compile(r" 1 task running, 62\s%$"))
     alice.site.call("tell", name=NAME, what="succeed", message="All is imported")
     for tab in (here, there):
         expect(tab.page.locator("notify-badge .nf-ring")).to_have_count(0)
@@ -188,7 +199,7 @@ def test_a_task_whose_toast_was_closed_is_a_ring_on_the_badge(alice: Person) -> 
 
 
 def test_work_of_the_page_itself_is_a_toast_in_this_tab_alone(alice: Person) -> None:
-    """It ends in place, and the server hears nothing of it."""
+    """It ends in place, and is not sent to the server."""
     here, there = alice.open("/"), alice.open("/")
     sent: list[str] = []
 
@@ -243,7 +254,7 @@ def test_work_of_the_page_itself_is_a_toast_in_this_tab_alone(alice: Person) -> 
 
 @pytest.mark.parametrize(("transport", "path"), [("websocket", "/"), ("poll", "/polling/")])
 def test_the_user_cancels_a_task(alice: Person, transport: str, path: str) -> None:
-    """Every tab shows that it is ending, the task hears of it, and ends."""
+    """Every tab shows that it is ending. The task receives the cancellation, and ends."""
     there, here = alice.open("/"), alice.open(path, transport=transport)
     alice.site.call("task", to=alice.name, name=NAME, total=10, cancellable=True)
     here.toast(NAME).get_by_role("button", name="Cancel").click()
@@ -287,7 +298,7 @@ MORE_LOOKS = [
 def test_many_tasks_fit_the_screen(
     meet: Callable[..., Person], look: str, options: dict[str, Any]
 ) -> None:
-    """Bars, the line that they fold into, and the ring; all of it is drawn where it can be seen."""
+    """The bars, the line into which they fold, and the ring are all drawn on the screen."""
     reader = meet("reader", **options)
     tab = reader.open("/")
     more, ring = tab.page.locator(".nf-more"), tab.page.locator("notify-badge .nf-ring")
@@ -300,12 +311,12 @@ def test_many_tasks_fit_the_screen(
     expect(tab.toast("Hidden")).to_be_visible()
     draw("endless")
     tab.dismiss("Hidden")
-    tab.page.mouse.move(0, 0)  # what lies under the pointer is not folded
+    tab.page.mouse.move(0, 0)  # toasts under the pointer are not folded
     expect(ring).to_have_attribute("aria-label", "1 task running")
     turns = ring.evaluate("ring => ring.lastChild.getAnimations().length > 0")
     assert turns is (options.get("reduced_motion") != "reduce")
     reader.site.call("tell", name="Hidden", what="update", done=6, total=10)
-    expect(ring).to_have_attribute("aria-label", "1 task running, 60 %")
+    expect(ring).to_have_attribute("aria-label", "1 task running, 60\u00a0%")
     names = ["Sending letters", "Making the report", "Importing customers", "Counting stock"]
     for name in names[:3]:
         reader.site.call("task", to=reader.name, name=name, total=10, cancellable=name == names[2])
@@ -328,7 +339,7 @@ def test_many_tasks_fit_the_screen(
 
 
 def test_what_is_said_of_tasks_has_its_own_direction(alice: Person) -> None:
-    """A page from right to left does not turn "420 of 1,200" into "of 1,200 420"."""
+    """A page from right to left must not turn "420 of 1,200" into "of 1,200 420"."""
     alice.context.add_init_script(
         "addEventListener('DOMContentLoaded', () => { document.documentElement.dir = 'rtl' })"
     )

@@ -1,8 +1,8 @@
 """
-The page behind proxies: which transport ends up in use, how soon the first toast is shown, and that
-nothing is lost or doubled on the way there.
+The page behind proxies: the transport in use in the end, the time until the first toast, and that
+nothing is lost or duplicated on the way there.
 
-docs/topics/transports.md has the times. Run with -s, this prints them anew.
+docs/topics/transports.md contains the times. Run with -s, the tests print them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Person, Site
-from tests.faults import is_thorough
+from tests.faults import at_most, is_thorough
 from tests.kit import servers
 from tests.kit.patience import PATIENCE
 from tests.kit.proxies.web import WebProxy
 
-# Seconds until the first toast. A machine that builds may be slow.
-FIRST, REMEMBERED = (5.0, 1.0) if is_thorough() else (10.0, 2.0)
-VISITS = 3  # one of so many visits has to be fast enough: the machine may be busy
-STEADY = 5.5  # seconds after which a connection counts as a good one, and a little more
+FIRST, REMEMBERED = at_most(5.0), at_most(1.0)  # seconds until the first toast
+VISITS = 3  # one of so many visits has to be fast enough
+STEADY = 5.5  # seconds after which a connection counts as stable, and a little more
 PACE = 0.1  # seconds between two numbered messages
-LATENCY = 2.0  # seconds that a proxy adds to each question and its answer
+LATENCY = 2.0  # seconds that a proxy adds to each request and its answer
 IDLE = 10.0 if is_thorough() else 3.5  # seconds after which a proxy cuts a silent connection
 
 WATCH = """
@@ -57,7 +56,7 @@ def alice(meet: Callable[..., Person]) -> Person:
 
 
 class Watched:
-    """A tab whose page notes what it is told, and when: in seconds since it was asked for."""
+    """A tab whose page records its events, with the seconds since the page was requested."""
 
     def __init__(self, person: Person, url: str) -> None:
         self.tab = person.tab(url)
@@ -75,7 +74,7 @@ class Watched:
         return told
 
     def wait_for(self, text: str) -> float:
-        """When it was told this."""
+        """Wait for an event. Returns its moment."""
         found = self.page.wait_for_function(
             "(text) => watched.told.find((one) => one.text === text)?.at", arg=text
         )
@@ -83,19 +82,19 @@ class Watched:
         return at
 
     def knows(self, texts: list[str]) -> bool:
-        """All of them, in this order, each once."""
+        """Wait until the page has shown all of them, in this order, each once."""
         self.wait_for(texts[-1])
         return [one["text"] for one in self.told] == texts
 
     @property
     def start(self) -> float:
-        """When its script began to connect."""
+        """The moment at which the page's script began to connect."""
         start: float = self.page.evaluate("watched.start")
         return start
 
 
 class Numbers:
-    """Sends 1, 2, 3 and so on, whatever else happens."""
+    """Sends 1, 2, 3 and so on, independently of all else."""
 
     def __init__(self, to: Person) -> None:
         self.to = to
@@ -109,27 +108,27 @@ class Numbers:
         return self.sent[-1]
 
     def until(self, is_done: Callable[[], bool], within: float = PATIENCE) -> None:
-        """Send one after the other until this holds."""
+        """Send one number after the other until the condition is true."""
         began = time.monotonic()
         while not is_done():
-            assert time.monotonic() < began + within, "It does not come about."
+            assert time.monotonic() < began + within, "The condition did not become true in time."
             self.send()
             time.sleep(PACE)
 
 
-# -- What is in use behind what ------------------------------------------------------------------
+# -- The transport in use behind each proxy -------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Scene:
     """
     Attributes:
-        transport: that must end up in use.
-        site: the file of nginx, or none.
-        secure: put TLS and HTTP/2 into a file that has neither.
-        hostile: what the hostile proxy is told, if there is one.
-        adds: seconds of latency that no transport can do anything about.
-        protocol: over which the page comes.
+        transport: the transport that must be in use in the end.
+        site: the nginx file, if any.
+        secure: add TLS and HTTP/2 to a file that has neither.
+        hostile: the settings of the hostile proxy, if there is one.
+        adds: seconds of latency that no transport can avoid.
+        protocol: the HTTP version over which the page is loaded.
     """
 
     transport: str
@@ -141,7 +140,7 @@ class Scene:
 
     @contextmanager
     def stand_before(self, web: servers.Web) -> Iterator[str]:
-        """The address at which the site is reached."""
+        """Returns the address at which the site is reached."""
         if self.site:
             servers.need(servers.Nginx.check)
             with servers.Nginx(self.site, web.address, secure=self.secure) as nginx:
@@ -180,7 +179,7 @@ SCENES = {
 
 @pytest.fixture(scope="module")
 def table(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Lines for the documentation."""
+    """Returns the lines for the documentation."""
     lines: list[str] = []
     yield lines
     print("\n" + "\n".join(lines))
@@ -191,8 +190,10 @@ def test_the_first_toast_is_soon_there_and_nothing_is_lost(
     alice: Person, site: Site, table: list[str], name: str
 ):
     """
-    On a first visit within 5 seconds and, once the browser has learned what can be had, within 1;
-    while messages come all the time, from before the page was there until after it has settled.
+    It takes at most 5 seconds on a first visit, and 1 once the browser has learned which transports
+    work.
+
+    Messages are sent all the time, from before the page is loaded until after it has settled.
     """
     scene = SCENES[name]
     with scene.stand_before(site.web) as url:
@@ -206,7 +207,7 @@ def test_the_first_toast_is_soon_there_and_nothing_is_lost(
         hop = page.page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")
         assert hop == scene.protocol
         if scene.transport != "websocket":
-            with page.page.expect_response("**/notify/commands/") as answer:
+            with page.page.expect_response("**/notify/commands/*") as answer:
                 page.tab.toasts.first.locator(".nf-close").click()
             assert answer.value.status == 200
         first = page.wait_for("1") - (page.start if scene.adds else 0)
@@ -248,7 +249,7 @@ def numbers(alice: Person) -> Numbers:
 def test_a_page_moves_down_and_up_and_loses_nothing(
     page: Watched, proxy: WebProxy, numbers: Numbers
 ):
-    """By each transport there is, while messages come all the time: each is shown once, in order."""
+    """Messages are sent all the time. With each transport, each is shown once and in order."""
     numbers.until(lambda: page.transport == "websocket")
     proxy.refuse_upgrades()
     proxy.cut()
@@ -257,7 +258,8 @@ def test_a_page_moves_down_and_up_and_loses_nothing(
     proxy.cut()
     numbers.until(lambda: page.transport == "longpoll")
     proxy.heal()
-    page.page.evaluate("dispatchEvent(new Event('online'))")  # it looks for better at once
+    # It probes for a better transport at once.
+    page.page.evaluate("dispatchEvent(new Event('online'))")
     numbers.until(lambda: page.transport == "websocket")
     numbers.send()
     assert page.knows(numbers.sent)
@@ -266,16 +268,16 @@ def test_a_page_moves_down_and_up_and_loses_nothing(
 def test_a_site_that_answers_502_for_a_while_is_found_again(
     alice: Person, proxy: WebProxy, numbers: Numbers, table: list[str]
 ):
-    """On a first visit, and later: as soon as the pause between two tries allows it."""
+    """On a first visit and later, the page recovers as soon as the pause between two attempts allows."""
 
     def break_down() -> None:
-        """Until all four transports were refused."""
+        """Wait until all four transports were refused."""
         proxy.answer(502, below="/notify/")
         proxy.cut()
         proxy.requests.clear()
 
     def recovers() -> float:
-        """Seconds from the last 502 to the first toast."""
+        """Returns the seconds from the last 502 to the first toast."""
         numbers.until(lambda: sum("/notify/" in line for line in proxy.requests) >= 4)
         proxy.heal()
         began = time.monotonic()
@@ -312,8 +314,10 @@ def test_a_link_that_cuts_idle_connections_is_kept_busy(
     refused: bool,
 ):
     """
-    Two cuts after the same silence teach it: a WebSocket then speaks, and a long poll is answered, before
-    the time is over. A stream can do neither, so it is given up.
+    Two cuts after the same silence teach the client the limit.
+
+    From then on, a WebSocket pings, and a long poll is answered, before the time is over. A stream
+    can do neither, so it is given up.
     """
     if refused:
         proxy.refuse_upgrades()
@@ -324,7 +328,7 @@ def test_a_link_that_cuts_idle_connections_is_kept_busy(
     page.tab.wait("sse" if refused else "websocket")
     deadline = time.monotonic() + PATIENCE + 5 * IDLE
     while proxy.cuts < 2 or page.transport != transport:
-        assert time.monotonic() < deadline, "It is cut again and again."
+        assert time.monotonic() < deadline, "The connection is still being cut."
         page.page.wait_for_timeout(100)
     page.tab.wait(transport)
     numbers.send()

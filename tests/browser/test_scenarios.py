@@ -1,4 +1,4 @@
-"""The pages of the demo, each as its reader plays it."""
+"""The pages of the demo, used as their visitors use them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Person
+from tests.projects.texts import DOCS, blocks
 
 
 @pytest.fixture
 def customers(tmp_path: Path) -> Path:
-    """A file as a spreadsheet in Germany writes it: semicolons, cp1252, one bad row."""
+    """A file as written by a spreadsheet in Germany: semicolons, cp1252, and one bad row."""
     rows = [
         "Name;E-Mail;Ort",
         *(f"Käthe {n};k{n}@example.com;Köln" for n in range(1200)),
@@ -25,7 +26,7 @@ def customers(tmp_path: Path) -> Path:
 
 
 def test_an_import_tells_its_user_in_every_tab(alice: Person, bob: Person, customers: Path) -> None:
-    """The worker imports the file; each tab of the user links to the result, and bob hears nothing."""
+    """The worker imports the file. Each tab of the user links to the result, and bob's tabs show nothing."""
     tab, elsewhere, stranger = alice.open("/imports/"), alice.open("/send/"), bob.open("/imports/")
     tab.page.set_input_files("input[type=file]", customers)
     tab.page.locator("main").get_by_role("button", name="Import", exact=True).click()
@@ -36,13 +37,14 @@ def test_an_import_tells_its_user_in_every_tab(alice: Person, bob: Person, custo
     elsewhere.toasts.get_by_role("link").first.click()
     expect(elsewhere.page).to_have_url(re.compile(r"/imports/\d+/$"))
     expect(elsewhere.page.locator("main")).to_contain_text("kunden.csv")
-    alice.open("/").shows()  # read in one tab, done in all
+    alice.open("/").shows()  # read in one tab, gone in all
     bob.send("For bob")
     stranger.shows("For bob")
 
 
 @pytest.mark.parametrize("button", ["immediate", "worker"])
 def test_a_task_that_ends_during_the_redirect_is_told_once(alice: Person, button: str) -> None:
+    alice.hide_tabs()
     tab = alice.open("/redirect/")
     tab.page.locator(f"button[name={button}]").click()
     expect(tab.page).to_have_url(f"{tab.url}/redirect/done/")
@@ -55,7 +57,7 @@ def test_a_task_that_ends_during_the_redirect_is_told_once(alice: Person, button
 
 
 def test_what_is_sent_between_two_pages_is_there_once(alice: Person) -> None:
-    """The old page is gone and the new one has no connection yet: the row waits."""
+    """The old page is gone and the new one has no connection yet, so the row waits."""
     tab = alice.open("/")
 
     def send_first(route: Route) -> None:
@@ -102,6 +104,7 @@ def test_the_command_of_the_readme_sends(alice: Person) -> None:
     expect(tab.toasts.get_by_role("link")).to_have_attribute("href", f"{tab.url}/x/")
 
 
+@pytest.mark.main
 def test_a_page_limited_to_polling_shows_the_same(alice: Person) -> None:
     tab = alice.open("/polling/", transport="poll")
     alice.send("This came without a WebSocket")
@@ -109,7 +112,7 @@ def test_a_page_limited_to_polling_shows_the_same(alice: Person) -> None:
 
 
 def test_without_script_the_count_and_the_list_are_there(meet) -> None:
-    """The badge is rendered by the server and links to a page that lists what is new."""
+    """The server renders the badge, which links to a page with the new notifications."""
     carol = meet("carol", java_script_enabled=False)
     carol.send("For those without script")
     page = carol.tab().page
@@ -117,3 +120,35 @@ def test_without_script_the_count_and_the_list_are_there(meet) -> None:
     expect(page.locator("notify-badge")).to_contain_text("1")
     page.locator("notify-badge a").click()
     expect(page.locator("main")).to_contain_text("For those without script")
+
+
+def test_a_badge_of_unread_notifications_counts_as_its_page_says(alice: Person) -> None:
+    """docs/howto/migrate.md keeps the badge of another package, which counts what is unread."""
+    code = dict(blocks(DOCS / "howto" / "migrate.md"))
+    tab = alice.open("/")
+    tab.page.evaluate(
+        "([markup, script]) => { const part = document.createElement('p'); part.innerHTML = markup;"
+        " document.body.append(part); (0, eval)(script) }",
+        [code["html"].replace("{{ unread }}", "0"), code["js"]],
+    )
+    unread = tab.page.locator(".unread")
+    alice.send("One")
+    alice.send("Two")
+    expect(unread).to_have_text("2")
+    expect(tab.badge).to_be_hidden()  # both were seen,
+    tab.dismiss("Two")
+    tab.shows("One")
+    expect(unread).to_have_text("2")  # but none was read
+
+
+@pytest.mark.parametrize("name", ["The command", "The code of this page"])
+def test_code_that_is_wider_than_a_phone_scrolls_by_keyboard(alice: Person, name: str) -> None:
+    page = alice.open("/send/").page
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.locator("details.source summary").click()
+    code = page.get_by_role("group", name=name)
+    expect(code).to_have_attribute("tabindex", "0")  # not every browser focuses what scrolls
+    code.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "the page scrolls sideways"

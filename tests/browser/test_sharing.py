@@ -1,4 +1,4 @@
-"""Many tabs of one user: one connection, and marks that the others show at once."""
+"""Many tabs of one user share one connection, and marks show in the other tabs at once."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, Route
 
 from tests.browser.conftest import CHROMIUM_FLAGS, Person, Site, Tab
+from tests.faults import at_most
 from tests.kit import servers
 from tests.kit.patience import PATIENCE
 
-# What the template tag would write where a site has other settings.
+# The attributes that the template tag would write with other settings.
 ATTRIBUTES = """
 new MutationObserver(() => {
   const root = document.querySelector("notify-root:not([state])")
   for (const [name, value] of Object.entries(%s)) root?.setAttribute(name, value)
 }).observe(document, { childList: true, subtree: true })
 """
-# Every tab of a headless browser is visible, unless it says otherwise.
+# Every tab of a headless browser is visible, unless the page overrides it.
 VISIBILITY = """
 let hidden = false
-Object.defineProperty(document, "hidden", { get: () => hidden })
+Object.defineProperty(Document.prototype, "hidden", { get: () => hidden })
 window.hide = (value) => { hidden = value; document.dispatchEvent(new Event("visibilitychange")) }
 """
 NO_LOCKS = """Object.defineProperty(Navigator.prototype, "locks", { value: undefined })"""
@@ -51,7 +52,7 @@ def count(site: Site, which: str = "open") -> dict[str, int]:
 
 
 def until(get: Callable[[], Any], wanted: Any) -> float:
-    """Seconds until the call returns what is wanted."""
+    """Wait until the call returns the wanted value. Returns the seconds it took."""
     start = time.monotonic()
     while (found := get()) != wanted:
         assert time.monotonic() < start + PATIENCE, f"{found} instead of {wanted}"
@@ -61,7 +62,7 @@ def until(get: Callable[[], Any], wanted: Any) -> float:
 
 @pytest.fixture(scope="module")
 def browser(browser: Browser) -> Iterator[Browser]:
-    """One that keeps pages that were left, as browsers do and Playwright's does not."""
+    """A browser with a back/forward cache, which Playwright's own lacks."""
     browser = browser.browser_type.launch(
         executable_path=servers.find_chromium(),
         args=CHROMIUM_FLAGS,
@@ -73,7 +74,7 @@ def browser(browser: Browser) -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(meet: Callable[..., Person]) -> Callable[..., Person]:
-    """Makes a person whose pages have these attributes on <notify-root>."""
+    """Returns a function that makes a person whose pages have these attributes on <notify-root>."""
 
     def visit(transports: str, *scripts: str, name: str = "alice", **attributes: str) -> Person:
         person = meet(name)
@@ -103,7 +104,7 @@ def interruptions(tabs: list[Tab]) -> list[str]:
 def test_eight_tabs_have_one_connection(
     visit: Callable[..., Person], site: Site, transport: str
 ) -> None:
-    """What comes over it is shown once in each; a tab that closes hands it over."""
+    """Each tab shows each notification once. A tab that closes hands the connection over."""
     alice = visit(f"{transport} poll")
     tabs = open_tabs(alice, 8, transport)
     asking: set[Page] = set()
@@ -116,7 +117,7 @@ def test_eight_tabs_have_one_connection(
     alice.send("One")
     for tab in tabs:
         tab.shows("One")
-    # A long poll is put anew after each answer.
+    # A long poll is sent again after each answer.
     until(lambda: count(site), {transport: 1} if transport != "poll" else {})
     assert asking <= {tabs[0].page}
 
@@ -125,7 +126,7 @@ def test_eight_tabs_have_one_connection(
     before = count(site, "total")[transport]
     leader.page.close()
     took = until(lambda: count(site, "total")[transport] > before, True)
-    assert took < 5  # 1.5 s at most on a quiet machine; silence would be noticed after 35
+    assert took < at_most(5, 20)  # silence would be noticed after 35
     alice.send("Two")
     for tab in others:
         tab.shows("Two", "One")
@@ -136,7 +137,7 @@ def test_eight_tabs_have_one_connection(
 def test_what_is_sent_while_the_lead_changes_comes_once(
     visit: Callable[..., Person], site: Site
 ) -> None:
-    """Sent in the moment in which nobody leads."""
+    """It is sent while no tab leads."""
     alice = visit("sse poll")
     tabs = open_tabs(alice, 4, "sse")
     for number in range(3):
@@ -147,7 +148,7 @@ def test_what_is_sent_while_the_lead_changes_comes_once(
 
 
 def test_a_frozen_leader_is_followed_by_another(visit: Callable[..., Person], site: Site) -> None:
-    """The browser freezes a tab in the background; thawed, it has all that it missed."""
+    """The browser freezes a background tab. Once thawed, the tab catches up."""
     alice = visit("sse poll")
     leader, *others = open_tabs(alice, 3, "sse")
     cdp = alice.context.new_cdp_session(leader.page)
@@ -181,7 +182,7 @@ def test_a_leader_that_hangs_is_followed_by_a_tab_that_is_shown(
 def test_a_leader_that_is_left_hands_over_and_comes_back(
     visit: Callable[..., Person], site: Site
 ) -> None:
-    """Its page waits in the back/forward cache, without a connection; shown again, it has all."""
+    """Its page waits in the back/forward cache, without a connection. Shown again, it is complete."""
     alice = visit("sse poll", KEPT)
     leader, *others = open_tabs(alice, 3, "sse")
     forget_states(others)
@@ -200,7 +201,7 @@ def test_a_leader_that_is_left_hands_over_and_comes_back(
 
 
 def test_forty_tabs_leave_the_site_usable(visit: Callable[..., Person], site: Site) -> None:
-    """Over HTTP/1.1, where a browser has six connections for a host."""
+    """Over HTTP/1.1, a browser has six connections to a host."""
     alice = visit("sse longpoll poll")
     tabs = open_tabs(alice, 40, "sse")
     assert count(site) == {"sse": 1}
@@ -209,7 +210,7 @@ def test_forty_tabs_leave_the_site_usable(visit: Callable[..., Person], site: Si
     assert last.page.evaluate("fetch('/').then((answer) => answer.status)") == 200
     took = time.monotonic() - start
     print(f"41st page open and a request answered after {took:.2f} s")
-    assert took < 30  # where each tab took one of six connections it would never be
+    assert took < 30  # if each tab held one of six connections, it would never be
     alice.send("For all")
     for tab in [*tabs, last]:
         tab.shows("For all")
@@ -236,7 +237,7 @@ def test_eight_tabs_may_share_one_websocket(visit: Callable[..., Person], site: 
 
 
 def test_without_locks_no_tab_holds_a_request(visit: Callable[..., Person], site: Site) -> None:
-    """As on a site without HTTPS, where a browser has six connections for all its tabs."""
+    """On a site without HTTPS, all tabs of a browser share six connections."""
     before = count(site, "total")
     alice = visit("sse longpoll poll", NO_LOCKS)
     tabs = open_tabs(alice, 3, "poll")
@@ -251,7 +252,7 @@ def test_without_locks_no_tab_holds_a_request(visit: Callable[..., Person], site
 def test_a_toast_that_is_dismissed_here_closes_there_before_the_server_answers(
     visit: Callable[..., Person], transport: str
 ) -> None:
-    """And comes back there if the server refuses."""
+    """It comes back there if the server refuses."""
     alice = visit(f"{transport} poll")
     alice.context.route_web_socket("**/ws/**", mute)
     here, there = open_tabs(alice, 2, transport)
@@ -263,13 +264,13 @@ def test_a_toast_that_is_dismissed_here_closes_there_before_the_server_answers(
     held: list[Route] = []
 
     def hold(route: Route) -> None:
-        """Marks as seen are not meant."""
+        """Only dismissals are held, not marks as seen."""
         if route.request.post_data_json["type"] == "dismissed":
             held.append(route)
         else:
             route.continue_()
 
-    alice.context.route("**/notify/commands/", hold)
+    alice.context.route("**/notify/commands/*", hold)
     here.dismiss("One")
     here.shows("Two")
     there.shows("Two")
@@ -282,14 +283,15 @@ def test_a_toast_that_is_dismissed_here_closes_there_before_the_server_answers(
 
 
 def mute(socket: Any) -> None:
-    """A WebSocket over which no command comes through."""
+    """A WebSocket that transmits no command."""
     server = socket.connect_to_server()
     socket.on_message(lambda text: '"pong"' in text and server.send(text))
 
 
 def test_nothing_crosses_to_who_signs_in_next(visit: Callable[..., Person], site: Site) -> None:
-    """One browser, two users one after the other, a tab of the first still open."""
+    """Two users sign in, one after the other, in a browser that still has a tab of the first one open."""
     alice = visit("sse poll", name="alice")
+    alice.hide_tabs()  # so that no tab marks what it shows
     first = alice.open("/", transport="sse")
     alice.send("For alice")
     first.shows("For alice")
@@ -305,3 +307,8 @@ def test_nothing_crosses_to_who_signs_in_next(visit: Callable[..., Person], site
     second.shows("For bob")
     second.dismiss("For bob")
     first.shows("More for alice", "For alice")
+    first.allowed_errors = ("403",)
+    first.dismiss("More for alice")  # with the cookie of the next user, so the server refuses it,
+    first.wait("", "closed")  # and the tab ends
+    first.shows()
+    alice.open("/", transport="sse").shows()

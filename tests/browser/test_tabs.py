@@ -1,4 +1,4 @@
-"""Every tab of a user, and no tab of another."""
+"""Every tab of a user shows a notification, and no tab of another user does."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ def server(request: pytest.FixtureRequest) -> type[servers.Web]:
     return request.param
 
 
+@pytest.mark.main
 def test_every_tab_of_the_user_shows_it_and_no_tab_of_another(alice: Person, bob: Person) -> None:
-    """Two users with two tabs each: a notification reaches the two of its recipient."""
+    """Of two users with two tabs each, only the recipient's tabs show it."""
+    alice.hide_tabs()
+    bob.hide_tabs()
     tabs = [alice.open("/"), alice.open("/imports/")]
     others = [bob.open("/"), bob.open("/send/")]
     alice.send("Your export is ready", level="success", url="/imports/")
     for tab in tabs:
         tab.shows("Your export is ready")
         expect(tab.badge).to_have_text("1")
-    bob.send("For bob")  # what came before it has been delivered by now
+    bob.send("For bob")  # earlier messages have been delivered by now
     for tab in others:
         tab.shows("For bob")
 
@@ -65,7 +68,7 @@ def test_the_same_key_changes_one_toast_in_place(alice: Person) -> None:
 
 
 def test_a_user_whose_sessions_end_is_told_no_more(alice: Person) -> None:
-    """A new password ends all sessions: the next time the tab comes back it is refused for good."""
+    """A new password ends all sessions. When the tab reconnects, it is refused for good."""
     tab = alice.open("/")
     tab.allowed_errors = ("401",)
     alice.site.call("sign_out", name=alice.name)

@@ -1,4 +1,4 @@
-"""Ticks on the screen: they need a channel layer, where the task runs in another process."""
+"""Ticks on the screen. They need a channel layer, because the task runs in another process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_bar_moves_between_two_writings_of_its_row(alice: Person) -> None:
             break
     assert ticked
     told, in_row = ticked
-    assert told > in_row, "the row does not know of it yet"
+    assert told > in_row, "the row does not contain it yet"
     expect(bar).not_to_have_js_property("value", in_row)
     alice.site.call("tell", name=NAME, what="update", done=9_000)
     expect(bar).to_have_js_property("value", 9_000)

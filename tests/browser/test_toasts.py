@@ -1,4 +1,4 @@
-"""What the reader meets: keyboard, screen reader, pointer, dialogs, and the page's own code."""
+"""Toasts with the keyboard, a screen reader, the pointer, dialogs, and the page's own code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOOKS = [
 
 
 def test_both_live_regions_are_there_before_the_first_toast(alice: Person) -> None:
-    """A screen reader announces only what changes in a region that it knows already."""
+    """A screen reader announces only changes in a region that it already knows."""
     alice.context.add_init_script("delete Document.prototype.ariaNotify")  # as in older browsers
     tab = alice.open("/")
     polite, assertive = (
@@ -49,7 +49,7 @@ def test_a_browser_that_can_announce_is_asked_to(alice: Person) -> None:
 
 
 def test_the_keyboard_reaches_and_leaves_the_toasts(alice: Person) -> None:
-    """F6 goes to the newest toast, Escape dismisses it, F6 goes back to where the reader was."""
+    """F6 goes to the newest toast, Escape dismisses it, and F6 returns to the previous focus."""
     tab = alice.open("/send/")
     field = tab.page.get_by_label("Message", exact=True)
     field.focus()
@@ -74,7 +74,7 @@ def test_three_are_shown_and_the_rest_waits(alice: Person) -> None:
 
 
 def test_toasts_work_above_a_modal_dialog(alice: Person) -> None:
-    """What is outside an open modal is dead, so the toasts move into it."""
+    """Everything outside an open modal dialog is inert, so the toasts move into the dialog."""
     tab = alice.open("/")
     tab.page.evaluate(
         "document.body.append(Object.assign(document.createElement('dialog'), {textContent: 'Sure?'}));"
@@ -87,7 +87,7 @@ def test_toasts_work_above_a_modal_dialog(alice: Person) -> None:
 
 
 def test_the_strictest_policy_is_kept(alice: Person) -> None:
-    """Trusted Types: not one string may become markup. A violation is an error in the console."""
+    """With Trusted Types, no string may become markup. A violation is an error in the console."""
     policy = "default-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 
     def tighten(route: Route) -> None:
@@ -96,7 +96,8 @@ def test_the_strictest_policy_is_kept(alice: Person) -> None:
         route.fulfill(response=response, headers=headers)
 
     alice.context.route("**/polling/", tighten)
-    tab = alice.open("/polling/", transport="poll")  # to a page of a proxy Chromium opens no socket
+    # Chromium opens no WebSocket from a page that came through a proxy.
+    tab = alice.open("/polling/", transport="poll")
     alice.send("Under lock and key", url="/imports/", actions=[{"label": "More", "url": "/send/"}])
     tab.shows("Under lock and key")
     tab.dismiss("Under lock and key")
@@ -112,7 +113,7 @@ def test_text_is_text(alice: Person) -> None:
 
 
 def test_a_page_may_draw_it_by_itself(alice: Person) -> None:
-    """preventDefault() on notify:notification suppresses the toast; counts go on."""
+    """preventDefault() on notify:notification suppresses the toast, but the counts change."""
     tab = alice.open("/")
     tab.page.evaluate(
         "document.addEventListener('notify:notification', (event) => {"
@@ -125,7 +126,7 @@ def test_a_page_may_draw_it_by_itself(alice: Person) -> None:
 
 
 def test_a_body_that_is_swapped_keeps_its_toasts(alice: Person) -> None:
-    """Turbo and htmx replace <body>; the root lives beside it, and the new page's one steps back."""
+    """Turbo and htmx replace <body>. The root is kept beside it, and the new page's root gives way."""
     tab = alice.open("/")
     alice.send("Still here")
     tab.shows("Still here")
@@ -142,7 +143,11 @@ def test_a_body_that_is_swapped_keeps_its_toasts(alice: Person) -> None:
 
 
 def test_a_position_set_by_a_script_survives_a_swapped_body(alice: Person) -> None:
-    """What the tag writes on each page is taken over or taken away; a position goes only for another."""
+    """
+    The attributes that the tag writes on each page are adopted or removed.
+
+    A position is only replaced by another.
+    """
     tab = alice.open("/")
     tab.page.evaluate(
         "const root = document.querySelector('notify-root');"
@@ -169,7 +174,11 @@ def test_a_position_set_by_a_script_survives_a_swapped_body(alice: Person) -> No
 def test_toasts_fit_the_screen(
     meet: Callable[..., Person], name: str, look: str, options: dict[str, Any]
 ) -> None:
-    """Light, dark and 360 px wide: nothing is cut, nothing scrolls sideways. The README shows one."""
+    """
+    In light, dark and 360 px wide, nothing is cut off or scrolls sideways.
+
+    The README shows one of these.
+    """
     reader = meet(name, number=False, **options)
     tab = reader.open("/")
     reader.send("Row 41 has no date.", level="error", title="Import failed", url="/imports/")

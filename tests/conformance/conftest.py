@@ -17,7 +17,6 @@ from tests.kit import servers
 from tests.kit.fakes import close_connections
 
 APPLICATION = "tests.asgi:application"
-DJANGO_ALONE = "tests.conformance.asgi:application"  # without notify_asgi
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.conformance.settings"}
 
 TABS: dict[str, type[Tab]] = {
@@ -26,39 +25,41 @@ TABS: dict[str, type[Tab]] = {
     "longpoll": LongPollTab,
     "poll": PollTab,
 }
-# The servers, each with rings between the processes (by Redis) or with sweeps alone.
+# The servers, each with rings between the processes (through Redis) or with sweeps only.
 SERVERS: dict[str, type[servers.Web]] = {
     "daphne-sweeps": servers.Daphne,
     "uvicorn-rings": servers.Uvicorn,
 }
-# The newest Python meets all of them.
+# The newest Python runs with all of them.
 has_all_servers = sys.version_info >= (3, 13) or bool(os.environ.get("NOTIFY_TEST_ALL_SERVERS"))
 if has_all_servers:
     SERVERS |= {"hypercorn-rings": servers.Hypercorn, "granian-sweeps": servers.Granian}
-TRANSPORTS = [f"{tab}-{server}" for server in SERVERS for tab in TABS] + [
-    # As views of Django, where asgi.py is Django alone.
-    f"{tab}-{server}-views"
-    for server in ("daphne-sweeps", "uvicorn-rings")
-    for tab in ("sse", "longpoll")
-]
+ON_ONE_SERVER = [f"{tab}-uvicorn-rings" for tab in TABS]
+ON_EVERY_SERVER = [f"{tab}-{server}" for server in SERVERS for tab in TABS]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each promise on every transport, and those that a server could break on every server."""
+    if "transport" in metafunc.fixturenames:
+        everywhere = metafunc.definition.get_closest_marker("every_server")
+        transports = ON_EVERY_SERVER if everywhere else ON_ONE_SERVER
+        metafunc.parametrize("transport", transports, indirect=True)
 
 
 @pytest.fixture(scope="session")
 def web(
     request: pytest.FixtureRequest, django_db_setup: None
 ) -> Iterator[Callable[[str], servers.Web]]:
-    """Starts the server of this name, once."""
+    """Returns a function that starts a server by name, once."""
     with ExitStack() as stack:
 
         @cache
         def web(name: str) -> servers.Web:
-            kind = SERVERS[name.removesuffix("-views")]
             env = SETTINGS
-            if "-rings" in name:
+            if name.endswith("-rings"):
                 redis: servers.Redis = request.getfixturevalue("redis_server")
                 env = SETTINGS | {"NOTIFY_TEST_RINGS": redis.url}
-            application = DJANGO_ALONE if name.endswith("-views") else APPLICATION
-            return stack.enter_context(kind(application, env))
+            return stack.enter_context(SERVERS[name](APPLICATION, env))
 
         yield web
 
@@ -69,15 +70,15 @@ def daphne(web: Callable[[str], servers.Web]) -> servers.Web:
     return web("daphne-sweeps")
 
 
-@pytest.fixture(params=TRANSPORTS)
+@pytest.fixture
 def transport(
     request: pytest.FixtureRequest, settings: Any, web: Callable[[str], servers.Web]
 ) -> Callable[[dict[str, str]], Tab]:
-    """Makes a tab of a browser with these cookies, over the transport of this run."""
+    """Returns a function that makes a tab with these cookies, over the transport of this run."""
     tab, _, server = request.param.partition("-")
     address = web(server).address
     settings.CHANNEL_LAYERS = {}
-    if "-rings" in server:  # this process, which sends, rings it
+    if server.endswith("-rings"):  # this process sends, so it must reach the server's rings
         hosts = [request.getfixturevalue("redis_server").url]
         settings.CHANNEL_LAYERS = {
             "default": {
@@ -90,7 +91,7 @@ def transport(
 
 @pytest.fixture
 def browser(user: Any) -> Client:
-    """The browser in which the user is signed in."""
+    """The cookies of the browser in which the user is signed in."""
     return sign_in(user)
 
 
@@ -109,7 +110,10 @@ def cookies_of(browser: Client) -> dict[str, str]:
 async def make_tab(
     transport: Callable[[dict[str, str]], Tab], transactional_db: None
 ) -> AsyncIterator[Callable[..., Tab]]:
-    """Makes a tab of a browser, or of a user in a new one; it is not open yet."""
+    """
+    Returns a function that makes a tab in a given browser, or in a new browser of a user, without
+    opening it.
+    """
     made = []
 
     def make_tab(browser: Client) -> Tab:
@@ -125,7 +129,7 @@ async def make_tab(
 
 @pytest.fixture
 async def open_tab(make_tab: Callable[..., Tab], browser: Client) -> Any:
-    """Opens one more tab: in the user's browser, or in one of another user."""
+    """Returns a function that opens another tab, in the user's browser or in a browser of another user."""
 
     async def open_tab(user: Any = None) -> Tab:
         tab = make_tab(browser if user is None else await sync_to_async(sign_in)(user))

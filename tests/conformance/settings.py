@@ -1,4 +1,4 @@
-"""The settings of the web processes: the run's database, and rings or sweeps but never both."""
+"""The settings of the web processes: the run's database, and either rings or sweeps, never both."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ if url := os.environ.get("NOTIFY_TEST_RINGS"):
     }
     NOTIFY_SWEEP_INTERVAL = 3600
 else:
-    # Only sweeps do: no ring leaves the process that sends.
+    # Only sweeps deliver here: no ring leaves the sending process.
     CHANNEL_LAYERS = {}
     NOTIFY_SWEEP_INTERVAL = 0.1

@@ -1,8 +1,9 @@
 """
-A user's tab for each transport. All do what the browser's client does, and look the same outside.
+A user's tab for each transport. All act like the browser's client, and have the same interface.
 
-A new transport is a class here and a line in conftest.py; the promises hold for it unchanged. What
-comes from the server is decoded by `schema.from_server`, so every document is held to the schema.
+A new transport needs a class here and a line in conftest.py; the promises apply to it unchanged.
+All documents of the server are decoded by `schema.from_server`, which checks them against the
+schema.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ CSRF_TOKEN = "x" * 32
 class Tab(Reader):
     """
     Attributes:
-        cookies: of the browser; without a session it is nobody's.
-        refusal: why the server does not want it to come back, once it has said so.
-        acks: answers to commands by their ref.
+        cookies: the cookies of the browser. Without a session, the tab is anonymous.
+        refusal: the reason for which the server has told the tab not to come back.
+        acks: the answers to commands, by their ref.
     """
 
     def __init__(self, address: str, cookies: dict[str, str]) -> None:
@@ -40,15 +41,13 @@ class Tab(Reader):
         self.cookies = cookies
         self.refusal: str | None = None
         self.acks: dict[int, dict[str, Any]] = {}
-        self.is_told = False  # whether a first document has come
-        self._since: str | None = (
-            None  # what it will say that it knows, where that is not the truth
-        )
+        self.is_told = False  # whether a first document has arrived
+        self._since: str | None = None  # the cursor that the tab sends instead of its own
         self._work: asyncio.Task[None] | None = None
         self._ref = 0
 
     async def open(self, since: str | None = None) -> None:
-        """Connect, with the cursor it has or another; it has had its first document, or a refusal."""
+        """Connect with the tab's cursor, or with another. Returns after the first document or a refusal."""
         self._since = since
         self.is_told = False
         self._work = asyncio.create_task(self._run())
@@ -57,7 +56,7 @@ class Tab(Reader):
             self._work.result()
 
     async def close(self) -> None:
-        """Fall asleep: what it holds and its cursor stay."""
+        """Disconnect. The tab keeps its contents and its cursor."""
         if self._work is not None:
             self._work.cancel()
             with suppress(asyncio.CancelledError):
@@ -68,12 +67,12 @@ class Tab(Reader):
         await self.open(since)
 
     async def shows(self, *texts: str) -> None:
-        """Wait until it has shown these, in this order, each once."""
+        """Wait until the tab has shown exactly these messages, in this order, each once."""
         await until(lambda: self.shown == list(texts) or len(self.shown) > len(texts))
         assert self.shown == list(texts)
 
     async def mark(self, kind: str, *texts: str, **fields: Any) -> dict[str, Any]:
-        """Mark the notifications of these texts, as it shows them; returns the answer."""
+        """Mark the notifications with these messages, as the tab shows them. Returns the answer."""
         self._ref += 1
         ref = self._ref
         ids = [[row["id"], row["arrived"]] for row in self.rows.values() if row["message"] in texts]
@@ -118,7 +117,7 @@ class WebSocketTab(Tab):
                 self.refusal = "not_signed_in"
             else:
                 assert code is not None
-                assert 4000 <= code < 4500, f"closed with {code}"
+                assert 4000 <= code < 4500, f"The connection was closed with {code}"
 
     async def _hear(self, frame: dict[str, Any]) -> None:
         if frame["type"] in ("ack", "error"):
@@ -126,11 +125,11 @@ class WebSocketTab(Tab):
         elif frame["type"] == "ping":
             await self._socket.send(json.dumps({"type": "pong", "ref": frame["ref"]}))
         elif frame["type"] == "welcome":
-            assert not self.is_told, "A second welcome came."
+            assert not self.is_told, "A second welcome arrived."
             self.take(frame["changes"], is_welcome=True)
             self.is_told = True
         else:
-            assert frame["type"] == "pong" or self.is_told, "A frame came before the welcome."
+            assert frame["type"] == "pong" or self.is_told, "A frame arrived before the welcome."
             if frame["type"] == "changes" and self.take(frame) is Verdict.READ:
                 asked = {"type": "changes", "since": str(self.cursor), "ref": 0}
                 await self._socket.send(json.dumps(asked))
@@ -140,7 +139,7 @@ class WebSocketTab(Tab):
 
 
 class HTTPTab(Tab):
-    """One whose commands go by POST."""
+    """A tab that sends its commands by POST."""
 
     async def _command(self, document: dict[str, Any]) -> None:
         async with self._client() as client:
@@ -154,11 +153,11 @@ class HTTPTab(Tab):
             cookies={**self.cookies, "csrftoken": CSRF_TOKEN},
             timeout=httpx.Timeout(PATIENCE, read=None),
             trust_env=False,
-            verify=False,  # there is no TLS, and certificates take long to load
+            verify=False,  # there is no TLS, and loading certificates takes long
         )
 
     def _is_refused(self, answer: httpx.Response) -> bool:
-        """Whether it is told to come back later, or never."""
+        """Returns whether the server has told the tab to come back later, or never."""
         if answer.status_code in (401, 403):
             self.refusal = schema.from_server(answer.content)["code"]
         elif answer.status_code == 503:
@@ -169,7 +168,7 @@ class HTTPTab(Tab):
 
 
 class SSETab(HTTPTab):
-    """A browser's EventSource: it comes back to the same address, with the last id."""
+    """A browser's EventSource, which reconnects to the same address with the last event id."""
 
     async def _run(self) -> None:
         address = f"/notify/stream/{self._query()}"
@@ -196,7 +195,7 @@ class SSETab(HTTPTab):
                             break
 
     def _hear(self, document: dict[str, Any]) -> bool:
-        """Whether to go on listening."""
+        """Apply a document. Returns whether to go on reading."""
         if document["type"] == "close" and document["code"] >= 4500:
             self.refusal = CloseCode(document["code"]).name.lower()
         elif document["type"] == "welcome":
@@ -211,7 +210,7 @@ STREAMED = {"changes", "ping", "close"}
 
 
 async def events_in(answer: httpx.Response) -> AsyncIterator[dict[str, str]]:
-    """The events of a stream as they come. An EventSource reads more; this is what we send."""
+    """Yields the events of a stream as they arrive. It reads only the syntax that notify sends."""
     event: dict[str, str] = {}
     async for line in answer.aiter_lines():
         if line:
@@ -230,7 +229,8 @@ class LongPollTab(HTTPTab):
     async def _run(self) -> None:
         async with self._client() as client:
             while self.refusal is None:
-                wait = "25" if self.is_told else "0"  # to know at once that it works
+                # So that the tab knows at once that it is connected.
+                wait = "25" if self.is_told else "0"
                 answer = await client.get(f"/notify/changes/{self._query(wait=wait)}")
                 assert "no-store" in answer.headers["Cache-Control"]
                 if self._is_refused(answer):
@@ -239,7 +239,9 @@ class LongPollTab(HTTPTab):
                     assert schema.from_server(answer.content)["code"] == "bad_cursor"
                     self.cursor = None
                 else:
-                    assert "Retry-After" not in answer.headers, "It was not held."
+                    assert "Retry-After" not in answer.headers, (
+                        "The server answered at once instead of holding the request."
+                    )
                     if answer.status_code == 200:
                         self.take(schema.from_server(answer.content), is_welcome=True)
                     else:

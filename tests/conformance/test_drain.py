@@ -1,4 +1,4 @@
-"""What a real server does with its clients at SIGTERM, when notify comes before its own handler."""
+"""The drain at SIGTERM in real servers, whose own signal handler notify precedes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import notify
 from notify import conf
 from notify.protocol import CloseCode
 from tests.conformance.conftest import APPLICATION, SETTINGS, cookies_of, has_all_servers, sign_in
+from tests.faults import at_most
 from tests.kit import schema, servers
 from tests.kit.fakes import Reader, close_connections, until
 from tests.kit.patience import PATIENCE
@@ -25,10 +26,12 @@ from tests.kit.patience import PATIENCE
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CLIENTS = 30
+WAIT = 25  # seconds that a question is held
+LATEST = at_most(conf.Defaults.DRAIN_SECONDS + 2, 15)  # seconds; before any question is answered
 
 
 class Client(Reader):
-    """A tab that notes with which code, and when, it was sent away. It does not come back by itself."""
+    """A tab that records its close code and the moment of the close. It does not reconnect."""
 
     def __init__(self, cookies: dict[str, str]) -> None:
         super().__init__()
@@ -69,7 +72,7 @@ class Client(Reader):
 
 @pytest.fixture(params=[servers.Daphne, servers.Uvicorn])
 def server(request: pytest.FixtureRequest, transactional_db: None) -> Any:
-    """A server of the test's own, without a channel layer."""
+    """A private server for the test, without a channel layer."""
     with request.param(APPLICATION, SETTINGS) as server:
         yield server
 
@@ -94,8 +97,9 @@ async def end_of(process: Any) -> int:
 
 async def test_at_sigterm_clients_are_told_to_come_back_one_by_one(clients, server, daphne, user):
     """
-    Each with its reconnect code, at its own moment. Who comes meanwhile is sent elsewhere, plain
-    requests are served, and what is sent meanwhile is shown by the server to which a tab comes back.
+    Each client is closed with the reconnect code, at its own moment. Meanwhile, new clients are
+    sent elsewhere, plain requests are served, and a new notification is shown by the server to
+    which a tab reconnects.
     """
     late = Client(clients[0].cookies)
     began = time.monotonic()
@@ -116,11 +120,13 @@ async def test_at_sigterm_clients_are_told_to_come_back_one_by_one(clients, serv
     assert {client.code for client in clients} == {CloseCode.GOING_AWAY}
     moments = sorted(client.closed for client in clients)
     assert moments[-1] - moments[0] > 0.5
-    assert took < conf.Defaults.DRAIN_SECONDS + 2
+    assert took < LATEST
     assert code in (0, -signal.SIGTERM)  # as the server itself ends
     for number in (0, 1):
         mine = sorted(client.closed for client in clients[number::2])
-        assert mine not in (moments[: len(mine)], moments[len(mine) :]), "One user after the other."
+        assert mine not in (moments[: len(mine)], moments[len(mine) :]), (
+            "The server drained one user after the other."
+        )
 
     again = clients[0]
     await again.open(daphne.address)
@@ -128,7 +134,7 @@ async def test_at_sigterm_clients_are_told_to_come_back_one_by_one(clients, serv
 
 
 class Held:
-    """A stream, or a question that is held: how its answer ended, and when. It does not come back."""
+    """A stream or a held long poll, with the end of its answer and its moment. It does not reconnect."""
 
     def __init__(self, cookies: dict[str, str], *, is_stream: bool, since: Any) -> None:
         self.cookies = cookies
@@ -141,7 +147,7 @@ class Held:
         self.error: Exception | None = None
 
     async def run(self, url: str) -> None:
-        path = "stream/?" if self.is_stream else "changes/?wait=25&"
+        path = "stream/?" if self.is_stream else f"changes/?wait={WAIT}&"
         try:
             async with (
                 httpx.AsyncClient(
@@ -160,7 +166,7 @@ class Held:
 
 @pytest.fixture
 async def hold(user: Any, other_user: Any, settings: Any) -> Any:
-    """Opens fifty streams and holds fifty questions, of two users."""
+    """Returns a function that opens fifty streams and fifty long polls, of two users."""
     settings.CHANNEL_LAYERS = {}
     people = []
     for who in (user, other_user):
@@ -189,7 +195,7 @@ async def hold(user: Any, other_user: Any, settings: Any) -> Any:
 
 
 async def are_told(streams: list[Held], questions: list[Held]) -> list[float]:
-    """Wait until each has its whole answer, which says to come back. Returns the moments, sorted."""
+    """Wait until each has its whole answer, which tells it to come back. Returns the moments, sorted."""
     await until(lambda: all(client.ended for client in (*streams, *questions)))
     assert [client.error for client in (*streams, *questions) if client.error] == []
     for stream in streams:
@@ -201,7 +207,7 @@ async def are_told(streams: list[Held], questions: list[Held]) -> list[float]:
 
 
 async def test_streams_and_held_questions_are_sent_away_one_by_one(hold, server):
-    """As the WebSockets are; none of them keeps the process alive."""
+    """They are drained like WebSockets, and none of them keeps the process alive."""
     streams, questions = await hold(server.url)
     began = time.monotonic()
     os.kill(server.pid, signal.SIGTERM)
@@ -209,27 +215,27 @@ async def test_streams_and_held_questions_are_sent_away_one_by_one(hold, server)
     took = time.monotonic() - began
     moments = await are_told(streams, questions)
     assert moments[-1] - moments[0] > 0.5
-    assert took < conf.Defaults.DRAIN_SECONDS + 2
+    assert took < LATEST
 
 
 async def test_ctrl_c_does_not_wait_for_them(hold, transactional_db):
-    """Uvicorn does, for each open answer; so they are told at once."""
+    """Uvicorn waits for each open answer, so all of them are ended at once."""
     with servers.Uvicorn(APPLICATION, SETTINGS) as server:
         streams, questions = await hold(server.url)
         began = time.monotonic()
         os.kill(server.pid, signal.SIGINT)
         await end_of(server.process)
-        assert time.monotonic() - began < conf.Defaults.DRAIN_SECONDS
+        assert time.monotonic() - began < LATEST
         await are_told(streams, questions)
 
 
 @pytest.mark.only_if(has_all_servers)
 @pytest.mark.parametrize("kind", [servers.Hypercorn, servers.Granian])
 async def test_other_servers_end_in_time_too(kind, hold, transactional_db):
-    """They do not wait for the application; but neither is kept alive by it."""
+    """They do not wait for the application, and no connection keeps them alive."""
     with kind(APPLICATION, SETTINGS) as server:
         await hold(server.url)
         began = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
         await end_of(server.process)
-        assert time.monotonic() - began < conf.Defaults.DRAIN_SECONDS + 2
+        assert time.monotonic() - began < LATEST

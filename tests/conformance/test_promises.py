@@ -1,4 +1,4 @@
-"""What notify promises to a tab: each promise once, kept by every transport."""
+"""The delivery promises of notify to a tab. Each is written once and kept by every transport."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from django.db import transaction
 from django.test import Client
 
 import notify
-from notify import asend
-from notify.inbox import reader as inbox
-from notify.protocol import new_epoch
+from notify import asend, inbox
 from tests.conformance.tabs import cursor_of
 from tests.kit.fakes import until
+from tests.kit.mailboxes import age
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def in_one_transaction(*texts, to, fails=False):
-    """Sends in one transaction, which rolls back if it fails."""
+    """Send notifications in one transaction, which is rolled back if it fails."""
 
     def send():
         with transaction.atomic():
@@ -29,9 +28,10 @@ def in_one_transaction(*texts, to, fails=False):
     return sync_to_async(send)()
 
 
-# -- What is shown -------------------------------------------------------------------------------
+# -- Showing -------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_server
 async def test_what_is_sent_is_shown_in_order_and_once(tab, user):
     texts = [f"number {n}" for n in range(20)]
     for text in texts:
@@ -47,7 +47,7 @@ async def test_a_transaction_is_shown_when_it_has_committed_and_never_when_it_ha
 
 
 async def test_every_tab_shows_it(tab, open_tab, user):
-    """Of the same browser and of another one."""
+    """The tabs of the same browser and those of another browser."""
     tabs = [tab, await open_tab(), await open_tab(user)]
     await asend(user, "Hello")
     for each in tabs:
@@ -63,7 +63,7 @@ async def test_nobody_else_sees_it(tab, open_tab, user, other_user):
 
 
 async def test_a_tab_that_opens_later_finds_what_stands(open_tab, user):
-    """What is done with is not shown again."""
+    """Archived and dismissed notifications are not shown again."""
     for text in ("one", "two", "three"):
         await asend(user, text)
     page = await inbox.asnapshot(user)
@@ -74,7 +74,7 @@ async def test_a_tab_that_opens_later_finds_what_stands(open_tab, user):
 async def test_the_same_key_changes_the_one_toast(tab, user):
     await asend(user, "1 of 2", key="import")
     await tab.shows("1 of 2")
-    await asend(user, "2 of 2", key="import")
+    await asend(user, "2 of 2", key="import", count=True)
     await tab.shows("1 of 2", "2 of 2")
     assert len(tab.rows) == 1
     assert tab.row("2 of 2")["count"] == 2
@@ -83,6 +83,7 @@ async def test_the_same_key_changes_the_one_toast(tab, user):
 # -- Coming back ---------------------------------------------------------------------------------
 
 
+@pytest.mark.every_server
 async def test_nothing_is_lost_while_the_tab_sleeps(tab, user):
     """A tab that comes back receives what happened in between, in order, and nothing twice."""
     await asend(user, "before")
@@ -118,7 +119,7 @@ async def test_a_long_sleep_is_caught_up_page_by_page(tab, user):
 
 @pytest.mark.parametrize("what", ["garbage", "foreign epoch"])
 async def test_a_cursor_that_cannot_be_continued_starts_over(tab, user, what):
-    """What stands replaces what the tab held, and it goes on from there."""
+    """A snapshot replaces the contents of the tab, which continues from its cursor."""
     await asend(user, "one")
     await tab.shows("one")
     resets = tab.resets
@@ -130,13 +131,14 @@ async def test_a_cursor_that_cannot_be_continued_starts_over(tab, user, what):
 
 
 async def test_a_restored_database_starts_over(tab, user):
-    """A cursor that the mailbox has not reached: positions are being given a second time."""
+    """A cursor of a later epoch shows that positions are being assigned a second time."""
     await asend(user, "one")
     await tab.shows("one")
     before = tab.cursor
-    await tab.reopen(f"{new_epoch()}:9999")
+    await sync_to_async(age)(user)
+    await tab.reopen(str(before))
     await tab.shows("one")
-    assert tab.cursor > before
+    assert tab.cursor.epoch > before.epoch
     await asend(user, "two")
     await tab.shows("one", "two")
 
@@ -159,7 +161,7 @@ async def test_a_mark_shows_in_the_other_tab(tab, open_tab, user):
 
 
 async def test_a_mark_shows_in_its_own_tab_at_the_cursor_of_its_ack(tab, user):
-    """So an optimistic mark knows when it ends."""
+    """So the client knows when an optimistic mark is confirmed."""
     await asend(user, "Hello")
     await tab.shows("Hello")
     answer = await tab.mark("seen", "Hello")
@@ -179,7 +181,7 @@ async def test_a_mark_that_changes_nothing_is_answered_with_a_cursor_that_is_rea
 
 
 async def test_marking_all_spares_what_the_tab_has_not_shown(tab, user):
-    """The tab's cursor says what it has seen, not the moment of the click."""
+    """The tab's cursor limits what is marked, not the moment of the click."""
     await asend(user, "one")
     await tab.shows("one")
     cursor = str(tab.cursor)
@@ -197,7 +199,7 @@ async def test_a_bad_command_is_answered_with_its_ref(tab, user):
     assert (answer["type"], answer["code"]) == ("error", "bad_command")
 
 
-# -- Who may -------------------------------------------------------------------------------------
+# -- Access --------------------------------------------------------------------------------------
 
 
 async def test_who_is_not_signed_in_is_refused_for_good(make_tab):
@@ -207,8 +209,9 @@ async def test_who_is_not_signed_in_is_refused_for_good(make_tab):
     assert tab.shown == []
 
 
+@pytest.mark.every_server
 async def test_a_logout_ends_the_tabs_of_that_browser(tab, open_tab, browser, user):
-    """Of every tab, in the other processes too; another browser of the user goes on."""
+    """It ends all tabs of the browser, also in other processes. The user's other browsers stay connected."""
     second, elsewhere = await open_tab(), await open_tab(user)
     await sync_to_async(browser.logout)()
     await until(lambda: tab.refusal and second.refusal)

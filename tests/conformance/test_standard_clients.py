@@ -1,6 +1,8 @@
 """
-The wire as others speak it: curl, Python's websockets, and the eventsource of npm, which know nothing
-of notify. What docs/reference/protocol.md says has to be enough for them.
+The wire in use by clients without knowledge of notify: curl, Python's websockets, and npm's
+eventsource.
+
+They must get along with what docs/reference/protocol.md says.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from tests.kit.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-TOKEN = "x" * 32  # a client may choose its own: Django compares the cookie with the header
+TOKEN = "x" * 32  # a client may choose its own, as Django only compares the cookie with the header
 CLIENT = servers.PROJECT / "client"
 
 
@@ -34,7 +36,7 @@ CLIENT = servers.PROJECT / "client"
 async def server(
     request: pytest.FixtureRequest, settings: Any, web: Callable[[str], servers.Web]
 ) -> AsyncIterator[servers.Web]:
-    """Each server in turn, told by this process what was sent, or finding it by itself."""
+    """Each server in turn, rung by this process or finding changes by its sweep."""
     settings.CHANNEL_LAYERS = {}
     if request.param.endswith("-rings"):
         settings.CHANNEL_LAYERS = {
@@ -57,7 +59,7 @@ class Answer(NamedTuple):
 
 
 class Curl:
-    """A terminal in which somebody is signed in, unless he is nobody."""
+    """curl in a terminal, signed in as a user or anonymous."""
 
     def __init__(self, url: str, cookies: dict[str, str]) -> None:
         self.url = f"{url}/notify/"
@@ -90,7 +92,7 @@ class Curl:
 
 
 class Events:
-    """A reader of server-sent events, by the standard's words."""
+    """A reader of server-sent events, as the standard defines them."""
 
     def __init__(self, output: asyncio.StreamReader) -> None:
         self.output = output
@@ -98,7 +100,7 @@ class Events:
         self.last_id = ""
 
     async def next(self) -> tuple[str, dict[str, Any]]:
-        """The name of the next event, and its document."""
+        """Returns the name of the next event, and its document."""
         async with asyncio.timeout(PATIENCE):
             fields: dict[str, str] = {}
             while True:
@@ -144,7 +146,7 @@ async def test_curl_polls(curl: Curl, user: Any):
 
 
 async def test_curl_waits(curl: Curl, user: Any):
-    """The answer comes with the news, long before the time is over; else when it is."""
+    """The answer arrives with the news, long before the time is over, or else at the end of the time."""
     await asend(user, "one")
     first = await curl("changes/?wait=20")
     assert texts(first.document) == ["one"]
@@ -162,7 +164,7 @@ async def test_curl_waits(curl: Curl, user: Any):
 
 
 async def test_curl_streams(curl: Curl, user: Any):
-    """And goes on where it was, by the id that it has heard last."""
+    """The stream continues after the last event id."""
     await asend(user, "one")
     async with curl.stream("stream/") as events:
         name, welcome = await events.next()
@@ -175,7 +177,7 @@ async def test_curl_streams(curl: Curl, user: Any):
         assert changes["cursor"] == events.last_id
     await asend(user, "three")
     last = f"Last-Event-ID: {events.last_id}"
-    # The address of the first time says another cursor, as a browser's reconnect would.
+    # The URL still contains an older cursor, as in a browser's reconnect.
     old = welcome["changes"]["cursor"]
     async with curl.stream(f"stream/?since={old}", "-H", last) as again:
         _, welcome = await again.next()
@@ -233,7 +235,7 @@ async def test_a_page_of_another_site_is_refused(curl: Curl, path: str, header: 
 async def test_curl_is_told_at_once_behind_nginx(
     server: servers.Web, browser: Client, user: Any, site: str
 ):
-    """By whatever server, over HTTP/1.1 and, by an nginx that knows nothing of notify, HTTP/1.0."""
+    """On every server, over HTTP/1.1, and over HTTP/1.0 through an nginx without our configuration."""
     servers.need(servers.Nginx.check)
     with servers.Nginx(site, server.address) as nginx:
         curl = Curl(nginx.url, cookies_of(browser))
@@ -259,7 +261,7 @@ async def test_websockets_talks(server: servers.Web, browser: Client, user: Any)
     async with connect(url, additional_headers={"Cookie": cookie}, proxy=None) as socket:
 
         async def ask(command: dict[str, Any], kind: str) -> Any:
-            """The first answer of this kind; changes may come before it."""
+            """Returns the first answer of this type. Changes may arrive before it."""
             await socket.send(json.dumps(command))
             async with asyncio.timeout(PATIENCE):
                 while (document := schema.from_server(await socket.recv()))["type"] != kind:
@@ -283,7 +285,7 @@ async def test_websockets_talks(server: servers.Web, browser: Client, user: Any)
 
 
 def find_eventsource() -> str:
-    """Node, with the package beside our client."""
+    """Returns Node, and the package beside notify's client."""
     node = servers.find_program("node", package="nodejs")
     if not (CLIENT / "node_modules" / "eventsource").is_dir():
         raise servers.MissingProgram("The npm package eventsource is missing: cd client && npm ci")
@@ -291,7 +293,7 @@ def find_eventsource() -> str:
 
 
 async def test_eventsource_comes_back_by_itself(server: servers.Web, browser: Client, user: Any):
-    """A cut is bridged by the last id that it has heard: nothing is lost, and nothing comes twice."""
+    """The last event id bridges a cut: nothing is lost, and nothing arrives twice."""
     node = servers.need(find_eventsource)
     cookie = "; ".join(f"{name}={value}" for name, value in cookies_of(browser).items())
     reader = Reader()

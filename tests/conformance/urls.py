@@ -1,4 +1,4 @@
-"""The URLs of the web processes: those of the tests, and one that looks into the process."""
+"""The URLs of the web processes: those of the tests, and one that inspects the process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.urls import urlpatterns as of_all_tests
 
 
 def connections(request: HttpRequest) -> JsonResponse:
-    """How many connections there are in this process, and how many of them are in a room."""
+    """The number of connections in this process, and the number of those that are in a room."""
     rooms = [room for hub in Hub.everywhere() for room in tuple(hub.rooms.values())]
     return JsonResponse(
         {
-            "admitted": limits.connections[limits.EVERYBODY],
+            "admitted": limits.connections()[limits.EVERYBODY],
             "in_rooms": sum(len(room.connections) for room in rooms),
         }
     )

@@ -1,4 +1,4 @@
-"""Servers with more ways to fail than to be killed."""
+"""Servers that can fail in more ways than by being killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.world import served
 from tests.kit import servers
 
-# Handshakes that the kernel keeps for a process; beyond it drops them without a word.
+# Handshakes that the kernel queues for a process. Above this it drops them without an answer.
 BACKLOG = 4096
 
 
@@ -24,7 +24,7 @@ class Redis(servers.Redis):
 
 
 class Daphne(servers.Daphne):
-    """One in front of which the kernel lets thousands wait, as docs/howto/deploy.md says."""
+    """Daphne with a queue for thousands of handshakes, as docs/howto/deploy.md recommends."""
 
     def command(self) -> list[str]:
         endpoint = f"tcp:port={self.port}:interface=127.0.0.1:backlog={BACKLOG}"
@@ -32,19 +32,19 @@ class Daphne(servers.Daphne):
 
 
 class Uvicorn(servers.Uvicorn):
-    """The same."""
+    """Uvicorn with the same queue."""
 
     def command(self) -> list[str]:
         return [*super().command(), "--backlog", str(BACKLOG)]
 
 
 class PostgreSQL(servers.PostgreSQL):
-    """One whose commits outlive it; the suite's others are quicker."""
+    """PostgreSQL whose commits survive a crash. The other servers of the test suite are faster."""
 
     kind = "postgresql"
 
     def make(self) -> dict[str, Any]:
-        """A new database, as an entry of DATABASES."""
+        """Create a database. Returns its entry of DATABASES."""
         import psycopg
 
         with psycopg.connect(self.url, autocommit=True) as connection:
@@ -55,17 +55,17 @@ class PostgreSQL(servers.PostgreSQL):
         return [*super().command(), "-c", "synchronous_commit=on"]
 
     def stop_at_once(self) -> None:
-        """An immediate shutdown: every session is ended where it stands."""
+        """Shut down immediately: every session is ended in the middle of its work."""
         self._end(signal.SIGQUIT)
 
 
 class MariaDB(servers.MariaDB):
-    """One whose commits outlive it, too."""
+    """MariaDB whose commits survive a crash."""
 
     kind = "mariadb"
 
     def make(self) -> dict[str, Any]:
-        """A new database, as an entry of DATABASES."""
+        """Create a database. Returns its entry of DATABASES."""
         import pymysql
 
         with pymysql.connect(host="127.0.0.1", port=self.port, user="root") as connection:
@@ -76,5 +76,5 @@ class MariaDB(servers.MariaDB):
         return [*super().command(), "--innodb-flush-log-at-trx-commit=1"]
 
     def stop_at_once(self) -> None:
-        """Its own shutdown, which ends every session."""
+        """Shut down normally, which ends every session."""
         self._end(signal.SIGTERM)

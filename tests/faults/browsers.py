@@ -1,4 +1,4 @@
-"""Tabs as patient as a real browser's: how long they wait is read from the client's own sources."""
+"""Tabs with the pauses of a real browser's, which are read from the client's own sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCES = Path(PROJECT, "client", "src")
 
 
 def number_in(file: str, pattern: str) -> float:
-    """A number of milliseconds in a source of the client's, in seconds."""
+    """A number of milliseconds in a source of the client, in seconds."""
     found = re.search(pattern, (SOURCES / file).read_text())
     assert found, f"{pattern} is not in {file}."
     return int(found[1].replace("_", "")) / 1000
@@ -24,15 +24,16 @@ def number_in(file: str, pattern: str) -> float:
 
 class Browser:
     """
-    How long a browser's tab waits before it tries again: backoff.js, and connection.js for when that
-    starts anew. Nothing tells it that the network is back, as `online` does on some machines.
+    The pauses of a browser's tab: backoff.js, and connection.js for when they start anew.
+
+    It is not notified that the network is back, unlike a browser on a machine with `online` events.
     """
 
     def __init__(self) -> None:
-        self.least = number_in("backoff.js", r"least = ([\d_]+)")
-        self.most = number_in("backoff.js", r"most = ([\d_]+)")
-        self.steady = number_in("connection.js", r"STEADY = ([\d_]+)")
-        source = (SOURCES / "backoff.js").read_text()
+        self.least = number_in("link/backoff.js", r"least = ([\d_]+)")
+        self.most = number_in("link/backoff.js", r"most = ([\d_]+)")
+        self.steady = number_in("link/connection.js", r"STEADY = ([\d_]+)")
+        source = (SOURCES / "link/backoff.js").read_text()
         self.is_patient = "2 ** Math.max(0, this.#tries - 1)" in source
         assert self.is_patient or "2 ** this.#tries" in source
         self.client: Client
@@ -51,7 +52,7 @@ class Browser:
 
 
 def tab(world: World, user: User, transport: str = "websocket", **options: Any) -> Client:
-    """A tab of this user that is about to open; options as of :meth:`World.client`."""
+    """A tab of this user that is about to open. The options are those of :meth:`World.client`."""
     wait = Browser()
     client = wait.client = world.client(user, transport, backoff=wait, **options)
     client.start()

@@ -1,5 +1,5 @@
 """
-A process whose task runs in a child, which ends as soon as the task has.
+A process whose task runs in a child, which ends as soon as the task has ended.
 
     python -m tests.faults.children fork 1
 """

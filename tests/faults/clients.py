@@ -1,10 +1,10 @@
 """
-A user's tabs that live through faults: they come back, keep their cursor and what they show, and
-remember all that happened to them.
+A user's tabs that survive faults: they reconnect, keep their cursor and contents, and record their
+whole history.
 
-They do what the browser's client does: the rule, then the rows; only a welcome or the answer to a
-poll may lower the cursor; what was shown once is not shown again. ``shown`` are the texts in the
-order in which they came on the screen.
+They act like the browser's client: they apply the rule, then the rows. Only a welcome or the answer
+to a poll may lower the cursor, and no text is shown twice. ``shown`` are the texts in the order in
+which they appeared on the screen.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from notify.protocol import CloseCode, Cursor, Verdict, judge
 from tests.kit.patience import PATIENCE
 
 CSRF_TOKEN = "x" * 32
-TERMINAL = 4500  # close codes from here on say: do not come back
+TERMINAL = 4500  # close codes from here on mean: do not come back
 OPEN_TIMEOUT = 5.0  # seconds that a handshake or an answer may take
 GRACE = 5.0  # seconds after a missed heartbeat until the connection counts as dead
 
-Backoff = Callable[[int], float]  # failed tries so far -> seconds
+Backoff = Callable[[int], float]  # failed attempts so far -> seconds
 
 
 def quickly(tries: int) -> float:
-    """So that a test is quick. Never at once: a refusal would become a storm."""
+    """Short pauses for fast tests. They are never zero, or refusals would become a storm."""
     return random.uniform(0.02, 0.1 + 0.1 * min(tries, 3))
 
 
 def as_browsers_do(tries: int) -> float:
-    """client/src/backoff.js: full jitter, drawn after the cap."""
+    """client/src/link/backoff.js: full jitter, drawn after the cap."""
     return random.uniform(0.5, min(20.0, 0.5 * 4 * 2**tries))
 
 
 async def until(
     condition: Callable[[], Any], what: str | Callable[[], str], within: float = PATIENCE
 ) -> Any:
-    """Wait for a state; returns what the condition returned. `what` says what did not happen."""
+    """Wait until the condition is true. Returns its value. `what` describes what did not happen."""
     deadline = time.monotonic() + within
     while not (found := condition()):
         if time.monotonic() > deadline:
@@ -63,17 +63,27 @@ class User:
     name: str
     cookies: dict[str, str] = field(repr=False)
 
+    def browser(self, url: str) -> httpx.AsyncClient:
+        """The user's HTTP client, whose POSTs have the CSRF token. ``url``: what each address begins with."""
+        return httpx.AsyncClient(
+            base_url=url,
+            cookies=self.cookies,
+            headers={"X-CSRFToken": self.cookies["csrftoken"]},
+            timeout=PATIENCE,
+            trust_env=False,
+        )
+
 
 class Client:
     """
     Attributes:
-        shown: each text in the order in which it came on the screen.
-        shown_at: when each came first, by the machine's monotonic clock.
-        rows: what the tab holds, by id.
-        epochs: the lives of the mailbox that it has known, in their order.
-        refusal: why the server does not want it to come back, once it has said so.
-        opens: how often it was let in; closes: the codes with which connections ended.
-        history: (moment, what) of all that happened.
+        shown: each text, in the order in which it appeared on the screen.
+        shown_at: when each first appeared, by the machine's monotonic clock.
+        rows: the rows that the tab holds, by id.
+        epochs: the histories of the mailbox that it has known, in their order.
+        refusal: the reason for which the server has told it not to come back.
+        opens: how often it was admitted; closes: the codes with which connections ended.
+        history: (moment, event) for everything that happened.
     """
 
     transport = ""
@@ -103,23 +113,24 @@ class Client:
         self.gaps = 0
         self.opens = 0
         self.closes: list[int] = []
-        self.failures = 0  # tries that did not get as far as a first document
+        self.failures = 0  # attempts that did not reach a first document
         self.is_open = False
         self.refusal: str | None = None
         self.answers: dict[int, dict[str, Any]] = {}
         self.history: list[tuple[float, str]] = []
-        self._since = since  # what it says that it knows at first, where that is not the truth
-        self._complete: Cursor | None = None  # what had arrived at or below it, it has shown
+        self._since = since  # the cursor that it sends first, instead of its own
+        # Everything that arrived at or below it has been shown.
+        self._complete: Cursor | None = None
         self._work: asyncio.Task[None] | None = None
         self._ref = 0
 
     def __repr__(self) -> str:
         return f"<{self.transport} of {self.user.name}>"
 
-    # -- What a test does with it ----------------------------------------------------------------
+    # -- Used by the tests -----------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to connect, and to come back after every end but a refusal."""
+        """Begin to connect, and to reconnect after every end except a refusal."""
         self._work = asyncio.create_task(self._run())
 
     async def opened(self, within: float = PATIENCE) -> None:
@@ -127,7 +138,7 @@ class Client:
         await self.until(lambda: self.is_open or self.refusal, "it was let in", within)
 
     async def until(self, condition: Callable[[], Any], what: str, within: float = PATIENCE) -> Any:
-        """Wait for a state of this client; fails with its history."""
+        """Wait until a condition on this client is true. A failure shows its history."""
         assert self._work is not None
 
         def happened() -> Any:
@@ -138,7 +149,7 @@ class Client:
         return await until(happened, lambda: f"{what}\n{self.story()}\n{self.witness()}", within)
 
     async def shows(self, *texts: str, within: float = PATIENCE) -> None:
-        """Wait until it has shown exactly these, in this order."""
+        """Wait until it has shown exactly these texts, in this order."""
         wanted = list(texts)
         await self.until(
             lambda: self.shown == wanted or len(self.shown) > len(wanted), f"{wanted}", within
@@ -146,7 +157,7 @@ class Client:
         assert self.shown == wanted, self.story()
 
     async def close(self) -> None:
-        """Fall asleep: what it holds and its cursor stay; `start` wakes it."""
+        """Disconnect. The contents and the cursor stay, and `start` reconnects."""
         work, self._work = self._work, None
         if work is not None:
             work.cancel()
@@ -155,7 +166,7 @@ class Client:
         self.is_open = False
 
     async def command(self, kind: str, **fields: Any) -> dict[str, Any]:
-        """Send one command; returns its answer."""
+        """Send one command. Returns its answer."""
         self._ref += 1
         ref = self._ref
         await self._send({"type": kind, "ref": ref, **fields})
@@ -163,7 +174,7 @@ class Client:
         return answer
 
     async def try_command(self, kind: str, **fields: Any) -> None:
-        """Send one command, and do not wait; the link may break before it is answered, or sent."""
+        """Send one command without waiting. The link may break before it is sent or answered."""
         self._ref += 1
         with suppress(OSError, ConnectionClosed, httpx.HTTPError):
             await self._send({"type": kind, "ref": self._ref, **fields})
@@ -172,7 +183,7 @@ class Client:
         self.history.append((time.monotonic(), what))
 
     def story(self, last: int = 60) -> str:
-        """What happened to it, for a failure."""
+        """The client's history, for a failure."""
         now = time.monotonic()
         lines = [f"{moment - now:9.3f} s  {what}" for moment, what in self.history[-last:]]
         state = (
@@ -212,11 +223,13 @@ class Client:
                 row["arrived"],
                 row["message"],
             )
-            # Not the cursor decides: a mark may move a row from one page to a later one.
+            # The cursor does not decide, because a mark may move a row from one page to a later
+            # one.
             if row["arrived"] > known and not is_held:
                 fresh.append(row)
             self.rows[row["id"]] = row
-        # Rows come by position, which a mark moves; the screen's order is that of their content.
+        # Rows are sorted by position, which a mark moves; the screen is sorted by the arrival of
+        # the content.
         for row in sorted(fresh, key=lambda row: row["arrived"]):
             self._show(row["message"])
         self.cursor, self.counts = cursor, changes["counts"]
@@ -255,7 +268,7 @@ class Client:
 
 
 def _position_in(cursor: Cursor | None, other: Cursor | None) -> int:
-    """The position of the other one if both are of one epoch, else -1."""
+    """The position of the other cursor if both are of the same epoch, else -1."""
     return -1 if cursor is None or other is None or cursor.epoch != other.epoch else other.position
 
 
@@ -289,7 +302,7 @@ class WebSocketClient(Client):
             proxy=None,
             open_timeout=OPEN_TIMEOUT,
             close_timeout=0.5,
-            ping_interval=None,  # a browser has none: the heartbeat is the application's
+            ping_interval=None,  # a browser sends none: the heartbeat is the application's
             max_size=None,
         ) as self.socket:
             heartbeat = OPEN_TIMEOUT
@@ -327,9 +340,9 @@ class WebSocketClient(Client):
 
 
 class HTTPClient(Client):
-    """One that asks again and again, with the statuses of its answers; commands go by POST."""
+    """A client that sends requests repeatedly, and records the statuses. Commands are sent by POST."""
 
-    pause = 0.2  # seconds between two questions
+    pause = 0.2  # seconds between two requests
     statuses: list[int]
 
     async def _run(self) -> None:
@@ -353,7 +366,7 @@ class HTTPClient(Client):
             await asyncio.sleep(self.backoff(tries))
 
     async def _ask(self, client: httpx.AsyncClient) -> bool:
-        """Ask once. Whether to ask again at once."""
+        """Send one request. Returns whether to send the next at once."""
         raise NotImplementedError
 
     async def _send(self, document: dict[str, Any]) -> None:
@@ -373,7 +386,7 @@ class HTTPClient(Client):
 
 
 class SSEClient(HTTPClient):
-    """It judges by documents: a stream that is silent for a heartbeat and a grace is dead."""
+    """A client with a stream. If no document arrives for a heartbeat and a grace, the stream is dead."""
 
     transport = "sse"
 
@@ -416,7 +429,7 @@ class PollClient(HTTPClient):
     transport = "poll"
 
     async def _ask(self, client: httpx.AsyncClient) -> bool:
-        """Ask until nothing more follows. Whether the server could answer."""
+        """Ask until no more changes follow. Returns whether the server could answer."""
         while True:
             answer = await client.get(f"/notify/changes/{self._query(**self._more())}")
             self.statuses.append(answer.status_code)
@@ -445,7 +458,7 @@ class PollClient(HTTPClient):
 
 
 class LongPollClient(PollClient):
-    """Its first question does not wait: it shows that there is a way."""
+    """A client whose first request does not wait, to find out whether the transport works."""
 
     transport = "longpoll"
     pause = 0.02

@@ -1,8 +1,9 @@
 """
-A clock that a test can set, in one process and without touching the machine's.
+A clock that a test can set in one process, without changing the machine's.
 
-``install`` makes ``time.time()`` and Django's ``timezone.now()`` go by an offset in seconds that
-stands in a file; no file is no offset. The monotonic clock, by which event loops wait, stays.
+``install`` makes ``time.time()`` and Django's ``timezone.now()`` add an offset in seconds, which is
+read from a file. Without the file, the offset is zero. The monotonic clock, which event loops use,
+does not change.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from pathlib import Path
 
 from django.utils import timezone
 
-SETTING = "FAULTS_CLOCK"  # of a watched web process: the path of the file
+SETTING = "FAULTS_CLOCK"  # the path of the file, for a watched web process
 
 
 def install(path: str) -> None:
-    """Go by this file from now on."""
+    """Use the offset in this file from now on."""
     real_time, real_now = time.time, timezone.now
 
     def offset() -> float:
@@ -36,5 +37,5 @@ def install(path: str) -> None:
 
 
 def says() -> float:
-    """What this process takes for the time."""
+    """The current time, as this process sees it."""
     return timezone.now().timestamp()

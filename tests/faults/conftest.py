@@ -30,18 +30,17 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[servers.PostgreSQL]:
-    """A private PostgreSQL with a migrated database "notify"; each world gets a copy of it."""
+    """A private PostgreSQL with a migrated database "notify". Each world gets a copy of it."""
     servers.need(servers.PostgreSQL.check)
     with servers.PostgreSQL() as server:
         execute_on(server, "CREATE DATABASE notify")
         migrate(served("postgresql", "notify", server.port))
         yield server
-        server.kill()  # nobody needs what is in it
 
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[servers.MariaDB]:
-    """A private MariaDB with a migrated database, which the worlds share: their users differ."""
+    """A private MariaDB with a migrated database, which the worlds share with different users."""
     servers.need(servers.MariaDB.check)
     import pymysql
 
@@ -65,10 +64,12 @@ async def make_world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Callable[..., Any]]:
     """
-    Makes a world: `await make_world("postgresql", layer=pubsub(url), NOTIFY_SWEEP_INTERVAL=1)`.
+    Returns a function that makes a world:
 
-    The database is "sqlite" (a file of its own), "postgresql" (a database of its own), "mariadb",
-    or an entry of DATABASES.
+        world = await make_world("postgresql", layer=pubsub(url), NOTIFY_SWEEP_INTERVAL=1)
+
+    The database is "sqlite" (a private file), "postgresql" (a private database), "mariadb", or an
+    entry of DATABASES.
     """
     async with AsyncExitStack() as stack:
 

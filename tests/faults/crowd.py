@@ -1,9 +1,9 @@
 """
-Thousands of tabs in one process of their own, as cheap as a tab can be.
+Thousands of tabs in one process, as cheap as possible.
 
-It reads calls as JSON lines and answers each with one. A tab here does what a server can see of
-one: it opens a WebSocket with the cursor that it has, answers pings, and comes back when it was
-cut, after a wait that is drawn as the browser's client draws it. What it was shown it only counts.
+It reads calls as JSON lines, and answers each with a line. A tab does what a server can observe: it
+opens a WebSocket with its cursor, answers pings, and reconnects after a cut, with the random pause
+of the browser's client. It only counts the notifications that it receives.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import zlib
 from collections import Counter
 from typing import Any
 
-LEAST, MOST = 0.5, 20.0  # seconds; client/src/backoff.js
-HEAD_START = 2.5  # seconds; client/src/race.js
+LEAST, MOST = 0.5, 20.0  # seconds; client/src/link/backoff.js
+HEAD_START = 2.5  # seconds; client/src/link/race.js
 CURSOR = re.compile(rb'"cursor":"([^"]+)"')
 REF = re.compile(rb'"ref":(\d+)')
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
-MASK = bytes(4)  # which masks nothing, and is allowed
+MASK = bytes(4)  # masks nothing, which is allowed
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
-    """A frame as a client sends it; short ones only."""
+    """A short frame as a client sends it."""
     return bytes([0x80 | opcode, 0x80 | len(payload)]) + MASK + payload
 
 
@@ -38,9 +38,9 @@ class Tab(asyncio.Protocol):
     """
     Attributes:
         state: new, connecting, greeted (it has its welcome), lost, or ended (told not to come back).
-        began: when it first knocked.       greeted: when it last had its welcome.
-        knocked: when it last knocked.      opened: when that was answered.
-        heard: when the first frame came after that; 0: none yet.
+        began: when it first connected.     greeted: when it last received its welcome.
+        knocked: when it last connected.    opened: when that was answered.
+        heard: when the first frame arrived after that, or 0.
     """
 
     def __init__(self, crowd: Crowd, cookie: str) -> None:
@@ -52,7 +52,7 @@ class Tab(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     async def knock(self) -> None:
-        """Open the connection. One that is refused is counted, and tried again later."""
+        """Open the connection. A refused attempt is counted, and repeated later."""
         self.state = "connecting"
         self.knocked, self.heard = time.monotonic(), 0.0
         if not self.tries:
@@ -98,7 +98,7 @@ class Tab(asyncio.Protocol):
             pass
 
     def take(self) -> bool:
-        """One frame off the buffer, if it is all there."""
+        """Take one frame from the buffer, if it is complete."""
         if len(self.buffer) < 2:
             return False
         size, start = self.buffer[1] & 0x7F, 2
@@ -148,7 +148,7 @@ class Tab(asyncio.Protocol):
         self.lose()
 
     def lose(self) -> None:
-        """Wait, and come back; or not, when it was told so."""
+        """Reconnect after a pause, unless the tab was told not to come back."""
         if self.code >= 4500:
             self.state = "ended"
             return
@@ -167,7 +167,7 @@ class Crowd:
         self.forget()
 
     def forget(self) -> None:
-        """Count from here."""
+        """Start to count from here."""
         self.refusals: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
         self.knocks: list[float] = []
@@ -187,13 +187,13 @@ class Crowd:
     # -- Calls -----------------------------------------------------------------------------------
 
     async def gather(self, address: str, cookies: list[str], deflate: bool = False) -> None:
-        """The tabs that there are: one for each of these Cookie headers. None is open yet."""
+        """Create a tab for each of these Cookie headers. They are not open yet."""
         self.host, _, port = address.partition(":")
         self.port, self.deflate = int(port), deflate
         self.tabs = [Tab(self, cookie) for cookie in cookies]
 
     async def come(self, within: float) -> None:
-        """All that are not connected knock within so many seconds, evenly."""
+        """Let all disconnected tabs connect within that many seconds, evenly."""
         self.forget()
         away = [tab for tab in self.tabs if tab.state in ("new", "dropped")]
         for number, tab in enumerate(away):
@@ -201,17 +201,17 @@ class Crowd:
             self.later(within * number / len(away), tab)
 
     async def drop(self) -> None:
-        """Every tab is cut at this end, and stays away until it is called."""
+        """Cut all tabs at this end. They stay away until they are called."""
         for tab in self.tabs:
             tab.state = "dropped"
             if tab.transport is not None:
                 tab.transport.abort()
 
     async def look(self) -> dict[str, Any]:
-        """Where they are, and what has happened since they were last called."""
+        """The states of the tabs, and what has happened since the last call."""
         waits = sorted(tab.greeted - tab.began for tab in self.tabs if tab.state == "greeted")
-        # A browser's client begins its next transport if the first frame is not there so long after
-        # its knock; a server that is busy shows how much of that it took before it opened the door.
+        # A browser's client begins its next transport if the first frame takes that long. On a busy
+        # server, this shows how much of the time passed before it opened the connection.
         heard = [tab for tab in self.tabs if tab.heard]
         after_knock = sum(tab.heard - tab.knocked <= HEAD_START for tab in heard)
         after_open = sum(tab.heard - tab.opened <= HEAD_START for tab in heard)

@@ -1,4 +1,4 @@
-"""What happens to users and their sessions, done in the process that sends."""
+"""Changes of users and their sessions, made in the sending process."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ from django.utils import timezone
 
 import notify
 from notify.models import Mailbox, Notification
-from notify.tracking import writer
+from notify.protocol import TaskState
+from notify.tracking import jobs, writer
+from notify.tracking import rows as task_rows
+from notify.tracking.run import TaskRun
 from tests.faults.sender import Rollback
+from tests.kit import mailboxes
 
 
 def crowd(prefix: str, number: int) -> list[dict[str, Any]]:
-    """As many users at once, each signed in and with a mailbox; in a few statements."""
+    """Create that many users, each signed in and with a mailbox, in a few statements."""
     model = get_user_model()
     password = make_password("demo")
     names = [f"{prefix}{i}" for i in range(number)]
@@ -74,6 +78,14 @@ def end_session(key: str) -> None:
     Session.objects.filter(session_key=key).delete()
 
 
+def empty_session(key: str) -> None:
+    """Remove the user from a session that continues, as code of the project may do."""
+    session = SessionStore(key)
+    del session[SESSION_KEY]
+    session["basket"] = 1
+    session.save()
+
+
 def let_session_expire(key: str) -> None:
     Session.objects.filter(session_key=key).update(expire_date=timezone.now() - timedelta(hours=1))
 
@@ -82,8 +94,14 @@ def epoch(user: Any) -> str:
     return Mailbox.objects.get(pk=user).epoch
 
 
+def age(user: Any) -> None:
+    """Give the user a mailbox of an hour ago, to which a cursor may prove a restore."""
+    Mailbox.objects.ensure([user])
+    mailboxes.age(user)
+
+
 def set_back(user: Any) -> None:
-    """As a restored backup does it: the rows and the head of a moment ago are gone."""
+    """Remove the newest rows and lower the head, as a restored backup does."""
     Notification.objects.filter(recipient=user).delete()
     Mailbox.objects.filter(pk=user).update(head=0, unseen=0, unread=0)
 
@@ -97,13 +115,18 @@ def ids(user: Any) -> list[int]:
 
 
 def marks(user: Any) -> list[list[Any]]:
-    """Of each row: its text, and whether it is seen, read, archived, dismissed."""
+    """For each row: its text, and whether it is seen, read, archived, dismissed."""
     fields = ("seen_at", "read_at", "archived_at", "dismissed_at")
     rows = Notification.objects.filter(recipient=user).order_by("arrived")
     return [
         [message, *(moment is not None for moment in moments)]
         for message, *moments in rows.values_list("message", *fields)
     ]
+
+
+def lock_mailbox(user: Any) -> None:
+    """Lock a mailbox until the thread's transaction ends."""
+    Mailbox.objects.select_for_update().get(pk=user)
 
 
 # -- Tasks ---------------------------------------------------------------------------------------
@@ -116,19 +139,49 @@ def begin_task(user: Any, name: str, **options: Any) -> None:
 
 
 def task_says(name: str, what: str, **arguments: Any) -> None:
-    """What a task may say at any time, such as "advance"."""
+    """Report progress of a task by any of its methods, such as "advance"."""
     getattr(tasks[name], what)(**arguments)
 
 
+@notify.tracked("Importing customers", user="user_id", cancellable=True)
+def import_customers(user_id: Any) -> bool:
+    return True
+
+
+def queue_job(user: Any, job: str) -> None:
+    """Report as a queue's adapter does that a job of this name was queued for a user."""
+    jobs.queued(job, import_customers, [user], {})
+    assert writer.flush(10)
+
+
+def run_job(user: Any, job: str) -> bool:
+    """Run the job as a worker does. Returns whether the function was called."""
+    jobs.begun(job, import_customers)
+    has_run = import_customers(user)
+    jobs.over(job)
+    assert writer.flush(10)
+    return bool(has_run)
+
+
+def queue_jobs(user: Any, count: int) -> list[list[int]]:
+    """Record cancellable jobs that no worker has begun. Returns what a client would show: [id, arrived]."""
+    for number in range(count):
+        run = TaskRun(user, f"job {number}", job=f"stuck:{number}", state=TaskState.QUEUED)
+        run.cancellable = True
+        task_rows.save(run)
+    shown = Notification.objects.filter(recipient=user, task__isnull=False)
+    return [[pk, arrived] for pk, arrived in shown.values_list("pk", "arrived")]
+
+
 def begin_task_and_die(user: Any, name: str) -> None:
-    """A worker that is killed when its task has been seen to run."""
+    """Kill the worker once its task is seen to run."""
     begin_task(user, name)
     assert writer.flush(10)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def task_in_a_transaction(user: Any, name: str) -> None:
-    """A task whose transaction rolls back, and which has said until then how far it is."""
+    """Report progress of a task in a transaction that is then rolled back."""
     with suppress(Rollback), notify.progress(user, name, total=4) as progress, transaction.atomic():
         progress.advance(3)
         # SQLite has one writer, and it is this transaction.
@@ -137,7 +190,7 @@ def task_in_a_transaction(user: Any, name: str) -> None:
 
 
 def children_with_tasks(user: Any, names: list[str]) -> list[int]:
-    """Tasks in forked children, begun while the parent's own runs; returns their exit codes."""
+    """Run tasks in forked children while the parent's own task runs. Returns their exit codes."""
     with notify.progress(user, "parent"):
         writer.flush(10)
         children = []

@@ -1,4 +1,4 @@
-"""A channel layer that loses, doubles and reorders rings, as bad networks and full queues do."""
+"""A channel layer that loses, duplicates and reorders rings, as bad networks and full queues do."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def unreliable(
     An entry of CHANNEL_LAYERS.
 
     Args:
-        drop, double: the share of rings that are lost, and that come twice.
-        delay: seconds by which a ring may be late, so that later ones overtake it.
+        drop, double: the share of rings that are lost, and of those that are sent twice.
+        delay: the seconds by which a ring may be late, so that later ones overtake it.
     """
     config = pubsub(url)["CONFIG"]
     chances = {"drop": drop, "double": double, "delay": delay, "seed": seed}
@@ -28,9 +28,10 @@ def unreliable(
 
 class Unreliable:
     """
-    The pubsub layer, but for its rings: the canary comes back, so that nothing warns the hubs.
+    The pubsub layer with unreliable rings. The canary comes back, so the hubs get no warning.
 
-    Not a subclass of it, as that one has its methods from a layer for each event loop.
+    It is not a subclass, because the pubsub layer takes its methods from a layer for each event
+    loop.
     """
 
     def __init__(self, drop: float, double: float, delay: float, seed: int, **config: Any) -> None:

@@ -1,6 +1,6 @@
 """
-The oracle: at the end each client must have shown each committed notification of its user exactly
-once, in order, and nothing else; and the mailboxes must be whole.
+The oracle: in the end, each client must have shown each committed notification of its user exactly
+once, in order, and nothing else. The mailboxes must be consistent.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 class Oracle:
     """
-    Asks the database what is true, and compares it with what the clients have shown.
+    Reads the true state from the database, and compares it with what the clients have shown.
 
     Args:
-        world: whose clerk looks, and whose senders said what they had committed.
+        world: the world whose clerk reads the database, and whose senders report what they committed.
     """
 
     def __init__(self, world: World) -> None:
@@ -37,11 +37,12 @@ class Oracle:
         in_order: bool = True,
     ) -> dict[str, Any]:
         """
-        Wait until all is shown and published; fail with the history of the first that is wrong.
+        Wait until everything is published and shown. Fails with the history of the first wrong
+        client.
 
         Args:
-            clients: all that the world has opened, if they are not given.
-            in_order: False where tabs mark while another one catches up by more than a page: a mark
+            clients: by default, all clients of the world.
+            in_order: False if tabs mark while another one catches up by more than a page: a mark
                 moves a row behind others, so that they are shown before it.
 
         Returns the mailboxes by the primary key of their user, as text.
@@ -71,7 +72,7 @@ class Oracle:
         return truth
 
     def _check_rows(self, truth: dict[str, Any]) -> None:
-        """The mailboxes' invariants, and that nobody was told of a commit that was none."""
+        """Check the invariants of the mailboxes, and that no sender reported a commit that failed."""
         for user, box in truth.items():
             where = f"The mailbox of {user}: {box}"[:2000]
             assert len(set(box["positions"])) == len(box["positions"]), where
@@ -82,13 +83,13 @@ class Oracle:
                 assert not box["positions"], where
         for user, text in self.world.committed():
             assert text in truth[str(user)]["texts"], (
-                f"{text!r} was committed for {user}, said its sender, and is not in the database."
+                f"{text!r} was committed for {user} according to its sender, but is not in the database."
                 f"\n{self.world.story()}"
             )
 
 
 def _compare(client: Client, truth: dict[str, Any], in_order: bool) -> str:
-    """What is wrong with what the client shows; empty if nothing is."""
+    """Returns what is wrong with the client's contents, or an empty text."""
     texts = truth[str(client.user.pk)]["texts"]
     if client.shown == texts or (not in_order and sorted(client.shown) == sorted(texts)):
         box = truth[str(client.user.pk)]

@@ -1,18 +1,18 @@
 """
-A link that can break: a TCP proxy in a thread of its own, told from the test what to do.
+A breakable link: a TCP proxy in its own thread, controlled by the test.
 
     with Proxy(web.address) as link:
         connect(link.address)
-        link.cut()                   # all connections are reset, now
-        link.refuse()                # and no new one comes through, until heal()
-        link.hold()                  # nothing passes; what was sent comes later, as TCP does it
-        link.swallow(down=True)      # one direction is read and thrown away
+        link.cut()                   # resets all connections now
+        link.refuse()                # resets all new connections, until heal()
+        link.hold()                  # lets nothing pass; data arrives later, as with TCP
+        link.swallow(down=True)      # reads one direction and discards it
         link.throttle(down=1024)     # bytes per second, for each connection
         link.delay(up=0.2, down=0.2) # seconds on the way
-        link.heal()                  # all is well again
+        link.heal()                  # ends all faults
 
-Several addresses make it a balancer: each connection goes to the next of them that answers. It
-knows bytes only, so it stands before a web process as well as before Redis or a database.
+Several addresses make it a balancer: each connection goes to the next address that answers. It
+handles only bytes, so it works in front of a web process, Redis or a database.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from typing import Any, Self
 
 CHUNK = 64 * 1024  # bytes read at once
 PIPE = 256 * 1024  # bytes that may be on the way in one direction of a connection
-SLICES = 10  # a throttled second is handed out in so many parts
-SMALL_BUFFER = 4096  # bytes that the kernel may keep before a throttled reader
-BACKLOG = 8192  # connections that may knock at once; the kernel caps it
+SLICES = 10  # parts into which a throttled second is divided
+SMALL_BUFFER = 4096  # bytes that the kernel may buffer before a throttled reader
+BACKLOG = 8192  # simultaneous new connections; the kernel caps it
 
 
 class Direction:
-    """What happens to the bytes of one direction; the same for all connections, paced for each."""
+    """The faults of one direction. They apply to all connections, and each is paced separately."""
 
     def __init__(self) -> None:
         self.delay = 0.0
         self.rate: int | None = None
         self.is_swallowed = False
-        self.passed = 0  # bytes, of all connections so far
-        self.moves = asyncio.Event()  # unless it is held
+        self.passed = 0  # bytes of all connections so far
+        self.moves = asyncio.Event()  # cleared while the direction is held
         self.moves.set()
 
     def hold(self, is_held: bool) -> None:
@@ -64,7 +64,7 @@ class Proxy:
         self.down = Direction()
         self.is_refusing = False
         self.refused = 0
-        self.knocks: list[float] = []  # when each connection came, by the monotonic clock
+        self.knocks: list[float] = []  # the moment of each new connection, by the monotonic clock
         self._turn = 0
         self._links: set[Link] = set()
         self._arriving: set[asyncio.Task[None]] = set()
@@ -80,37 +80,37 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many connections go through it now."""
+        """The current number of connections through the proxy."""
         return len(self._links)
 
-    # -- Told from the test ----------------------------------------------------------------------
+    # -- Called by the test ----------------------------------------------------------------------
 
     def cut(self) -> None:
-        """Reset all connections, at both ends. What was on the way is lost."""
+        """Reset all connections, at both ends. Data on the way is lost."""
         self._do(self._cut)
 
     def refuse(self) -> None:
-        """Reset each new connection as soon as it comes. Those that stand are left alone."""
+        """Reset each new connection at once. Existing ones are not affected."""
         self.is_refusing = True
 
     def hold(self, *, up: bool = True, down: bool = True) -> None:
-        """Let nothing pass and lose nothing: a link that is away, under a TCP that tries again."""
+        """Let nothing pass, and lose nothing, like a dead link under a TCP that retries."""
         self._do(lambda: (self.up.hold(up), self.down.hold(down)))
 
     def swallow(self, *, up: bool = True, down: bool = True) -> None:
-        """Accept, read and throw away: the other side is there, and never answers."""
+        """Read the bytes of a direction and discard them: the other side is there, but never answers."""
         self.up.is_swallowed, self.down.is_swallowed = up, down
 
     def throttle(self, *, up: int | None = None, down: int | None = None) -> None:
-        """Bytes per second for each connection; ``None``: as fast as it goes."""
+        """Limit the bytes per second of each connection. ``None`` means no limit."""
         self.up.rate, self.down.rate = up, down
 
     def delay(self, *, up: float = 0.0, down: float = 0.0) -> None:
-        """Seconds that each byte is on its way."""
+        """Delay each byte by that many seconds."""
         self.up.delay, self.down.delay = up, down
 
     def heal(self) -> None:
-        """Everything passes again. A connection whose bytes were thrown away is reset: it has a hole."""
+        """End all faults. A connection whose bytes were discarded is reset, because its data has a gap."""
         had_holes = self.up.is_swallowed or self.down.is_swallowed
         for direction in (self.up, self.down):
             direction.is_swallowed = False
@@ -138,7 +138,7 @@ class Proxy:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    # -- In its own thread -----------------------------------------------------------------------
+    # -- In the proxy's thread --------------------------------------------------------------------
 
     def _do(self, work: Callable[[], Any]) -> None:
         async def done() -> None:
@@ -185,14 +185,15 @@ class Proxy:
                 self._links.discard(link)
 
     async def _reach(self) -> socket.socket | None:
-        """A connection to the next target that answers."""
+        """Connect to the next target that answers."""
         for _ in range(len(self.targets)):
             target = self.targets[self._turn % len(self.targets)]
             self._turn += 1
             server = socket.socket()
             server.setblocking(False)
             if self.down.rate is not None:
-                # Else the kernel takes megabytes from the server and the slowness is not felt.
+                # Otherwise the kernel reads megabytes from the server, and the slowness has no
+                # effect.
                 server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
             host, _, port = target.partition(":")
             try:
@@ -232,7 +233,7 @@ class Link:
                     group.create_task(pipe.read())
                     group.create_task(pipe.write())
         except* OSError:
-            self._is_cut = True  # one end is gone, so is the other
+            self._is_cut = True  # one end is gone, and so is the other
         finally:
             for end in self.ends:
                 if self._is_cut:
@@ -247,13 +248,14 @@ class Link:
 
 
 class Pipe:
-    """One direction: a reader that takes bytes in, and a writer that lets them out when they may."""
+    """One direction: a reader that reads bytes, and a writer that sends them when they may pass."""
 
     def __init__(self, source: socket.socket, target: socket.socket, way: Direction) -> None:
         self.source, self.target, self.way = source, target, way
         self._loop = asyncio.get_running_loop()
-        self.heard = self._loop.time()  # when something came from the source
-        self._queue: deque[tuple[float, bytes]] = deque()  # when it may leave; no bytes: the end
+        self.heard = self._loop.time()  # the moment of the last data from the source
+        # Bytes and the moment when they may be sent; no bytes: the end.
+        self._queue: deque[tuple[float, bytes]] = deque()
         self._size = 0
         self._changed = asyncio.Event()
 
@@ -274,7 +276,7 @@ class Pipe:
                 await asyncio.sleep(len(chunk) / rate)
 
     def put(self, chunk: bytes) -> None:
-        """Send this on; no bytes: the end."""
+        """Queue bytes for sending. No bytes mean the end."""
         self._queue.append((self._loop.time() + self.way.delay, chunk))
         self._size += len(chunk)
         self._changed.set()
@@ -295,13 +297,13 @@ class Pipe:
             self.target.shutdown(socket.SHUT_WR)
 
     async def _change(self) -> None:
-        """Wait until the other part has done something."""
+        """Wait until the reader or the writer has made progress."""
         self._changed.clear()
         await self._changed.wait()
 
 
 def reset(end: socket.socket) -> None:
-    """Close with a RST, as a dead link or process looks; a plain close would say goodbye."""
+    """Close with a RST, like a dead link or process. A plain close would be an orderly end."""
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     end.close()

@@ -1,12 +1,12 @@
 """
-A process that sends. It reads calls as JSON lines, and answers each with one.
+A process that sends. It reads calls as JSON lines, and answers each with a line.
 
     {"ref": 1, "call": "send", "to": 7, "message": "Hello"}
     {"ref": 2, "call": "begin", "thread": "slow"}
     {"ref": 3, "call": "tests.faults.deeds:log_out", "user": 7}
 
-Each thread that a call names does its calls one after the other, on a database connection of its
-own, and keeps its transaction open between them.
+Each thread that a call names executes its calls in order, on its own database connection, and keeps
+its transaction open between them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ CLIENT_CSRF = "x" * 32
 
 
 class Rollback(Exception):
-    """Ends an atomic block without its work."""
+    """Raised to end an atomic block without committing it."""
 
 
-# What a thread has open, and what it has sent that is not committed yet: [pk, text], by block.
+# A thread's open blocks, and what it has sent but not committed: [pk, text], by block.
 state = threading.local()
 
 
@@ -45,7 +45,7 @@ def blocks() -> list[Any]:
 
 
 def begin() -> None:
-    """Open a transaction; inside one, a savepoint."""
+    """Open a transaction, or inside one a savepoint."""
     block = django.db.transaction.atomic()
     block.__enter__()
     blocks().append(block)
@@ -53,7 +53,7 @@ def begin() -> None:
 
 
 def commit() -> dict[str, Any]:
-    """Returns what has been committed by it."""
+    """Commit the block. Returns what has been committed by it."""
     sent = _leave(lambda block: block.__exit__(None, None, None))
     if blocks():
         state.sent[-1] += sent
@@ -92,7 +92,7 @@ def _note(sent: list[Any]) -> list[Any]:
     return sent
 
 
-# -- Dying at a point ----------------------------------------------------------------------------
+# -- Dying at a chosen point ----------------------------------------------------------------------
 
 
 def die(*args: Any, **kwargs: Any) -> None:
@@ -100,29 +100,47 @@ def die(*args: Any, **kwargs: Any) -> None:
 
 
 def die_on_commit() -> None:
-    """Killed by the first hook after the commit, before those of later sends run."""
+    """Die in the first hook after the commit, before the hooks of later sends run."""
     django.db.transaction.on_commit(die)
 
 
 def die_at(function: str) -> None:
-    """Killed when this function would be called, such as "notify.doorbell:ring"."""
+    """Die when this function would be called, such as "notify.doorbell:ring"."""
     replace(function, die)
 
 
+def freeze_at(function: str) -> None:
+    """Freeze at the first call of this function. On SIGCONT, the process goes on."""
+    holder, name = _place(function)
+    original = getattr(holder, name)
+
+    def freeze(*args: Any, **kwargs: Any) -> Any:
+        setattr(holder, name, original)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return original(*args, **kwargs)
+
+    setattr(holder, name, freeze)
+
+
 def replace(function: str, by: Callable[..., Any]) -> None:
+    holder, name = _place(function)
+    setattr(holder, name, by)
+
+
+def _place(function: str) -> tuple[Any, str]:
     module, _, path = function.partition(":")
     *holders, name = path.split(".")
     holder: Any = import_module(module)
     for each in holders:
         holder = getattr(holder, each)
-    setattr(holder, name, by)
+    return holder, name
 
 
 # -- A steady load -------------------------------------------------------------------------------
 
 
 class Load:
-    """Sends n notifications a second, round the recipients, and notes how each went."""
+    """Sends n notifications per second to the recipients in turn, and records the result of each."""
 
     def __init__(self, to: list[Any], rate: float, name: str, size: int, atomic: bool) -> None:
         self.to, self.rate, self.name, self.size = to, rate, name, size
@@ -164,7 +182,7 @@ def start_load(to: list[Any], rate: float, name: str, size: int, atomic: bool) -
 
 
 def stop_load(name: str) -> dict[str, Any]:
-    """End it; returns each send, with the moments of the machine's monotonic clock."""
+    """End the load. Returns each send, with its moments on the machine's monotonic clock."""
     load = loads.pop(name)
     load.ends.set()
     load.thread.join()
@@ -172,11 +190,11 @@ def stop_load(name: str) -> dict[str, Any]:
     return {"sends": load.sends, "committed": committed}
 
 
-# -- What a clerk does ---------------------------------------------------------------------------
+# -- Calls of the clerk ---------------------------------------------------------------------------
 
 
 def users(names: list[str], mailbox: bool = True) -> list[dict[str, Any]]:
-    """Make users, signed in; with a mailbox each has a cursor from the beginning."""
+    """Create signed-in users. With a mailbox, each has a cursor from the beginning."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.test import Client
@@ -193,7 +211,7 @@ def users(names: list[str], mailbox: bool = True) -> list[dict[str, Any]]:
 
 
 def sign_in(user: Any) -> dict[str, str]:
-    """The cookies of one more browser."""
+    """Sign the user in, in another browser. Returns its cookies."""
     from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.test import Client
@@ -208,7 +226,7 @@ def _sign_in(browser: Any, user: Any, settings: Any) -> dict[str, str]:
 
 
 def mailboxes(users: list[Any]) -> dict[str, Any]:
-    """The truth: of each user the mailbox's numbers, what waits, and the texts in their order."""
+    """The true state of each user: the mailbox's numbers, the waiting rows, and the texts in order."""
     from notify.models import Mailbox, Notification
 
     found: dict[str, Any] = {}
@@ -234,7 +252,7 @@ def mailboxes(users: list[Any]) -> dict[str, Any]:
 
 
 def execute(statement: str, parameters: list[Any] | None = None) -> list[Any]:
-    """Raw SQL; returns the rows, if it has any."""
+    """Execute raw SQL. Returns the rows, if there are any."""
     with django.db.connection.cursor() as cursor:
         cursor.execute(statement, parameters or None)
         return [list(row) for row in cursor.fetchall()] if cursor.description else []
@@ -294,9 +312,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # Imported by its name, so that there is one set of loads and one thread-local state.
+    # Imported by its name, so that the loads and the thread-local state exist only once.
     from tests.faults import sender
 
-    ANSWERS, sys.stdout = sys.stdout, sys.stderr  # whatever is printed is no answer
+    ANSWERS, sys.stdout = sys.stdout, sys.stderr  # printed text must not become an answer
     sender.ANSWERS = ANSWERS  # type: ignore[attr-defined]
     sender.main()

@@ -1,5 +1,5 @@
 """
-The settings of the processes of the fault suite: those of the tests, then what the world says.
+The settings of the processes of the fault tests: those of the tests, changed by the world.
 
     NOTIFY_FAULTS    Django settings as a JSON object: DATABASES, CHANNEL_LAYERS, NOTIFY_…
 """

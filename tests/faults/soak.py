@@ -1,14 +1,14 @@
 """
-Random faults against a random load, with the oracle; for as long as one likes.
+Random faults under a random load, checked by the oracle, for any time.
 
     python -m tests.faults.soak --minutes 10
     python -m tests.faults.soak --minutes 1 --seed 7 --database sqlite --layer core
 
-In each round some users open tabs, two processes send to them, and random things break, several at
-a time. Then all is mended, and within RECOVERY seconds each tab must have shown each committed
-notification of its user exactly once, in order, and nothing else. (Where tabs mark, not in order: a
-mark moves rows behind others, which a tab that catches up page by page then sees first.) The first
-violation ends it, with the history.
+In each round, some users open tabs, two processes send to them, and random parts fail, several at a
+time. Then everything is repaired, and within RECOVERY seconds each tab must have shown each
+committed notification of its user exactly once, in order, and nothing else. (If tabs mark, the
+order may differ: a mark moves rows behind others, which a tab that catches up page by page sees
+first.) The first violation ends the run, with the history.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from tests.kit import servers
 
 SWEEP = 1.0  # seconds
 ROUND = (8.0, 20.0)  # seconds
-RECOVERY = 60.0  # seconds until all must be right again
+RECOVERY = 60.0  # seconds until everything must be right again
 FAULTS_AT_ONCE = 3
 WEBS = ("uvicorn", "uvicorn", "daphne")
 
@@ -54,10 +54,10 @@ WEBS = ("uvicorn", "uvicorn", "daphne")
 class Soak:
     """
     Args:
-        world: with its web processes running.
-        links: one to each of them, which can break.
-        redis, postgresql: may be broken; None where the run has none.
-        dice: chooses what happens; the same seed, though, meets other moments each time.
+        world: with running web processes.
+        links: one breakable link to each of them.
+        redis, postgresql: servers that may fail; None if the run has none.
+        dice: chooses the faults. The same seed meets other moments in each run.
     """
 
     def __init__(
@@ -83,7 +83,8 @@ class Soak:
         self.tabs: list[Client] = []
         self.marks = False
         self.names = 0
-        self.busy: set[str] = set()  # what is broken now, or otherwise must be left alone
+        # Parts that are broken now, or must not be touched for another reason.
+        self.busy: set[str] = set()
 
     def say(self, what: str) -> None:
         print(f"{time.monotonic() - self.began:7.1f} s  {what}", flush=True)
@@ -126,20 +127,20 @@ class Soak:
         truth = await self.world.oracle.check(self.tabs, within=RECOVERY, in_order=in_order)
         await self.world.clerk.call(
             "manage", args=["notify_check"]
-        )  # raises where it finds a fault
+        )  # raises if it finds a violation
         shown = sum(len(tab.shown) for tab in self.tabs)
         rows = sum(len(box["texts"]) for box in truth.values())
         self.say(f"all is right: {rows} rows, shown {shown} times")
         self.shown += shown
         for tab in self.tabs:
             if tab.refusal:
-                raise AssertionError(f"It was refused: {tab.story()}")
+                raise AssertionError(f"The tab was refused: {tab.story()}")
             await tab.close()
             self.world.clients.remove(tab)
         self.tabs.clear()
         self.world.senders.clear()
 
-    # -- Who sends -------------------------------------------------------------------------------
+    # -- Senders ---------------------------------------------------------------------------------
 
     async def start_sender(self) -> Sender:
         sender = await self.world.start_sender()
@@ -193,11 +194,11 @@ class Soak:
         return self.dice.choice(possible)
 
     def pause(self) -> float:
-        """How long something is broken: mostly short, at times long."""
+        """How long a part is broken: usually shortly, sometimes long."""
         return min(self.dice.expovariate(0.7), 8.0)
 
     async def alone(self, name: str, fault: Callable[[], Awaitable[None]]) -> None:
-        """One fault of a thing at a time."""
+        """Allow only one fault of a part at a time."""
         if name in self.busy:
             return
         self.busy.add(name)
@@ -318,7 +319,7 @@ class Soak:
             for number in range(3):
                 await self._send(sender, f"{name} {number}", thread)
             await sender.ask("commit", thread=thread)
-            await sender.kill()  # the database was away
+            await sender.kill()  # the database was down
         except SenderDied:
             await sender.dies()
         await self._replace(sender)
@@ -338,7 +339,7 @@ class Soak:
         await self._transact(self.dice.choice(["commit", "roll_back"]), self.pause())
 
     async def _transact(self, end: str, pause: float) -> None:
-        """In a thread of its own of some sender, which may die or lose its database meanwhile."""
+        """Run a transaction in a thread of a sender, which may die or lose its database meanwhile."""
         if not self.senders:
             return
         sender = self.dice.choice(self.senders)
@@ -355,7 +356,7 @@ class Soak:
             pass
 
     async def doze(self) -> None:
-        """A laptop's lid is closed, and opened again."""
+        """Let a tab sleep, as if the lid of a laptop were closed and opened again."""
         tab = self.dice.choice(self.tabs)
 
         async def sleep() -> None:
@@ -368,7 +369,7 @@ class Soak:
         await self.alone(str(id(tab)), sleep)
 
     async def mark(self) -> None:
-        """Its answer may be lost with the link; then nobody knows whether it was done."""
+        """Mark. If the answer is lost with the link, it is unknown whether the mark was made."""
         tab = self.dice.choice(self.tabs)
         if tab.transport == "websocket" and tab.is_open and tab.cursor:
             await tab.try_command(

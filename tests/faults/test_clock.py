@@ -22,7 +22,7 @@ NOW = "tests.faults.clock:says"
 
 
 class Clock:
-    """The clock of the web process and of the sender, at once."""
+    """The clock of both the web process and the sender."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -30,7 +30,11 @@ class Clock:
         self.path.write_text("0")
 
     def step(self, seconds: float) -> None:
-        """Set it so far from the machine's; in one instant, as a reader must not see half of it."""
+        """
+        Set the offset from the machine's clock.
+
+        The file is replaced atomically, so no reader sees half of it.
+        """
         new = self.path.with_suffix(".new")
         new.write_text(str(seconds))
         new.rename(self.path)
@@ -43,7 +47,7 @@ class Clock:
         await self.sender.call("tests.faults.clock:install", path=str(self.path))
 
     async def is_at(self, seconds: float) -> None:
-        """That both processes go by it; else the test would test nothing."""
+        """Check that both processes use the offset. Otherwise the test would prove nothing."""
         real = datetime.now(UTC).timestamp()
         told = [(await asked_of(self.web))["time"], await self.sender.call(NOW)]
         assert all(abs(moment - real - seconds) < 30 for moment in told), told
@@ -58,7 +62,7 @@ async def stage(request: pytest.FixtureRequest, make_world: Any, redis_server: A
 
 
 async def test_order_holds_when_the_clock_steps_back(stage: Clock) -> None:
-    """What is sent later is shown later, whatever its created_at says; also to tabs that were away."""
+    """Later notifications are shown later, whatever their created_at is, also in tabs that were away."""
     world = stage.world
     alice = await world.user("alice")
     tabs = [await world.open(alice, transport) for transport in ("websocket", "poll")]
@@ -78,7 +82,7 @@ async def test_order_holds_when_the_clock_steps_back(stage: Clock) -> None:
     sleeper.start()
     await sleeper.shows(*texts)
     await world.oracle.check()
-    late = await world.open(alice)  # gets the newest hundred: by arrival, not by the clock
+    late = await world.open(alice)  # receives the newest hundred rows: by arrival, not by the clock
     await until(lambda: late.shown == texts[-100:], late.story)
     await late.close()
     world.clients.remove(late)
@@ -87,8 +91,9 @@ async def test_order_holds_when_the_clock_steps_back(stage: Clock) -> None:
 
 async def test_expiry_holds_when_the_clock_steps_back(stage: Clock) -> None:
     """
-    It expires by the clock: nothing before its moment, whichever way that came; what was archived stays
-    archived when the clock steps back, and what is sent then is shown.
+    Rows expire by the clock, and none before its moment, however the clock got there.
+
+    Archived rows stay archived when the clock steps back, and rows sent then are shown.
     """
     world = stage.world
     alice = await world.user("alice")
@@ -123,7 +128,7 @@ async def test_expiry_holds_when_the_clock_steps_back(stage: Clock) -> None:
     await stage.is_at(0)
     await stage.sender.send(alice, "after the step back")
     await until(lambda: "after the step back" in tab.shown, tab.story)
-    await asyncio.sleep(5 * SWEEP)  # sweeps, of which none brings it back or takes more
+    await asyncio.sleep(5 * SWEEP)  # some sweeps, none of which restores the row or archives others
     assert await archived() == ["in 30 minutes"]
     stage.step(-HOUR)
     await asyncio.sleep(5 * SWEEP)
@@ -137,8 +142,10 @@ async def test_expiry_holds_when_the_clock_steps_back(stage: Clock) -> None:
 
 async def test_epochs_rise_when_the_clock_steps_back(stage: Clock) -> None:
     """
-    A mailbox starts over while the clock is an hour behind: its new epoch is above the old one all the
-    same, so every tab follows, and none goes back and forth.
+    A mailbox starts over while the clock is an hour behind.
+
+    Its new epoch is still above the old one, so every tab follows, and none alternates between
+    them.
     """
     world = stage.world
     alice = await world.user("alice")
@@ -149,7 +156,7 @@ async def test_epochs_rise_when_the_clock_steps_back(stage: Clock) -> None:
     before = await world.clerk.call(f"{deeds.__name__}:epoch", user=alice.pk)
     stage.step(-HOUR)
     await stage.is_at(-HOUR)
-    # A restored database: the mailbox is behind a cursor that a tab has.
+    # A restored database: the mailbox is behind the cursor of a tab.
     await world.clerk.call(f"{deeds.__name__}:set_back", user=alice.pk)
     for tab in tabs:
         await tab.close()
@@ -173,13 +180,12 @@ async def test_epochs_rise_when_the_clock_steps_back(stage: Clock) -> None:
 async def test_who_is_signed_in_stays_so_when_the_clock_steps_back(
     make_world: Any, redis_server: Any
 ) -> None:
-    """No recheck, no limit and no heartbeat takes an hour back for an hour's silence."""
+    """No recheck, limit or heartbeat mistakes a step back of an hour for an hour of silence."""
     world = await make_world(
         layer=pubsub(redis_server.url),
         NOTIFY_SWEEP_INTERVAL=SWEEP,
         NOTIFY_RECHECK_INTERVAL=0.2,
         NOTIFY_HEARTBEAT=1.0,
-        NOTIFY_STALL_TIMEOUT=5.0,
     )
     stage = Clock(world)
     await stage.open("uvicorn")

@@ -1,4 +1,4 @@
-"""Cursors that the mailbox never gave: a reset or 400; never another's rows, never silence."""
+"""Cursors that the mailbox never had cause a reset or 400, but never reveal other rows or hang."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from websockets.exceptions import ConnectionClosed
 
 from notify.protocol import CloseCode, Cursor, new_epoch
 from tests.faults.world import pubsub
+from tests.kit.patience import PATIENCE
 
 MINE = ["one", "two", "three"]
 
 
 @pytest.fixture
 async def place(make_world, redis_server):
-    """Alice and Bob with a mailbox each; Alice's begins above its floor."""
+    """Alice and Bob have a mailbox each. Alice's begins above its floor."""
     world = await make_world(layer=pubsub(redis_server.url), NOTIFY_SWEEP_INTERVAL=3600)
     await world.start_web()
     alice, bob = await world.make_users(2)
@@ -77,10 +78,12 @@ def is_cursor(text: str) -> bool:
 
 
 async def test_polls_with_bad_cursors(place):
-    """400 for what is no cursor, a reset to the user's own rows for any other."""
+    """An invalid cursor gets 400, and any other a reset with the user's own rows."""
     world, _, alice, mine, bobs = place
     url = world.webs[0].url
-    async with httpx.AsyncClient(base_url=url, cookies=alice.cookies, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=url, cookies=alice.cookies, timeout=PATIENCE, trust_env=False
+    ) as client:
         for name, cursor in bad_cursors(mine, bobs).items():
             answer = await client.get(f"/notify/changes/?since={quote(cursor)}")
             if not is_cursor(cursor):
@@ -95,7 +98,7 @@ async def test_polls_with_bad_cursors(place):
 
 
 async def test_tabs_that_open_with_bad_cursors(place):
-    """Each starts over with the user's own rows, and hears what comes next."""
+    """Each tab starts over with the user's own rows, and receives the following changes."""
     world, sender, alice, mine, bobs = place
     for number, (name, cursor) in enumerate(bad_cursors(mine, bobs).items()):
         tab = world.client(alice, since=cursor)
@@ -110,7 +113,7 @@ async def test_tabs_that_open_with_bad_cursors(place):
 
 
 async def test_questions_of_an_open_tab_with_bad_cursors(place):
-    """An error, rows of its own, or the word to come back: an answer in any case, and never silence."""
+    """Each question gets an error, the user's own rows, or a close with a reconnect code, and never hangs."""
     world, sender, alice, mine, bobs = place
     cookies = "; ".join(f"{name}={value}" for name, value in alice.cookies.items())
     for number, (name, cursor) in enumerate(bad_cursors(mine, bobs).items()):
@@ -119,6 +122,7 @@ async def test_questions_of_an_open_tab_with_bad_cursors(place):
             origin=world.webs[0].url,
             additional_headers={"Cookie": cookies},
             proxy=None,
+            open_timeout=PATIENCE,
         ) as socket:
             known = json.loads(await socket.recv())["changes"]["cursor"]
             await socket.send(json.dumps({"type": "changes", "since": cursor, "ref": 5}))
@@ -134,21 +138,25 @@ async def test_questions_of_an_open_tab_with_bad_cursors(place):
                         assert (frame["type"], frame["code"]) == ("error", "bad_cursor"), name
                         assert frame["ref"] == 5
             if f"after {number}" not in texts:
-                # It names a place where this mailbox has never been: only a welcome may lower it.
+                # The cursor is at a place where this mailbox has never been, and only a welcome may
+                # lower it.
                 assert socket.close_code == CloseCode.GOING_AWAY, name
                 assert Cursor.parse(cursor) > Cursor.parse(known), name
             assert not [text for text in texts if text.startswith("Bob")], name
 
 
 async def test_marks_up_to_bad_cursors(place):
-    """They mark nothing that was not shown, and nothing of anybody else's."""
+    """They mark no row that was not shown, and no row of other users."""
     world, _, alice, mine, bobs = place
     tab = await world.open(alice)
+    epoch = Cursor.parse(mine).epoch
     for name, cursor in bad_cursors(mine, bobs).items():
         if name in ("beyond the head", "huge"):
-            continue  # of this epoch: it says that all was shown
+            continue  # a cursor of this epoch means that everything was shown
         answer = await tab.command("read_all", cursor=cursor, ids=[])
-        assert answer["type"] == ("ack" if is_cursor(cursor) else "error"), name
+        of_this_epoch = is_cursor(cursor) and Cursor.parse(cursor).epoch == epoch
+        assert answer["type"] == ("ack" if of_this_epoch else "error"), name
+        assert answer.get("code") in (None, "stale", "bad_cursor"), name
     users = [user.pk for user in world.users]
     for box in (await world.clerk.call("mailboxes", users=users)).values():
         assert box["counts"] == box["counted"] == [len(box["texts"])] * 2

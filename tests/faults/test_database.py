@@ -1,4 +1,4 @@
-"""The database restarts, or cuts connections: a send fails as any INSERT does, or it is shown."""
+"""The database restarts, or cuts connections. A send either fails like any INSERT, or is shown."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def breakable(request: pytest.FixtureRequest) -> Iterator[PostgreSQL | MariaDB]:
 
 async def test_the_database_restarts_under_load(make_world, redis_server, breakable):
     """
-    A send whose INSERT failed raises Django's own error; every other one is shown.
+    A send whose INSERT failed raises Django's own error. Every other one is shown.
 
-    The web processes find the database again by themselves, and no tab stays away.
+    The web processes reconnect to the database by themselves, and no tab stays away.
     """
     database = breakable.make()
     migrate(database)
@@ -53,13 +53,13 @@ async def test_the_database_restarts_under_load(make_world, redis_server, breaka
     assert errors
     assert {error for error in errors if not error.startswith("django.db.utils.")} == set()
     await world.oracle.check()
-    # Nobody was turned away for good; what was open during the fault stayed open or came back.
+    # No tab was refused for good. Tabs that were open during the fault stayed open or came back.
     assert {client.refusal for client in world.clients} == {None}
     print([(tab.opens, tab.closes) for tab in sockets], [set(poll.statuses) for poll in polls])
 
 
 async def cut(world):
-    """End the session of who waits for the mailbox's lock."""
+    """End the session that waits for the mailbox's lock."""
 
     async with asyncio.timeout(PATIENCE):
         while not (waiting := await world.clerk.call("execute", statement=WAITING)):
@@ -77,7 +77,7 @@ WAITING = """
 
 @pytest.fixture
 async def held(make_world):
-    """A world in which somebody holds the mailbox's lock; the sweep would wait for it too."""
+    """A world in which a transaction holds the mailbox's lock. The sweep would wait for it too."""
     world = await make_world("postgresql", NOTIFY_SWEEP_INTERVAL=3600)
     user = await world.user()
     holder = await world.start_sender()
@@ -103,7 +103,7 @@ async def test_a_send_that_is_cut_in_its_one_statement_raises_and_stores_nothing
 
 @pytest.mark.parametrize("transport", ["websocket", "poll"])
 async def test_a_publish_that_is_cut_raises_nothing_and_is_done_by_the_next_reader(held, transport):
-    """The commit has happened: the caller learns nothing, and nothing is lost."""
+    """The commit has happened: the caller gets no error, and nothing is lost."""
     world, user, holder = held
     sender = await world.start_sender()
     await sender.call("begin")
@@ -119,7 +119,7 @@ async def test_a_publish_that_is_cut_raises_nothing_and_is_done_by_the_next_read
 
 
 async def test_a_send_with_a_key_that_is_cut_while_it_is_merged_raises_nothing(held):
-    """It was stored by a transaction of its own; publishing it is left to the next reader."""
+    """Its own transaction has stored it. The publish is left to the next reader."""
     world, user, holder = held
     sender = await world.start_sender()
     sending = sender.start_call("send", to=user.pk, message="one", key="key")
@@ -133,13 +133,13 @@ async def test_a_send_with_a_key_that_is_cut_while_it_is_merged_raises_nothing(h
 
 
 async def test_every_connection_of_the_web_processes_is_cut_again_and_again(make_world):
-    """Sockets stay open, and reads that were cut are made up for by the next sweep."""
+    """Sockets stay open, and the next sweep repeats reads that were cut."""
     world = await make_world("postgresql", NOTIFY_SWEEP_INTERVAL=0.2)
     webs = await world.start_webs("uvicorn", "daphne")
     user = await world.user()
     tabs = [await world.open(user, at=web) for web in webs]
     sender = await world.start_sender()
-    await sender.start_load([user], 40)  # it is cut too
+    await sender.start_load([user], 40)  # its connection is cut too
     cut = (
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid != pg_backend_pid()"

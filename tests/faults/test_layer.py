@@ -1,18 +1,19 @@
-"""A channel layer that loses, doubles and reorders rings: all is shown, once, in order, in time."""
+"""A channel layer that loses, duplicates and reorders rings: all is shown, once, in order, in time."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.faults import at_most
 from tests.faults.clients import until
 from tests.faults.layers import unreliable
 
 SWEEP = 1.0  # seconds; up to a quarter more by jitter
-SLACK = 4.0  # seconds that a slow machine may take beside
+LATEST = at_most(SWEEP * 1.25 + 4)  # seconds
 
 
 async def test_the_layer_of_this_suite_does_what_it_says(make_world, redis_server):
-    """Without a fault rings alone deliver; what it drops nobody brings but a sweep."""
+    """Without faults, rings alone deliver. A dropped ring is only made up for by a sweep."""
     shown = {}
     for drop in (0.0, 1.0):
         layer = unreliable(redis_server.url, drop=drop, double=0.5, delay=0.05)
@@ -45,7 +46,7 @@ async def test_the_layer_of_this_suite_does_what_it_says(make_world, redis_serve
 async def test_rings_that_are_lost_doubled_and_reordered_lose_double_and_reorder_nothing(
     make_world, redis_server, faults
 ):
-    """And nothing is later than one sweep."""
+    """No notification is later than one sweep."""
     layer = unreliable(redis_server.url, **faults)
     world = await make_world("postgresql", layer=layer, NOTIFY_SWEEP_INTERVAL=SWEEP)
     webs = await world.start_webs("uvicorn", "daphne")
@@ -70,11 +71,11 @@ async def test_rings_that_are_lost_doubled_and_reordered_lose_double_and_reorder
         }
         slowest = max(late, key=lambda text: late[text])
         print(f"the latest was shown after {late[slowest]:.2f} s")
-        assert late[slowest] < SWEEP * 1.25 + SLACK, f"{slowest}\n{tab.story()}"
+        assert late[slowest] < LATEST, f"{slowest}\n{tab.story()}"
 
 
 async def test_a_mark_shows_in_the_other_process_when_its_ring_is_lost(make_world, redis_server):
-    """Counts and cursor too; both tabs hold what the rows say."""
+    """Counts and cursor change too. Both tabs hold the state of the rows."""
     layer = unreliable(redis_server.url, drop=1.0)
     world = await make_world(layer=layer, NOTIFY_SWEEP_INTERVAL=SWEEP)
     user = await world.user()
@@ -90,7 +91,7 @@ async def test_a_mark_shows_in_the_other_process_when_its_ring_is_lost(make_worl
     await until(
         lambda: all(tab.counts == {"unseen": 0, "unread": 0} for tab in (here, there)),
         "the mark shown in both processes",
-        SWEEP * 1.25 + SLACK,
+        LATEST,
     )
     assert all(row["read_at"] for row in there.rows.values())
     await world.oracle.check()

@@ -1,4 +1,4 @@
-"""The link that breaks on command, before an echo that has none of our code in it."""
+"""The breakable link, in front of an echo server without any code of notify."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from tests.faults import at_most
 from tests.faults.proxy import Proxy
 from tests.kit.fakes import until
 from tests.kit.patience import PATIENCE
 
 
 class Echo:
-    """Says everything back, after its name."""
+    """A server that sends its name, and then echoes everything."""
 
     def __init__(self, name: bytes = b"") -> None:
         self.name = name
         self.heard = b""
-        self.cut = 0  # connections that ended without a goodbye
+        self.cut = 0  # connections that ended without an orderly close
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
@@ -65,17 +66,17 @@ class End:
         async with asyncio.timeout(PATIENCE):
             while len(heard) < size:
                 chunk = await self.loop.sock_recv(self.socket, size - len(heard))
-                assert chunk, f"It ended after {heard!r}."
+                assert chunk, f"The connection ended after {heard!r}."
                 heard += chunk
         return heard
 
     async def echoes(self, data: bytes) -> bool:
-        """Whether what is said comes back; both ways at once, as it may be much."""
+        """Returns whether the data comes back. Both directions work at once, as there may be much of it."""
         _, heard = await asyncio.gather(self.say(data), self.hear(len(data)))
         return heard == data
 
     async def is_silent(self, seconds: float = 0.2) -> bool:
-        """Whether nothing comes for this long."""
+        """Returns whether no data arrives for that long."""
         try:
             async with asyncio.timeout(seconds):
                 await self.loop.sock_recv(self.socket, 1)
@@ -110,7 +111,7 @@ def link(echo: Echo) -> Iterator[Proxy]:
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Opens the client's end of a connection through a link."""
+    """Returns a function that connects a client through a link."""
     ends = []
 
     def connect(link: Proxy) -> End:
@@ -123,14 +124,14 @@ async def connect() -> AsyncIterator[Connect]:
 
 
 async def test_a_healthy_link_passes_everything_in_order(link: Proxy, connect: Connect) -> None:
-    """Three megabytes come back as they went, and both directions are counted."""
+    """Three megabytes come back unchanged, and both directions are counted."""
     data = bytes(range(256)) * 12_000
     assert await connect(link).echoes(data)
     await until(lambda: (link.up.passed, link.down.passed) == (len(data), len(data)))
 
 
 async def test_the_end_of_a_stream_passes_too(link: Proxy, connect: Connect) -> None:
-    """A client that says goodbye is answered, and its connection is forgotten."""
+    """An orderly close of the client is answered, and its connection is forgotten."""
     end = connect(link)
     await end.say(b"bye")
     end.socket.shutdown(socket.SHUT_WR)
@@ -140,7 +141,7 @@ async def test_the_end_of_a_stream_passes_too(link: Proxy, connect: Connect) -> 
 
 
 async def test_a_cut_resets_both_ends_now(link: Proxy, echo: Echo, connect: Connect) -> None:
-    """All connections are dead at once; a new one comes through."""
+    """All connections are dead at once, and a new one works."""
     ends = [connect(link) for _ in range(3)]
     for end in ends:
         assert await end.echoes(b"x")
@@ -153,7 +154,7 @@ async def test_a_cut_resets_both_ends_now(link: Proxy, echo: Echo, connect: Conn
 async def test_a_refused_connection_is_reset_and_the_others_stand(
     link: Proxy, connect: Connect
 ) -> None:
-    """Until it heals nobody new comes in."""
+    """New connections are reset until the link heals."""
     standing = connect(link)
     assert await standing.echoes(b"x")
     link.refuse()
@@ -165,7 +166,7 @@ async def test_a_refused_connection_is_reset_and_the_others_stand(
 
 
 async def test_what_is_held_comes_later_and_whole(link: Proxy, connect: Connect) -> None:
-    """Nothing passes, nothing is lost."""
+    """Nothing passes, and nothing is lost."""
     end = connect(link)
     link.hold()
     await end.say(b"late")
@@ -175,7 +176,7 @@ async def test_what_is_held_comes_later_and_whole(link: Proxy, connect: Connect)
 
 
 async def test_one_direction_can_be_swallowed(link: Proxy, echo: Echo, connect: Connect) -> None:
-    """The server hears, the client does not; and once healed, a stream with a hole is reset."""
+    """The server receives, but the client does not. After healing, a stream with a gap is reset."""
     end = connect(link)
     link.swallow(up=False, down=True)
     await end.say(b"hello")
@@ -188,7 +189,7 @@ async def test_one_direction_can_be_swallowed(link: Proxy, echo: Echo, connect: 
 async def test_swallowed_both_ways_it_accepts_and_says_nothing(
     link: Proxy, echo: Echo, connect: Connect
 ) -> None:
-    """As a server that hangs: connecting works, and no more."""
+    """As with a server that hangs, connecting works, but nothing else."""
     link.swallow()
     end = connect(link)
     await end.say(b"hello?")
@@ -199,30 +200,30 @@ async def test_swallowed_both_ways_it_accepts_and_says_nothing(
 async def test_a_throttled_direction_passes_so_many_bytes_a_second(
     link: Proxy, connect: Connect
 ) -> None:
-    """Each connection has the rate for itself, and unthrottled it is fast again."""
+    """Each connection has the rate for itself. Without the throttle, it is fast again."""
     link.throttle(down=2000)
     ends = [connect(link) for _ in range(2)]
     started = time.monotonic()
     assert all(await asyncio.gather(*(end.echoes(b"x" * 1000) for end in ends)))
-    assert 0.3 < time.monotonic() - started < 2
+    assert 0.3 < time.monotonic() - started < at_most(2)
     link.throttle()
     assert await ends[0].echoes(b"y" * 100_000)
 
 
 async def test_delay_is_a_way_not_a_queue(link: Proxy, connect: Connect) -> None:
-    """Ten chunks, each delayed, arrive together a moment later, not one after the other."""
+    """A hundred chunks, each delayed, arrive together a moment later, not one after the other."""
     end = connect(link)
-    link.delay(up=0.2)
+    link.delay(up=0.8)
     started = time.monotonic()
-    for _ in range(10):
+    for _ in range(100):
         await end.say(b"x")
         await asyncio.sleep(0.01)
-    await end.hear(10)
-    assert 0.25 < time.monotonic() - started < 1.5
+    await end.hear(100)
+    assert 1.6 < time.monotonic() - started < at_most(10)  # a queue would take 80
 
 
 async def test_several_targets_take_turns_and_a_dead_one_is_passed_over(connect: Connect) -> None:
-    """As a balancer does it; with nobody behind it, a connection is reset."""
+    """This is what a balancer does. Without a living target, a connection is reset."""
     one, two = Echo(b"1"), Echo(b"2")
     with Proxy(one.address, two.address) as link:
         assert sorted([await connect(link).hear(1) for _ in range(4)]) == [b"1", b"1", b"2", b"2"]

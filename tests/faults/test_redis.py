@@ -1,9 +1,9 @@
 """
-Redis dies, or accepts and never answers: senders and tabs go on, and rings come back by themselves.
+Redis dies, or accepts and never answers: senders and tabs continue, and rings return by themselves.
 
-What a send may cost meanwhile is measured in the sending process, round ``notify.send()``. A
-machine has hiccups of its own; so a second sender without a channel layer does the same beside it,
-and what happens to both is not the layer's doing.
+The cost of a send is measured in the sending process, around ``notify.send()``. A machine has
+pauses of its own, so a second sender without a channel layer runs beside it. Delays that affect
+both are not caused by the layer.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import Any
 
 import pytest
 
-from tests.faults import seconds
+from tests.faults import at_most, is_thorough, seconds
 from tests.faults.breakable import Redis
+from tests.faults.window import WATCHED, asked_of
 from tests.faults.world import World, aside, core, pubsub
 from tests.kit import servers
 
 SWEEP = 1.0  # seconds; up to a quarter more by jitter
-SLACK = 4.0  # seconds that a slow machine may take beside
-RATE = 20.0  # sends a second, of each sender
-ALLOWED = 0.1  # seconds that a send may take longer
-QUICK = 0.25  # seconds; what comes this fast again and again, a sweep has not brought
-BACK = 30.0  # seconds until rings must flow again
+LATEST = at_most(SWEEP * 1.25 + 4)  # seconds until a sweep has shown it
+RATE = 20.0  # sends per second, of each sender
+ALLOWED = at_most(0.1, 0.9)  # additional seconds that a send may take
+HICCUPS = 0.01 if is_thorough() else 0.25  # of the sends may take longer than that
+BACK = at_most(30.0)  # seconds until rings must arrive again
 LAYERS = {"pubsub": pubsub, "core": core}
 
 
@@ -55,23 +56,27 @@ class Side:
 
     async def start(self) -> None:
         self.sender = await self.world.start_sender()
-        webs = await self.world.start_webs(*self.kinds)
+        self.webs = await self.world.start_webs(*self.kinds, application=WATCHED)
         self.user = await self.world.user()
-        self.tabs = [await self.world.open(self.user, at=web) for web in webs]
+        self.tabs = [await self.world.open(self.user, at=web) for web in self.webs]
 
     async def rings_flow(self) -> None:
-        """Wait until what is sent comes as fast as only rings bring it, several times running."""
+        """Wait until the layer, and not a sweep, has delivered a notification to each process."""
         deadline = time.monotonic() + BACK
-        in_a_row = 0
-        while in_a_row < 8:
-            assert time.monotonic() < deadline, f"No rings.\n{self.world.story()}"
+        while True:
             text = f"ring {len(self.tabs[0].shown)}"
             await self.sender.send(self.user, text)
-            sent = time.monotonic()
             for tab in self.tabs:
                 await tab.until(lambda tab=tab, text=text: text in tab.shown_at, text)
-            slowest = max(tab.shown_at[text] for tab in self.tabs) - sent
-            in_a_row = in_a_row + 1 if slowest < QUICK else 0
+            for _ in range(10):
+                if await self.have_heard(text):
+                    return
+                await asyncio.sleep(0.05)
+            assert time.monotonic() < deadline, f"No rings.\n{self.world.story()}"
+
+    async def have_heard(self, text: str) -> bool:
+        said = await asyncio.gather(*(asked_of(web) for web in self.webs))
+        return all(any(f'"{text}"' in rows for rows in each["rung"]) for each in said)
 
 
 def costs(sends: list[dict[str, Any]]) -> list[float]:
@@ -84,10 +89,11 @@ def slow(sends: list[dict[str, Any]], normal: float) -> list[float]:
 
 async def test_redis_fails_under_load_and_nobody_notices(make_world, redis, other_redis):
     """
-    One Redis is killed and comes back empty, another accepts and never answers; each layer on both.
+    One Redis is killed and comes back empty, another accepts and never answers; each layer runs on
+    both.
 
-    No send raises, none takes 100 ms longer, no socket closes; the sweep shows all in time. Then
-    rings flow again by themselves.
+    No send raises, none takes 100 ms longer (on a busy machine, most take less than a second longer),
+    and no socket closes. The sweep shows all in time. Then rings arrive again by themselves.
     """
     settings = {"NOTIFY_SWEEP_INTERVAL": SWEEP, "NOTIFY_HEARTBEAT": 25}
     sides = {
@@ -140,8 +146,11 @@ async def test_redis_fails_under_load_and_nobody_notices(make_world, redis, othe
             print(f"{which}, {name}: median before {normal * 1000:.1f}; the slowest {told} ms")
             assert [each["error"] for each in sends if each["error"]] == [], story
             here, there = slow(sends, normal), slow(beside, normal)
-            # A hiccup meets the one or the other; a layer that is waited for meets many.
-            assert len(here) <= len(there) + max(2, len(sends) / 100), f"{name}: {here}\n{story}"
+            # A pause of the machine affects one sender or the other. Waiting for a layer affects
+            # many sends.
+            most = len(there) + max(2, len(sends) * HICCUPS)
+            assert len(here) <= most, f"{name}: {here}\n{story}"
+            assert len(sends) >= len(beside) / 4, f"{name}: {len(sends)} sends\n{story}"
         sent = [each for sends in side.loads.values() for each in sends]
         for tab in side.tabs:
             assert (tab.opens, tab.closes) == (1, []), f"{tab.story()}\n{story}"
@@ -149,19 +158,19 @@ async def test_redis_fails_under_load_and_nobody_notices(make_world, redis, othe
                 (tab.shown_at[each["text"]] - each["ended"], each["text"]) for each in sent
             )
             print(f"{which}: the latest was shown after {delay:.2f} s")
-            assert delay < SWEEP * 1.25 + SLACK, f"{text}: {delay} s\n{tab.story()}\n{story}"
+            assert delay < LATEST, f"{text}: {delay} s\n{tab.story()}\n{story}"
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 async def test_who_comes_while_redis_is_dead_is_served_and_rung_later(make_world, redis, layer):
-    """A tab, a web process and a sender that start during the outage."""
+    """A tab, a web process and a sender start during the outage."""
     world = await make_world(layer=LAYERS[layer](redis.url), NOTIFY_SWEEP_INTERVAL=SWEEP)
     await aside(redis.kill)
     side = Side(world, "uvicorn", "daphne")
     await side.start()
     await side.sender.send(side.user, "while it is dead")
     for tab in side.tabs:
-        await tab.shows("while it is dead", within=SWEEP * 1.25 + SLACK)
+        await tab.shows("while it is dead", within=LATEST)
     await aside(redis.start)
     await side.rings_flow()
     await world.oracle.check()

@@ -1,4 +1,4 @@
-"""A database restored from an old backup, or emptied mailboxes: clients start over, once, and hear."""
+"""A database restored from an old backup, or without mailboxes: clients start over, once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.faults import deeds
 from tests.faults.clients import TRANSPORTS, until
 from tests.faults.world import aside, pubsub
 
@@ -16,7 +17,7 @@ TABLES = ("notify_mailbox", "notify_notification")
 
 
 class Backup:
-    """Of the two tables, by the database's own means; restored while everything runs."""
+    """A backup of the two tables, made with the database's own tools, and restored while all is running."""
 
     def __init__(self, world):
         self.world = world
@@ -39,7 +40,7 @@ class Backup:
         for table in TABLES:
             await self._execute(f"DELETE FROM {table}")
             await self._execute(f"INSERT INTO {table} SELECT * FROM old_{table}")
-        # Ids are given again, too, as after a real restore.
+        # Ids are assigned again too, as after a real restore.
         last = "(SELECT max(id) FROM notify_notification)"
         sequence = "pg_get_serial_sequence('notify_notification', 'id')"
         await self._execute(f"SELECT setval({sequence}, {last})")
@@ -55,12 +56,13 @@ class Backup:
 
 
 class People:
-    """A user's tabs over each transport at two web processes, and who sends."""
+    """A user's tabs, with each transport, at two web processes, and a sender."""
 
     async def come(self, world):
         self.world = world
         webs = await world.start_webs("uvicorn", "daphne")
         self.user = await world.user()
+        await world.clerk.call(f"{deeds.__name__}:age", user=self.user.pk)
         self.tabs = [
             await world.open(self.user, transport, at=web)
             for web in webs
@@ -73,12 +75,12 @@ class People:
             await self.sender.send(self.user, text)
 
     async def show(self, *texts):
-        """Wait until every tab has shown this last."""
+        """Wait until this is the last text in every tab."""
         for tab in self.tabs:
             await tab.until(lambda tab=tab: tab.shown[-len(texts) :] == list(texts), f"{texts}")
 
     async def hold_the_rows(self):
-        """Wait until every tab holds what the database holds, and nothing else."""
+        """Wait until every tab holds exactly the rows of the database."""
         truth = (await self.world.clerk.call("mailboxes", users=[self.user.pk]))[str(self.user.pk)]
         assert truth["waiting"] == []
         assert truth["counts"] == truth["counted"]
@@ -93,12 +95,14 @@ class People:
             )
 
     async def stay_calm(self):
-        """After a few more sweeps and polls nobody has started over again."""
+        """Check that no tab has started over again after a few more sweeps and polls."""
         before = [(tab.resets, tab.epochs[-1]) for tab in self.tabs]
-        await asyncio.sleep(3 * SWEEP)  # nothing is to happen: there is no state to wait for
+        # There is no state to wait for, because nothing should happen.
+        await asyncio.sleep(3 * SWEEP)
         assert [(tab.resets, tab.epochs[-1]) for tab in self.tabs] == before
         for tab in self.tabs:
-            # Never back to an earlier life; at most one that a reader proved, and the command's.
+            # They never return to an earlier epoch. There are at most two new ones: the one that a
+            # reader proved, and the command's.
             assert tab.epochs == sorted(set(tab.epochs)), tab.story()
             assert len(tab.epochs) <= 3, tab.story()
 
@@ -109,7 +113,7 @@ def sorted_rows(tab):
 
 @pytest.fixture
 def database():
-    """A test may choose another."""
+    """A test may choose another database."""
     return "sqlite"
 
 
@@ -129,7 +133,7 @@ async def start_over(people):
 
 
 async def lose_two(people):
-    """All show four notifications, of which the restored database knows two."""
+    """All tabs show four notifications, of which the restored database has two."""
     backup = Backup(people.world)
     await people.send("one", "two")
     await people.show("one", "two")
@@ -141,7 +145,7 @@ async def lose_two(people):
 
 @on_both
 async def test_a_restored_backup_with_the_command_run_after_it(people):
-    """Positions and ids are given a second time, and beyond those that the tabs know."""
+    """Positions and ids are assigned a second time, even beyond those that the tabs know."""
     await lose_two(people)
     await start_over(people)
     await people.send("new", "new too", "newer")
@@ -156,7 +160,7 @@ async def test_a_restored_backup_with_the_command_run_after_it(people):
 
 
 async def test_a_restored_backup_with_the_command_run_late(people):
-    """What was sent before it stands beside what was lost; each is shown once all the same."""
+    """Notifications sent before it stand beside the lost ones. Each is shown once all the same."""
     await lose_two(people)
     await people.send("new", "new too", "newer", "newest")
     await start_over(people)
@@ -170,7 +174,7 @@ async def test_a_restored_backup_with_the_command_run_late(people):
 
 
 async def test_a_restored_backup_is_proven_by_a_tab_that_knows_more(people):
-    """Where the command was forgotten and nothing was sent yet, the first sweep or poll tells."""
+    """If the command was forgotten and nothing was sent yet, the first sweep or poll detects it."""
     await lose_two(people)
     await until(lambda: all(len(tab.epochs) > 1 for tab in people.tabs), "everybody started over")
     await people.send("new")

@@ -1,6 +1,9 @@
-"""A transaction that rolls back, at each point: nothing stored, nothing shown, nothing missed."""
+"""Transactions rolled back at each point: nothing is stored, shown or missed."""
 
 from __future__ import annotations
+
+import os
+import signal
 
 import pytest
 
@@ -8,7 +11,7 @@ from tests.faults.world import CallFailed, SenderDied
 
 
 async def test_a_rollback_leaves_nothing_behind(make_world, database):
-    """What is rolled back never existed; what is committed beside it is shown, and only that."""
+    """Rolled-back notifications never existed. Of those beside them, all committed ones are shown."""
     world = await make_world(database, NOTIFY_SWEEP_INTERVAL=0.2)
     await world.start_web()
     sender = await world.start_sender()
@@ -53,7 +56,7 @@ async def after_many(sender, user):
 
 
 async def after_a_key(sender, user):
-    """What would have been merged is rolled back: the standing one stands as it was."""
+    """The row that would have been merged is rolled back, and the standing row is unchanged."""
     await send(sender, user, "kept", key="key")
     await sender.call("begin")
     await send(sender, user, "never", key="key")
@@ -93,7 +96,7 @@ async def of_the_second_of_two_savepoints(sender, user):
 
 
 async def by_an_error_of_the_caller(sender, user):
-    """A statement that fails in a savepoint, as get_or_create() and the like expect it."""
+    """A statement fails in a savepoint, as get_or_create() and similar functions expect."""
     await sender.call("begin")
     await send(sender, user, "kept")
     await sender.call("begin")
@@ -113,7 +116,7 @@ async def by_death(sender, user):
 
 
 async def test_a_commit_that_fails_leaves_nothing_behind(make_world):
-    """A deferred constraint fails in the COMMIT itself, after all that could be checked before."""
+    """A deferred constraint fails in the COMMIT itself, after all earlier checks."""
     world = await make_world("postgresql", NOTIFY_SWEEP_INTERVAL=0.2)
     await world.start_web()
     user = await world.user()
@@ -132,7 +135,7 @@ async def test_a_commit_that_fails_leaves_nothing_behind(make_world):
 
 
 async def test_a_connection_cut_before_the_commit_leaves_nothing_behind(make_world):
-    """The database ends the session; the commit raises Django's own error."""
+    """The database ends the session. The commit raises Django's own error."""
     world = await make_world("postgresql", NOTIFY_SWEEP_INTERVAL=0.2)
     await world.start_web()
     user = await world.user()
@@ -150,17 +153,19 @@ async def test_a_connection_cut_before_the_commit_leaves_nothing_behind(make_wor
 
 
 async def test_a_rollback_in_the_middle_of_a_publish_is_tried_again(make_world):
-    """The process dies while it publishes, the mailbox locked: the rows are still in the outbox."""
+    """The process dies while it publishes, with the mailbox locked: the rows are still in the outbox."""
     world = await make_world("postgresql", NOTIFY_SWEEP_INTERVAL=0.2)
-    await world.start_web()
+    web = await world.start_web()
     user = await world.user()
     tab = await world.open(user)
     sender = await world.start_sender()
-    await sender.call("die_at", function="notify.mailbox.batch:Edition.write")
+    await sender.call("die_at", function="notify.mailbox.batch:PublishBatch.write")
+    os.kill(web.pid, signal.SIGSTOP)  # else its sweep might be faster than the sender
     await sender.call("begin")
     await sender.send(user, "one")
     await sender.send(user, "two")
     with pytest.raises(SenderDied):
         await sender.call("commit")
+    os.kill(web.pid, signal.SIGCONT)
     await tab.shows("one", "two")
     await world.oracle.check()

@@ -1,4 +1,4 @@
-"""The ground of the suite itself: that its clients show what is sent, and that its oracle notices."""
+"""The basis of these tests: the clients show what is sent, and the oracle detects violations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_rings_alone_deliver(make_world, redis_server, database, layer):
 
 
 async def test_the_oracle_notices(make_world):
-    """A doubled, a missing, an invented text, another order, and a commit that was none."""
+    """A duplicate, missing or invented text, another order, and a reported commit that failed."""
     world = await make_world(NOTIFY_SWEEP_INTERVAL=0.2)
     await world.start_web()
     sender = await world.start_sender()

@@ -1,11 +1,13 @@
 """
-The application of the test project with a window: what the process has asked the database.
+The application of the test project, with a page that shows the queries of the process.
 
     await world.start_web(application=WATCHED)    # window.py
     GET /_watch/    {"queries": 812, "by": {"SELECT … FROM \"auth_user\"": 400, …}, "sockets": 500,
-                    "rooms": 100, "time": 1795232006.5}
+                    "rooms": 100, "rung": ["[{\"id\": 7, …}]", …], "time": 1795232006.5}
 
-It also goes by the clock of the test, where the settings name one.
+"rung" are the rows of the latest rings that the channel layer has brought.
+
+If the settings name a clock of the test, the process uses it.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ import json
 import os
 import re
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
 from tests.faults import clock
 
 if path := json.loads(os.environ["NOTIFY_FAULTS"]).get(clock.SETTING):
-    clock.install(path)  # before the models, which hold on to the clock
+    clock.install(path)  # before the models, which keep a reference to the clock
 
 from django.db.backends.signals import connection_created
 
@@ -32,6 +34,7 @@ WORDS = re.compile(
 )
 asked: Counter[str] = Counter()
 counting = threading.Lock()
+rung: deque[str] = deque(maxlen=50)
 
 
 def shape(statement: str) -> str:
@@ -54,6 +57,24 @@ def watch(connection: Any, **kwargs: Any) -> None:
 connection_created.connect(watch, dispatch_uid="watch")
 
 
+def listen() -> None:
+    """Note the rows of each ring before the hub handles it."""
+    from notify import doorbell
+    from notify.live.hub import Hub
+
+    handle = Hub.handle
+
+    def note(hub: Hub, message: dict[str, Any]) -> None:
+        if message["type"] == doorbell.RING:
+            rung.extend(rows or "" for *_, rows in doorbell.contents(message)["rings"])
+        handle(hub, message)
+
+    Hub.handle = note  # type: ignore[method-assign]
+
+
+listen()
+
+
 def report() -> dict[str, Any]:
     from notify.live.hub import Hub
 
@@ -64,6 +85,7 @@ def report() -> dict[str, Any]:
         "by": by,
         "sockets": sum(1 for hub in Hub._hubs.values() for _ in hub.connections()),
         "rooms": sum(len(hub.rooms) for hub in Hub._hubs.values()),
+        "rung": list(rung),
         "time": clock.says(),
     }
 

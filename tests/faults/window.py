@@ -1,4 +1,4 @@
-"""To look into a web process from outside: its memory, and what it has asked the database."""
+"""The memory and the queries of a web process, read from outside."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 import httpx
 
 from tests.kit import servers
+from tests.kit.patience import PATIENCE
 
-WATCHED = "tests.faults.watched:application"  # what such a process serves
+WATCHED = "tests.faults.watched:application"  # the application of such a process
 
 
 async def asked_of(web: servers.Web) -> dict[str, Any]:
-    """What a watched process says of itself (watched.py)."""
+    """Returns what a watched process (watched.py) reports about itself."""
     async with httpx.AsyncClient(trust_env=False) as browser:
-        said: dict[str, Any] = (await browser.get(f"{web.url}/_watch/", timeout=30)).json()
+        said: dict[str, Any] = (await browser.get(f"{web.url}/_watch/", timeout=PATIENCE)).json()
     return said
 
 

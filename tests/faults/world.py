@@ -1,5 +1,5 @@
 """
-The world of one test: a database, a channel layer, web processes, senders, and people with tabs.
+The world of one test: a database, a channel layer, web processes, senders, and users with tabs.
 
     async with World(database, layer=pubsub(redis.url)) as world:
         web = await world.start_web("uvicorn")
@@ -9,7 +9,7 @@ The world of one test: a database, a channel layer, web processes, senders, and 
         await sender.send(alice, "Hello")
         await world.oracle.check()
 
-Everything runs in processes of its own, and none of it uses the database of the pytest run.
+All of it runs in separate processes, and does not use the database of the pytest run.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from typing import Any, Self, TypeVar
 from tests.faults.clients import TRANSPORTS, Client, User
 from tests.faults.oracle import Oracle
 from tests.kit import servers
+from tests.kit.patience import PATIENCE
 
 T = TypeVar("T")
 APPLICATION = "tests.asgi:application"
 WEB: dict[str, type[servers.Web]] = {"uvicorn": servers.Uvicorn, "daphne": servers.Daphne}
-ANSWER_TIMEOUT = 60.0  # seconds
 MAX_LINE = 64 * 1024 * 1024
 
-# A server dies with the thread that has started it, so this one lives as long as the tests.
+# A server dies with the thread that has started it, so this thread lives as long as the tests.
 _errands = ThreadPoolExecutor(max_workers=4, thread_name_prefix="faults")
 
 
 async def aside(function: Callable[..., T], *args: Any) -> T:
-    """Do something slow, such as starting a server, while the clients go on."""
+    """Run slow work, such as starting a server, in a thread while the clients continue."""
     return await asyncio.get_running_loop().run_in_executor(_errands, function, *args)
 
 
-# -- Databases and layers, as Django's settings say them -----------------------------------------
+# -- Databases and layers, as entries of Django's settings -----------------------------------------
 
 
 def sqlite(path: Path) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def sqlite(path: Path) -> dict[str, Any]:
 
 
 def served(engine: str, user: str, port: int, name: str = "notify") -> dict[str, Any]:
-    """A database of a server; another port leads through a proxy."""
+    """A database of a server. Another port leads through a proxy."""
     return {
         "ENGINE": f"django.db.backends.{engine}",
         "NAME": name,
         "USER": user,
         "HOST": "127.0.0.1",
         "PORT": str(port),
-        "CONN_MAX_AGE": None,  # so that processes meet connections which died behind their back
+        "CONN_MAX_AGE": None,  # so that processes meet connections that died unnoticed
     }
 
 
@@ -84,7 +84,7 @@ def pubsub(url: str) -> dict[str, Any]:
 
 
 def core(url: str) -> dict[str, Any]:
-    """As the documentation recommends it: no time-out on the blocking read, no small pool."""
+    """The core layer as the documentation recommends: no timeout of the blocking read, no small pool."""
     host = {"address": url, "socket_timeout": None, "max_connections": 10_000}
     return {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
@@ -93,7 +93,7 @@ def core(url: str) -> dict[str, Any]:
 
 
 def environment(settings: Mapping[str, Any]) -> dict[str, str]:
-    """What a process of the world finds in its environment beside that of the tests."""
+    """The environment of a process of the world, in addition to that of the tests."""
     return {
         "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
         "NOTIFY_FAULTS": json.dumps(settings),
@@ -114,7 +114,7 @@ def migrate(database: Mapping[str, Any]) -> None:
 
 
 class CallFailed(Exception):
-    """A call raised in the sender; the text begins with the class of the error."""
+    """A call raised in the sender. The text begins with the class of the error."""
 
 
 class SenderDied(Exception):
@@ -126,9 +126,9 @@ class Sender:
     A process that sends (sender.py).
 
     Attributes:
-        committed: [pk, text] of what it said that it had committed.
+        committed: [pk, text] of everything that it reported as committed.
         took: seconds of the last call, measured in the process.
-        loads: the names of the loads that run.
+        loads: the names of the running loads.
     """
 
     def __init__(self, name: str, env: Mapping[str, str], log: Path) -> None:
@@ -171,7 +171,7 @@ class Sender:
         self._answers.clear()
 
     def start_call(self, call: str, **arguments: Any) -> asyncio.Future[dict[str, Any]]:
-        """Ask without waiting; the answer has `value`, `error`, `began` and `ended`."""
+        """Start a call without waiting. The answer has `value`, `error`, `began` and `ended`."""
         ref = next(self._refs)
         answer = asyncio.get_running_loop().create_future()
         if self._reading.done():
@@ -184,18 +184,18 @@ class Sender:
         return answer
 
     async def ask(self, call: str, **arguments: Any) -> dict[str, Any]:
-        """As :meth:`call`, but an error is part of the answer."""
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        """Like :meth:`call`, but an error is part of the answer."""
+        async with asyncio.timeout(PATIENCE):
             said = await self.start_call(call, **arguments)
         self.took = said["ended"] - said["began"]
         return said
 
     async def call(self, call: str, **arguments: Any) -> Any:
         """
-        Have it call a function of sender.py, or "module:function"; returns its value.
+        Call a function of sender.py, or "module:function", in the process. Returns its value.
 
         Args:
-            thread: the thread of the process in which it is done; "main" if it is not said.
+            thread: the thread of the process that executes it, by default "main".
 
         Raises:
             CallFailed: it raised.
@@ -207,7 +207,7 @@ class Sender:
         return said["value"]
 
     async def send(self, to: User, message: str, **options: Any) -> dict[str, Any]:
-        """notify.send() there; returns id and position."""
+        """Call notify.send() there. Returns id and position."""
         sent: dict[str, Any] = await self.call("send", to=to.pk, message=message, **options)
         return sent
 
@@ -221,13 +221,13 @@ class Sender:
         atomic: bool = False,
     ) -> None:
         """
-        Begin to send steadily, round these users.
+        Begin to send steadily, to these users in turn.
 
         Args:
-            rate: notifications a second, all together.
-            name: of the load; its texts begin with it.
-            size: characters that each text is longer.
-            atomic: each in a transaction, so that it is published after the commit.
+            rate: notifications per second, in total.
+            name: the name of the load, with which its texts begin.
+            size: the number of additional characters of each text.
+            atomic: send each in a transaction, so that it is published after the commit.
         """
         users = [user.pk for user in to]
         options = {"rate": rate, "name": name, "size": size, "atomic": atomic}
@@ -236,7 +236,9 @@ class Sender:
 
     async def stop_load(self, name: str = "load") -> list[dict[str, Any]]:
         """
-        End it. Of each send: `to`, `text`, `error` (None, or the class and text of the exception),
+        End the load.
+
+        Returns for each send: `to`, `text`, `error` (None, or the class and text of the exception),
         `took`, and the moments `began` and `ended` by the machine's monotonic clock.
         """
         sends: list[dict[str, Any]] = (await self.call("stop_load", name=name))["sends"]
@@ -248,8 +250,8 @@ class Sender:
         return self._process.pid
 
     async def dies(self) -> int:
-        """Wait until it has ended; returns the exit code (-9 after a kill)."""
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        """Wait until it has ended. Returns the exit code (-9 after a kill)."""
+        async with asyncio.timeout(PATIENCE):
             await self._reading
             return await self._process.wait()
 
@@ -259,7 +261,7 @@ class Sender:
         await self.dies()
 
     async def close(self) -> None:
-        """Let it end by itself; kill it where it does not."""
+        """Let it end by itself. If it does not, kill it."""
         assert self._process.stdin
         self._process.stdin.close()
         try:
@@ -278,10 +280,10 @@ class Sender:
 class World:
     """
     Args:
-        database: an entry of DATABASES; migrated already.
+        database: an entry of DATABASES, already migrated.
         folder: for logs.
-        layer: an entry of CHANNEL_LAYERS for web processes and senders; None: no rings.
-        settings: more of Django's settings for both.
+        layer: an entry of CHANNEL_LAYERS for web processes and senders. None means no rings.
+        settings: additional Django settings for both.
     """
 
     def __init__(
@@ -303,12 +305,12 @@ class World:
         self.senders: list[Sender] = []
         self.clients: list[Client] = []
         self.users: list[User] = []
-        self.clerk: Sender  # looks into the database, and rings nobody
+        self.clerk: Sender  # reads the database, and never rings
         self.oracle = Oracle(self)
         self.history: list[tuple[float, str]] = []
 
     async def __aenter__(self) -> Self:
-        # With a new connection for each call, so that no fault of the database is left in it.
+        # With a new connection for each call, so that no fault of the database affects later calls.
         database = {"default": self.database | {"CONN_MAX_AGE": 0}}
         self.clerk = await self._start_sender(
             "clerk", {"CHANNEL_LAYERS": {}, "DATABASES": database}
@@ -318,7 +320,7 @@ class World:
     async def __aexit__(self, *exc_info: object) -> None:
         await asyncio.gather(*(client.close() for client in self.clients))
         await asyncio.gather(*(sender.close() for sender in [*self.senders, self.clerk]))
-        # Not SIGTERM: how they drain is another test's matter.
+        # Not SIGTERM, because other tests cover the drain.
         await asyncio.gather(*(aside(_end, web) for web in self.webs))
 
     async def start_web(
@@ -328,7 +330,7 @@ class World:
         application: str = APPLICATION,
         **settings: Any,
     ) -> servers.Web:
-        """A web process, "uvicorn", "daphne" or a class; it answers when this returns."""
+        """Start a web process: "uvicorn", "daphne" or a class. Returns when it answers."""
         server = WEB[kind] if isinstance(kind, str) else kind
         web = server(application, environment(self.settings | settings))
         self.webs.append(web)
@@ -337,7 +339,7 @@ class World:
         return web
 
     async def start_webs(self, *kinds: str, **settings: Any) -> list[servers.Web]:
-        """Several at once."""
+        """Start several at once."""
         return list(await asyncio.gather(*(self.start_web(kind, **settings) for kind in kinds)))
 
     async def start_sender(self, **settings: Any) -> Sender:
@@ -352,7 +354,7 @@ class World:
         return sender
 
     async def user(self, name: str = "user", *, mailbox: bool = True) -> User:
-        """A new user who is signed in; the name is made unique."""
+        """Create a signed-in user. The name is made unique."""
         return (await self.make_users(1, name, mailbox=mailbox))[0]
 
     async def make_users(
@@ -375,8 +377,8 @@ class World:
         A tab that is not open yet.
 
         Args:
-            at: web processes or addresses (of a proxy, say), taken in turn; all that were started.
-            options: of :class:`tests.faults.clients.Client`: since, backoff, grace.
+            at: web processes or addresses (such as a proxy's), used in turn. By default, all started ones.
+            options: those of :class:`tests.faults.clients.Client`: since, backoff, grace.
         """
         places = self.webs if at is None else [at] if isinstance(at, servers.Web | str) else at
         addresses = [place if isinstance(place, str) else place.address for place in places]
@@ -391,23 +393,23 @@ class World:
         at: servers.Web | str | Sequence[servers.Web | str] | None = None,
         **options: Any,
     ) -> Client:
-        """A tab that has had its first document; arguments as of :meth:`client`."""
+        """Open a tab, and wait for its first document. The arguments are those of :meth:`client`."""
         client = self.client(user, transport, at, **options)
         client.start()
         await client.opened()
         return client
 
-    # -- What the oracle asks --------------------------------------------------------------------
+    # -- For the oracle --------------------------------------------------------------------------
 
     def recipients(self) -> set[Any]:
         return {user for user, _ in self.committed()}
 
     def committed(self) -> list[tuple[Any, str]]:
-        """What the senders said that they had committed."""
+        """Everything that the senders reported as committed."""
         return [sent for sender in self.senders for sent in sender.committed]
 
     def note(self, what: str) -> None:
-        """Remember a fault, for the history of a failure."""
+        """Record a fault, for the history of a failure."""
         self.history.append((time.monotonic(), what))
 
     def story(self) -> str:
@@ -425,7 +427,7 @@ def _end(web: servers.Web) -> None:
 
 
 def copy_sqlite(template: Path, folder: Path) -> dict[str, Any]:
-    """A database of its own from one that was migrated."""
+    """Copy a migrated database. Returns the entry of the copy."""
     path = folder / "notify.sqlite3"
     shutil.copyfile(template, path)
     return sqlite(path)

@@ -1,4 +1,4 @@
-"""Stand-ins for what lies around the push side: a layer, a wire, a browser's socket, a client."""
+"""Stand-ins for the surroundings of the push transports: channel layer, wire, browser, client."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from django.db import connections
 from django.dispatch import Signal
 
 from notify.auth.session import Visitor
+from notify.live import connection
 from notify.live.connection import Connection
 from notify.protocol import Changes, Counts, Cursor, Verdict, judge
 from tests.kit.patience import PATIENCE
@@ -28,17 +29,17 @@ FAKE_LAYER = {"default": {"BACKEND": "tests.kit.fakes.Layer"}}
 
 
 async def until(condition: Callable[[], Any]) -> Any:
-    """Wait for a state; returns what the condition returned."""
+    """Wait until the condition is true. Returns its value."""
     deadline = time.monotonic() + PATIENCE
     while not (found := condition()):
-        assert time.monotonic() < deadline, "It did not happen."
+        assert time.monotonic() < deadline, "The condition did not become true in time."
         await asyncio.sleep(0.002)
     return found
 
 
 @contextmanager
 def errors_of(signal: Signal) -> Iterator[list[Exception]]:
-    """The errors that a signal tells meanwhile."""
+    """Yields a list that collects the errors which a signal reports."""
     errors: list[Exception] = []
 
     def note(error: Exception, **kwargs: Any) -> None:
@@ -49,8 +50,8 @@ def errors_of(signal: Signal) -> Iterator[list[Exception]]:
     signal.disconnect(note)
 
 
-class Bystander:
-    """What the doorbell takes for a hub: it notes what it is told by hand."""
+class HubRecorder:
+    """A stand-in for a hub that only records its calls."""
 
     def __init__(self) -> None:
         self.rung: list[Any] = []
@@ -64,7 +65,7 @@ class Bystander:
 
 
 async def settle() -> None:
-    """Let everything run that can run without time passing, a hop to a thread included."""
+    """Run everything that can run without time passing, including one hop to a thread."""
     for _ in range(20):
         await asyncio.sleep(0)
     await asyncio.get_running_loop().run_in_executor(None, int)
@@ -85,7 +86,7 @@ def row(position: int, message: str = "", **fields: Any) -> dict[str, Any]:
 
 
 def document(since: int | None, cursor: int, *, size: int = 0, reset: bool = False) -> Changes:
-    """The changes from one position to another, a row for each; `size` pads each row."""
+    """The changes from one position to another, with one row for each position. `size` pads each row."""
     start = 0 if since is None else since
     rows = ",".join(
         json.dumps(row(position, "x" * size)) for position in range(start + 1, cursor + 1)
@@ -102,10 +103,10 @@ def document(since: int | None, cursor: int, *, size: int = 0, reset: bool = Fal
 
 class Layer(BaseChannelLayer):
     """
-    A channel layer that reaches other threads and obeys the test.
+    A channel layer that reaches other threads, and fails on request.
 
-    `fault = "raise"` makes every call fail, `fault = "hang"` makes every call wait for ever.
-    `forget()` is Redis restarted empty.
+    `fault = "raise"` makes every call fail, `fault = "hang"` makes every call wait forever.
+    `forget()` acts like a Redis that was restarted empty.
     """
 
     fault: str | None = None
@@ -135,7 +136,7 @@ class Layer(BaseChannelLayer):
         self.groups.clear()
 
     def inject(self, message: Any) -> None:
-        """Give every receiver this message, or raise it there."""
+        """Deliver a message to every receiver. An exception is raised there."""
         for loop, queue in self._queues.values():
             loop.call_soon_threadsafe(queue.put_nowait, message)
 
@@ -172,14 +173,15 @@ class UnmakeableLayer:
         raise RuntimeError("This layer cannot be made.")
 
 
-class Wire:
-    """The far end of a connection. It takes frames at once, unless it is told to hold still."""
+class Wire(connection.Wire):
+    """The wire of a connection. It accepts frames at once, except while a test holds it."""
 
-    def __init__(self, *, suspends: bool = False) -> None:
+    def __init__(self, *, suspends: bool = False, take: Callable[[Any], None] = id) -> None:
         self.frames: list[dict[str, Any]] = []
+        self.take = take  # called with each frame
         self.code: int | None = None
         self.fails = False
-        self.suspends = suspends  # as granian's send does, each time
+        self.suspends = suspends  # whether each send yields to the loop, as granian's does
         self._flows = asyncio.Event()
         self._flows.set()
 
@@ -196,6 +198,7 @@ class Wire:
         if self.fails:
             raise ConnectionError("The client is gone.")
         self.frames.append(json.loads(text))
+        self.take(self.frames[-1])
 
     async def close(self, code: int) -> None:
         self.code = int(code)
@@ -206,12 +209,12 @@ class Wire:
 
 
 class Reader:
-    """A client's reducer, in a few lines: the rule, then the rows. It asks where it has a gap."""
+    """A small client: applies the protocol's rule, then the rows, and counts the gaps it finds."""
 
     def __init__(self) -> None:
         self.cursor: Cursor | None = None
         self.rows: dict[int, dict[str, Any]] = {}
-        self.shown: list[str] = []  # each content that came, in its order
+        self.shown: list[str] = []  # every content that arrived, in order
         self.counts: dict[str, int] = {}
         self.resets = 0
         self.gaps = 0
@@ -250,28 +253,25 @@ class Reader:
 
 
 class Tab(Reader):
-    """A connection to a hub in this process, with a client at its end that answers pings."""
+    """A connection to a hub in this process, with a client that answers pings."""
 
     def __init__(self, hub: Any, user: Any, *, session: str = "", suspends: bool = False) -> None:
         super().__init__()
-        self.wire = Wire(suspends=suspends)
+        self.wire = Wire(suspends=suspends, take=self._take)
         self.answers = True
-        self.connection = Connection(
-            Visitor(user.pk, session), self._send, self.wire.close, hub.catch_up, ticks=True
-        )
+        visitor = Visitor(user.pk, session, owner=str(user.pk) if session else None)
+        self.connection = Connection(visitor, self.wire, hub.catch_up)
 
     @classmethod
     async def open(cls, hub: Any, user: Any, since: Cursor | None = None, **options: Any) -> Self:
-        """A tab that has had its welcome."""
+        """Returns a tab that has received its welcome."""
         tab = cls(hub, user, **options)
         tab.cursor = since
         await hub.connect(tab.connection, since)
         await until(lambda: tab.wire.frames)
         return tab
 
-    async def _send(self, text: str) -> None:
-        await self.wire.send(text)
-        frame = json.loads(text)
+    def _take(self, frame: dict[str, Any]) -> None:
         self.take_frame(frame)
         if frame["type"] == "ping" and self.answers:
             self.connection.answered(frame["ref"])
@@ -279,9 +279,10 @@ class Tab(Reader):
 
 def scope_of(path: str = "/notify/ws/", *, session: str = "", **more: Any) -> dict[str, Any]:
     """
-    The ASGI scope of a WebSocket, or of a GET of another path, from the site's own pages.
+    The ASGI scope of a WebSocket, or of a GET for the other paths, as sent by the site's own pages.
 
-    `since`, `wait`, headers and all that stands in a scope may be given.
+    `more` accepts `since`, `wait`, `page_of`, `headers`, and any key of a scope. `page_of` is the identity
+    of the user for whom the page was rendered.
     """
     is_socket = not path.endswith(("/stream/", "/changes/"))
     headers = {"host": "testserver", "origin": "http://testserver" if is_socket else ""}
@@ -289,6 +290,8 @@ def scope_of(path: str = "/notify/ws/", *, session: str = "", **more: Any) -> di
         headers["cookie"] = f"{settings.SESSION_COOKIE_NAME}={session}"
     headers |= more.pop("headers", {})
     asked = {name: str(more.pop(name)) for name in ("since", "wait") if more.get(name) is not None}
+    if page_of := more.pop("page_of", ""):
+        asked["user"] = page_of
     return {
         "type": "websocket" if is_socket else "http",
         "path": path,
@@ -300,7 +303,7 @@ def scope_of(path: str = "/notify/ws/", *, session: str = "", **more: Any) -> di
 
 
 def sign_in(user: Any) -> str:
-    """The key of a new session of this user."""
+    """Create a session of this user. Returns its key."""
     from django.test import Client
 
     browser = Client()
@@ -310,19 +313,51 @@ def sign_in(user: Any) -> str:
     return key
 
 
-class Socket(Reader):
-    """A browser's WebSocket as an ASGI server shows it to an application; a client reads it."""
+class Call(Reader):
+    """An ASGI application that serves one scope, with a client reading what it sends."""
+
+    frames: Any  # the documents that have arrived
+
+    def __init__(self, app: Any, scope: dict[str, Any], first: dict[str, Any]) -> None:
+        super().__init__()
+        self.holds = False  # whether send waits forever, as for a client that does not read
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._events.put_nowait(first)
+        self.app = asyncio.ensure_future(app(scope, self._events.get, self._send))
+
+    async def _send(self, event: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def disconnect(self) -> None:
+        raise NotImplementedError
+
+    async def welcome(self) -> dict[str, Any]:
+        frame: dict[str, Any] = (await until(lambda: self.frames))[0]
+        return frame
+
+    async def returned(self) -> None:
+        """Wait until the application has returned."""
+        await asyncio.wait_for(asyncio.shield(self.app), PATIENCE)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if not self.app.done():
+            self.disconnect()
+            await self.returned()
+
+
+class Socket(Call):
+    """A browser's WebSocket as an ASGI server presents it to an application, with a client reading it."""
 
     def __init__(self, app: Any, scope: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__(app, scope, {"type": "websocket.connect"})
         self.frames: list[dict[str, Any]] = []
         self.accepted = False
         self.code: int | None = None
-        self.fails = False  # send raises, as uvicorn's does when the peer is gone
-        self.holds = False  # send waits for ever, as for a client that does not read
-        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._events.put_nowait({"type": "websocket.connect"})
-        self.app = asyncio.ensure_future(app(scope, self._events.get, self._send))
+        self.reason = ""
+        self.fails = False  # whether send raises, as uvicorn's does when the peer is gone
 
     async def _send(self, event: dict[str, Any]) -> None:
         if self.fails:
@@ -332,7 +367,7 @@ class Socket(Reader):
         if event["type"] == "websocket.accept":
             self.accepted = True
         elif event["type"] == "websocket.close":
-            self.code = event.get("code", 1000)
+            self.code, self.reason = event.get("code", 1000), event.get("reason", "")
             self._events.put_nowait({"type": "websocket.disconnect", "code": self.code})
         else:
             frame = json.loads(event["text"])
@@ -351,59 +386,47 @@ class Socket(Reader):
     def answer_to(self, ref: int) -> dict[str, Any] | None:
         return next((frame for frame in self.frames if frame.get("ref") == ref), None)
 
-    async def welcome(self) -> dict[str, Any]:
-        frame: dict[str, Any] = (await until(lambda: self.frames))[0]
-        return frame
-
     def disconnect(self) -> None:
         self._events.put_nowait({"type": "websocket.disconnect", "code": 1001})
 
     async def ended(self) -> int | None:
-        """Wait until the application has returned."""
-        await asyncio.wait_for(asyncio.shield(self.app), PATIENCE)
+        """Wait until the application has returned. Returns the close code."""
+        await self.returned()
         return self.code
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        if not self.app.done():
-            self.disconnect()
-            await self.ended()
-
-
-class Exchange(Reader):
-    """A GET as an ASGI server shows it to an application; a client reads the answer as it comes."""
+class Exchange(Call):
+    """
+    A GET as an ASGI server presents it to an application, with a client reading the answer as it
+    arrives.
+    """
 
     def __init__(self, app: Any, scope: dict[str, Any]) -> None:
-        super().__init__()
+        request = {"type": "http.request", "body": b"", "more_body": False}
+        super().__init__(app, scope, request)
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.body = ""
         self.is_over = False
-        self.holds = False  # send waits for ever, as for a client that does not read
-        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._events.put_nowait({"type": "http.request", "body": b"", "more_body": False})
-        self.app = asyncio.ensure_future(app(scope, self._events.get, self._send))
 
-    async def _send(self, part: dict[str, Any]) -> None:
+    async def _send(self, event: dict[str, Any]) -> None:
         if self.holds:
             await asyncio.Event().wait()
-        assert not self.is_over, f"{part} came after the end."
-        if part["type"] == "http.response.start":
+        assert not self.is_over, f"{event} came after the end."
+        if event["type"] == "http.response.start":
             assert self.status is None, "A second answer came."
-            self.status = part["status"]
+            self.status = event["status"]
             self.headers = {
-                name.decode().lower(): value.decode() for name, value in part["headers"]
+                name.decode().lower(): value.decode() for name, value in event["headers"]
             }
             return
-        assert self.status is not None, f"{part} came before the start."
-        text = part["body"].decode()
+        assert self.status is not None, f"{event} came before the start."
+        text = event["body"].decode()
         self.body += text
-        self.is_over = not part.get("more_body", False)
-        for event in self.events_of(text):
-            if event["event"] == "message":
-                self.take_frame(json.loads(event["data"]))
+        self.is_over = not event.get("more_body", False)
+        for message in self.events_of(text):
+            if message["event"] == "message":
+                self.take_frame(json.loads(message["data"]))
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -412,11 +435,11 @@ class Exchange(Reader):
 
     @property
     def frames(self) -> list[dict[str, Any]]:
-        """Their documents."""
+        """The documents of these events."""
         return [json.loads(event["data"]) for event in self.events]
 
     def events_of(self, text: str) -> list[dict[str, Any]]:
-        """What an EventSource reads in a text; `retry` is passed over."""
+        """The events that an EventSource would read from a text, without `retry`."""
         events = []
         if self.headers.get("content-type", "").startswith("text/event-stream"):
             for block in text.split("\n\n"):
@@ -430,34 +453,22 @@ class Exchange(Reader):
         document: dict[str, Any] = json.loads(self.body)
         return document
 
-    async def welcome(self) -> dict[str, Any]:
-        frame: dict[str, Any] = (await until(lambda: self.frames))[0]
-        return frame
-
     def disconnect(self) -> None:
         self._events.put_nowait({"type": "http.disconnect"})
 
     async def ended(self) -> int | None:
-        """Wait until the application has returned; the status of its answer."""
-        await asyncio.wait_for(asyncio.shield(self.app), PATIENCE)
+        """Wait until the application has returned. Returns the status of the answer."""
+        await self.returned()
         return self.status
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        if not self.app.done():
-            self.disconnect()
-            await self.ended()
 
 
 async def close_connections() -> None:
-    """Those of Django's own thread, in which async code uses the database: no loop outlives a test."""
+    """Close the connections of Django's thread for async code, so that none stays open after a test."""
     await sync_to_async(connections.close_all)()
 
 
 def start_thread(function: Callable[[], Any]) -> threading.Thread:
-    """Run it in a plain thread of its own, without an event loop; its connections are closed."""
+    """Start a function in a plain thread, without an event loop, and close its connections at the end."""
 
     def run() -> None:
         try:
@@ -471,7 +482,7 @@ def start_thread(function: Callable[[], Any]) -> threading.Thread:
 
 
 def in_thread(function: Callable[[], Any]) -> Any:
-    """What the function returns in a plain thread of its own."""
+    """Run a function in a plain thread. Returns its return value."""
     outcome: list[Any] = []
     start_thread(lambda: outcome.append(function())).join(PATIENCE)
     assert outcome, "The thread failed."

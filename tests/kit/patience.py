@@ -1,5 +1,5 @@
-"""How long a test waits for what must happen. Only a failing test waits so long."""
+"""How long a test waits for an expected event. Only a failing test waits that long."""
 
 from __future__ import annotations
 
-PATIENCE = 60.0  # seconds; machines that build are slow, and do many things at once
+PATIENCE = 60.0  # seconds; build machines are slow, and busy with other work

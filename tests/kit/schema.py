@@ -1,4 +1,4 @@
-"""The JSON Schema of the wire, as a judge: what a server really sends goes through it."""
+"""The JSON Schema of the wire, applied to the documents that a server really sends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA: dict[str, Any] = json.loads(
 
 
 def validator(side: str) -> Draft202012Validator:
-    """Judges the documents that the "server" or the "client" sends."""
+    """A validator of the documents that the "server" or the "client" sends."""
     rest = {name: value for name, value in SCHEMA.items() if name != "anyOf"}
     return Draft202012Validator({**rest, "$ref": f"#/$defs/{side}"})
 
@@ -26,7 +26,7 @@ CLIENT = validator("client")
 
 
 def from_server(text: str | bytes) -> dict[str, Any]:
-    """Decode a document of the server, which has to fit the schema."""
+    """Decode a document of the server, and check it against the schema."""
     document: dict[str, Any] = json.loads(text)
     problem = best_match(SERVER.iter_errors(document))
     assert problem is None, f"{problem.json_path}: {problem.message}"

@@ -1,13 +1,14 @@
 """
-Private servers for the tests: each on a free port, in a temporary folder, gone with its parent.
+Private servers for the tests. Each has a free port and a temporary folder, and dies with its
+parent.
 
     with PostgreSQL() as server:
         connect(server.url)
         server.kill()       # like a power cut
         server.restart()
 
-Programs are looked for in NOTIFY_TEST_PATH (folders, as in PATH), PATH and the usual system
-folders. As root, the databases run as their own system user, because they refuse to be root.
+Programs are searched in NOTIFY_TEST_PATH (folders, as in PATH), PATH and the usual system folders.
+As root, the databases run as their own system user, because they refuse to run as root.
 """
 
 from __future__ import annotations
@@ -27,40 +28,38 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
-import pytest
-
 from tests.kit.patience import PATIENCE
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
 
-# Drops root, asks the kernel to kill this process when its parent dies, becomes the program.
-# A preexec_fn could do the same, but is not safe once the test process has threads.
+# Drops root, asks the kernel to kill this process when its parent dies, and executes the program. A
+# preexec_fn could do the same, but is not safe once the test process has threads.
 LEASH = """
 import ctypes, os, signal, sys
-parent, uid, gid, program = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+parent, uid, gid, how, program = *map(int, sys.argv[1:5]), sys.argv[5:]
 if os.getuid() == 0 and uid != 0:
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
 PR_SET_PDEATHSIG = 1
 if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
 if os.getppid() == parent:  # it may have died before the kernel was asked
     os.execv(program[0], program)
 """
 
 
 class MissingProgram(Exception):
-    """A program is not on this machine; the message names the command that installs it."""
+    """A program is not installed. The message names the command that installs it."""
 
 
 class ServerFailed(Exception):
-    """A server ended or kept silent; the message holds the end of its log."""
+    """A server ended or did not answer. The message contains the end of its log."""
 
 
 def find_program(*names: str, package: str) -> str:
-    """The path of the first of these programs that is installed."""
+    """Returns the path of the first of these programs that is installed."""
     folders = [
         *os.environ.get("NOTIFY_TEST_PATH", "").split(os.pathsep),
         *os.get_exec_path(),
@@ -76,7 +75,9 @@ def find_program(*names: str, package: str) -> str:
 
 
 def need(get: Callable[[], T]) -> T:
-    """What `get` returns; a missing program skips the test, or fails it when all are required."""
+    """Returns what `get` returns. A missing program skips the test, or fails it if all are required."""
+    import pytest  # not at the top: tools/programs.py runs before anything is installed
+
     try:
         return get()
     except MissingProgram as missing:
@@ -89,6 +90,12 @@ def find_chromium() -> str:
     return find_program("chromium", "chromium-browser", "google-chrome", package="chromium")
 
 
+def find_gettext() -> str:
+    """Returns the path of msgfmt. Debian's package gettext also has the other programs that Django runs."""
+    find_program("xgettext", package="gettext")
+    return find_program("msgfmt", package="gettext")
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -97,10 +104,11 @@ def free_port() -> int:
 
 
 class Server:
-    """One server process. Start it in a thread that outlives it: it dies with that thread."""
+    """A server process. Start it in a thread that outlives it, because it dies with that thread."""
 
-    user = ""  # the system user that runs it when the tests are root
+    user = ""  # the system user that runs it if the tests run as root
     stop_signal = signal.SIGTERM
+    orphan_signal = signal.SIGKILL  # sent by the kernel if the tests have died
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -115,7 +123,7 @@ class Server:
         """Fill the new, empty folder."""
 
     def ping(self) -> None:
-        """Connect; any exception means: not ready."""
+        """Connect. Any exception means that the server is not ready."""
         socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
 
     def environment(self) -> dict[str, str]:
@@ -123,7 +131,7 @@ class Server:
 
     @classmethod
     def check(cls) -> None:
-        """Raise MissingProgram if this machine cannot run it."""
+        """Raise MissingProgram if the server cannot run on this machine."""
 
     @property
     def address(self) -> str:
@@ -140,7 +148,7 @@ class Server:
 
     @property
     def log(self) -> str:
-        """All that the program has printed."""
+        """Everything that the program has printed."""
         assert self.folder is not None
         return (self.folder / "log").read_text(errors="replace")
 
@@ -149,7 +157,7 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:
-        """Start, and return when the server answers."""
+        """Start the server. Returns when it answers."""
         if self.folder is None:
             self.check()
             self.folder = Path(tempfile.mkdtemp(prefix="notify-"))
@@ -160,22 +168,22 @@ class Server:
         self._wait_until_ready()
 
     def stop(self) -> None:
-        """End the process in its own orderly way."""
+        """Shut the server down in an orderly way."""
         if self.running:
             self._end(self.stop_signal)
 
     def kill(self) -> None:
-        """End the process as a crash would (kill -9); the folder stays."""
+        """End the process as a crash would (kill -9). The folder stays."""
         if self.running:
             self._end(signal.SIGKILL)
 
     def restart(self) -> None:
-        """Start again on the same port with the same data, after `stop`, `kill` or neither."""
+        """Start again on the same port with the same data. A running server is stopped first."""
         self.stop()
         self.start()
 
     def close(self) -> None:
-        """Stop, and remove the folder."""
+        """Stop the server and remove its folder."""
         self.stop()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -194,14 +202,14 @@ class Server:
         self.close()
 
     def run(self, *command: str) -> None:
-        """Run a program to its end, as the user of the server."""
+        """Run a program to its end, as the server's system user."""
         if self._popen(list(command)).wait(timeout=PATIENCE):
             raise ServerFailed(f"{command[0]} failed:\n{self.log[-2000:]}")
 
     def _popen(self, command: list[str]) -> subprocess.Popen[bytes]:
         assert self.folder is not None
         owner = self._owner()
-        who = [str(os.getpid()), str(owner.pw_uid), str(owner.pw_gid)]
+        who = map(str, [os.getpid(), owner.pw_uid, owner.pw_gid, int(self.orphan_signal)])
         with open(self.folder / "log", "ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-ISc", LEASH, *who, *command],
@@ -210,7 +218,7 @@ class Server:
                 stderr=log,
                 env=self.environment(),
                 cwd=PROJECT if not self.user else self.folder,
-                start_new_session=True,  # Ctrl-C is for the tests; they end their servers
+                start_new_session=True,  # Ctrl-C is for the tests, which then end their servers
             )
 
     def _owner(self) -> pwd.struct_passwd:
@@ -245,7 +253,8 @@ class Server:
 
 class PostgreSQL(Server):
     user = "postgres"
-    stop_signal = signal.SIGINT  # its fast shutdown: ends the open sessions
+    stop_signal = signal.SIGINT  # fast shutdown: ends the open sessions
+    orphan_signal = signal.SIGQUIT  # immediate shutdown; a kill would leave shared memory behind
 
     @classmethod
     def check(cls) -> None:
@@ -253,7 +262,7 @@ class PostgreSQL(Server):
 
     @staticmethod
     def _program(name: str) -> str:
-        # Both programs must be of one version, so the folder of the first decides.
+        # Both programs must have the same version, so both come from the folder of the first.
         initdb = os.path.realpath(find_program("initdb", package="postgresql"))
         return os.path.join(os.path.dirname(initdb), name)
 
@@ -270,12 +279,13 @@ class PostgreSQL(Server):
 
     def command(self) -> list[str]:
         settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        settings += ["dynamic_shared_memory_type=mmap"]  # in the server's folder, which is removed
         settings += ["listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}"]
         options = [option for setting in settings for option in ("-c", setting)]
         return [self._program("postgres"), "-D", self.data, "-p", str(self.port), *options]
 
     def start(self) -> None:
-        # After a crash its own children take a moment to notice, and until then it refuses.
+        # After a crash, its child processes need a moment to end, and the start fails until then.
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -361,13 +371,13 @@ class Redis(Server):
 
 class Nginx(Server):
     """
-    nginx before a web process, with a site file of docs/howto/nginx as a site would use it. Only what
-    every site has to write anew is put in: the addresses, and where the other files are.
+    nginx in front of a web process, configured by a file of docs/howto/nginx. Only the addresses
+    and paths are replaced, which every site has to adapt.
 
     Args:
         site: the name of the file.
-        upstream: address of the web process.
-        secure: put TLS and HTTP/2 into a file that has neither.
+        upstream: the address of the web process.
+        secure: add TLS and HTTP/2 to a file that has neither.
     """
 
     user = "www-data"
@@ -406,7 +416,7 @@ class Nginx(Server):
 
     def prepare(self) -> None:
         assert self.folder is not None
-        # The checkout may lie where the user of nginx may not look.
+        # The system user of nginx may have no access to the checkout.
         shutil.copy(self.FILES / "notify.conf", self.folder)
         if self.secure:
             import trustme
@@ -430,12 +440,12 @@ class Nginx(Server):
 
     def command(self) -> list[str]:
         program = find_program("nginx", package="nginx-light")
-        # Its own prefix, so that no file of the machine's nginx is opened.
+        # A prefix of its own, so that it opens no file of the machine's nginx.
         return [program, "-e", "stderr", "-p", f"{self.folder}/", "-c", f"{self.folder}/nginx.conf"]
 
     @property
     def requests(self) -> str:
-        """The lines of its access log."""
+        """The lines of the access log."""
         return (Path(f"{self.folder}") / "access.log").read_text()
 
     @property
@@ -444,7 +454,7 @@ class Nginx(Server):
 
 
 class Web(Server):
-    """A web process that serves the ASGI application of this path, from the project's folder."""
+    """A web process that serves an ASGI application, given by its path, from the project's folder."""
 
     def __init__(self, application: str, env: Mapping[str, str] | None = None) -> None:
         super().__init__()
@@ -473,13 +483,13 @@ class Uvicorn(Web):
 
 class Hypercorn(Web):
     def command(self) -> list[str]:
-        # No worker processes: the one that is killed is the one that serves.
+        # No worker processes, so that the killed process is the one that serves.
         server = [sys.executable, "-m", "hypercorn", "--workers", "0", "--log-level", "warning"]
         return [*server, "--bind", self.address, self.application]
 
 
 class Granian(Web):
-    """It serves in a child of the process that is started, which would outlive that one."""
+    """Granian serves in a child of the started process, which would outlive that process."""
 
     def command(self) -> list[str]:
         server = [sys.executable, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1"]

@@ -7,23 +7,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
+import pytest
 from django.db import connections, transaction
 
-from notify.models import database
+from notify.db import database
+from tests import settings
 from tests.kit.patience import PATIENCE
 
 T = TypeVar("T")
 
+# Marks a test with concurrent transactions, because SQLite has one writer.
+concurrent = pytest.mark.only_if(settings.DATABASE != "sqlite")
+
 
 class Rollback(Exception):
-    """Ends an atomic block without its work."""
+    """Raised to end an atomic block without committing it."""
 
 
 class Session:
     """
-    A thread with a connection of its own, which does one thing after the other as it is told.
+    A thread with its own database connection, which executes the steps of a test in order.
 
-    The transaction that ``begin`` opens stays open between the steps, until ``commit`` or
+    A transaction opened by ``begin`` stays open between the steps, until ``commit`` or
     ``rollback``. A second ``begin`` opens a savepoint.
     """
 
@@ -55,8 +60,8 @@ class Session:
         self.thread.shutdown()
 
 
-class HereAndNow(Session):
-    """A session in the thread and on the connection of the test: SQLite has one writer."""
+class InlineSession(Session):
+    """A session in the thread and on the connection of the test, for SQLite, which has one writer."""
 
     def start(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
         done: Future[T] = Future()
@@ -74,7 +79,7 @@ class HereAndNow(Session):
 
 @contextmanager
 def rolled_back() -> Iterator[None]:
-    """A transaction, or inside one a savepoint, that ends without its work."""
+    """Run the block in a transaction, or in a savepoint of one, and roll it back."""
     with transaction.atomic(using=database()):
         yield
         transaction.set_rollback(True, using=database())
@@ -82,7 +87,11 @@ def rolled_back() -> Iterator[None]:
 
 @contextmanager
 def sessions(count: int) -> Iterator[list[Session]]:
-    """This many sessions; one that a failed test left in a transaction is rolled back."""
+    """
+    Yields that many sessions.
+
+    If a failed test left one of them in a transaction, it is rolled back.
+    """
     with ExitStack() as stack:
         opened = [Session() for _ in range(count)]
         for session in reversed(opened):

@@ -16,7 +16,7 @@ SITE = ("https.conf", "127.0.0.1:1")
 
 
 async def application(scope, receive, send):
-    """The smallest web site."""
+    """A minimal web site."""
     assert scope["type"] in ("http", "lifespan")
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -54,12 +54,12 @@ def alive(pid: int) -> bool:
 def wait_until_dead(pid: int) -> None:
     deadline = time.monotonic() + 10
     while alive(pid):
-        assert time.monotonic() < deadline, f"Process {pid} is still there."
+        assert time.monotonic() < deadline, f"Process {pid} is still alive."
         time.sleep(0.02)
 
 
 def test_a_killed_server_comes_back_on_its_port(server):
-    """kill -9 ends it, restart brings it back with the same address and data."""
+    """After kill -9, a restart brings the server back with the same address and data."""
     first = server.pid
     server.kill()
     assert not alive(first)
@@ -77,13 +77,13 @@ def test_a_stopped_server_leaves_nothing(server):
 
 
 def test_a_server_dies_with_its_parent(server):
-    """Even kill -9 of the tests leaves no process."""
+    """No process is left over, even if the tests are ended with kill -9."""
     name = type(server).__name__
     arguments = repr(APPLICATION) if isinstance(server, servers.Web) else ""
     if isinstance(server, servers.Nginx):
         arguments = f"*{SITE}"
     script = (
-        "import time; from tests import servers\n"
+        "import time; from tests.kit import servers\n"
         f"server = servers.{name}({arguments}); server.start()\n"
         "print(server.pid, server.folder, flush=True); time.sleep(60)"
     )
@@ -99,7 +99,7 @@ def test_a_server_dies_with_its_parent(server):
 
 
 def test_a_server_that_cannot_start_says_why():
-    """The error holds what the program printed."""
+    """The error contains the output of the program."""
     with (
         pytest.raises(servers.ServerFailed, match="nowhere"),
         servers.Uvicorn("tests.nowhere:application"),

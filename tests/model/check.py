@@ -1,15 +1,16 @@
 """
-What must hold after every step, and at rest.
+Checks of what must hold after every step, and at rest.
 
-The checks look at the tables and at what the clients show, never at the servers in between; and
-they keep their own notes of what each client was told, so that a wrong rule cannot excuse itself.
+The checks read the tables and what the clients show, never the servers in between. They keep their
+own notes of what each client has received, so that a wrong rule cannot hide its own violation.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from notify.protocol import Changes, Counts, Cursor, MarkCommand, Verdict, judge
+from notify.protocol import Changes, Counts, Cursor, Verdict, judge
+from notify.transports.parser import MarkCommand
 from tests.model.database import DAY, Row
 from tests.model.reader import is_below
 from tests.model.rules import GAPS
@@ -32,11 +33,11 @@ def hold(condition: Any, sentence: str) -> None:
 
 
 class Notes:
-    """What the checks know of one client."""
+    """The notes of the checks about one client."""
 
     def __init__(self) -> None:
-        self.held: set[str] = set()  # texts that it ever held
-        self.ids: set[int] = set()  # and their ids
+        self.held: set[str] = set()  # texts that it has ever held
+        self.ids: set[int] = set()  # their ids
         self.complete: dict[
             str, int
         ] = {}  # by epoch: the highest position at which it was complete
@@ -47,7 +48,7 @@ class Notes:
         self.kept: set[int] = set()  # and these
         self.reset: Cursor | None = None  # from here on it must show each arrival,
         self.owed: set[str] = set()  # and these texts
-        self.highest: Cursor | None = None  # that it ever held
+        self.highest: Cursor | None = None  # the highest cursor that it has ever held
         self.unheard: set[str] = set()  # texts that fall into a known gap
 
 
@@ -58,17 +59,17 @@ class Check:
         self.told_by: dict[Connection, Cursor | None] = {}
         self.restores = 0
         self.is_upset = False  # a mailbox was lost, or a database restored
-        self.torn: set[str] = set()  # epochs in which positions were given twice
+        self.torn: set[str] = set()  # epochs in which positions were assigned twice
         self.looked_at: dict[str, Any] = {}
 
     # -- The tables ------------------------------------------------------------------------------
 
     def tables(self) -> None:
-        """Positions are unique and not above the head, counts equal the rows."""
+        """Check that positions are unique and not above the head, and that the counts equal the rows."""
         db = self.world.db
         for process in self.world.processes.values():
             for room in process.rooms.values():
-                hold(room.reads <= 1, "A room reads twice at a time.")
+                hold(room.reads <= 1, "A room runs two reads at a time.")
         for user, box in db.boxes.items():
             rows = db.rows_of(user)
             state = (box, rows)
@@ -76,34 +77,40 @@ class Check:
                 continue
             self.looked_at[user] = state
             positions = [row.position or 0 for row in rows]
-            hold(len(set(positions)) == len(positions), "Two rows have one position.")
+            hold(len(set(positions)) == len(positions), "Two rows have the same position.")
             hold(max(positions, default=0) <= box.head, "A row is above the head.")
-            hold(box.counts == db.tally(rows), "The counts are not those of the rows.")
+            hold(box.counts == db.tally(rows), "The counts differ from the rows.")
             hold(
                 sum(row.count for row in rows) + db.pruned[user] == db.published[user],
-                "A notification was published twice, or went away.",
+                "A notification was published twice, or is missing.",
             )
             due = db.due(rows)
-            hold(due is None or (box.due is not None and box.due <= due), "Expiry is forgotten.")
+            hold(
+                due is None or (box.due is not None and box.due <= due),
+                "The mailbox is due later than its first expiry.",
+            )
 
-    # -- What a client hears ---------------------------------------------------------------------
+    # -- Documents of a client -------------------------------------------------------------------
 
     def met(self, client: Client) -> None:
         self.notes[client] = Notes()
 
     def told(self, connection: Connection, frame: Frame) -> None:
-        """Each document on a connection continues the one before."""
+        """Check that each document on a connection continues the one before."""
         document = frame.changes
         assert document is not None
         if frame.kind == "changes" and connection in self.told_by:
             before = self.told_by[connection]
             verdict = judge(before, document.since, document.cursor, reset=document.reset)
-            hold(verdict is Verdict.APPLY, "A connection was sent what does not continue.")
+            hold(
+                verdict is Verdict.APPLY,
+                "A connection was sent a document that does not continue the one before.",
+            )
         if frame.kind == "welcome" or connection in self.told_by:
             self.told_by[connection] = document.cursor
 
     def asked(self, connection: Connection) -> None:
-        """The client has asked from a cursor of its own: what comes continues that."""
+        """Note that the client has asked from its own cursor, which the next document continues."""
         self.told_by.pop(connection, None)
 
     def heard(
@@ -119,8 +126,8 @@ class Check:
     ) -> None:
         db, reader, notes = self.world.db, client.reader, self.notes[client]
         for row in rows:
-            hold(row.user == client.user, "A client was told of another user's row.")
-            hold(row in db.committed, "A client was told of what was never committed.")
+            hold(row.user == client.user, "A client received another user's row.")
+            hold(row in db.committed, "A client received a row that was never committed.")
         was, now = before["cursor"], reader.cursor
         lowered = document.reset and authoritative
         hold(lowered or not is_below(now, was), "A cursor went back.")
@@ -140,7 +147,7 @@ class Check:
             for row in reader.told:
                 hold(
                     (row.position or 0) > was.position,
-                    "A client was told of a change that is none.",
+                    "A client received a change that it already had.",
                 )
         if "ids-given-again" in GAPS:
             for overlay in reader.overlays:
@@ -160,14 +167,14 @@ class Check:
     def _counts(
         self, client: Client, before: dict[str, Any], *, is_reset: bool, lowered: bool
     ) -> None:
-        """Counts are those of some head, and never of an older one than the counts shown."""
+        """Check that the counts are those of some head, and not of an older one than the shown counts."""
         reader = client.reader
         at = reader.counts_at
         hold(
             reader.counts in self.world.db.counted[client.user, at]
             if at
             else reader.counts in (None, (0, 0)),
-            "The counts shown never were the mailbox's.",
+            "The mailbox never had the counts that are shown.",
         )
         if "counts-of-a-room's-reset" in GAPS:
             lowered = is_reset
@@ -189,7 +196,7 @@ class Check:
         is_new = known is None or known.epoch != now.epoch
         notes.reset = now if is_new else max(now, known)
         shown = {row.text for row in before["rows"].values()}
-        # A reset holds a page, not everything; but what it holds, and was not passed by, is news.
+        # A reset holds one page. Its rows are news, unless the client has passed them before.
         notes.owed |= {
             row.text
             for row in rows
@@ -197,23 +204,24 @@ class Check:
         }
         if is_new:
             notes.last = None
-            # Another life of the mailbox: what the tab no longer holds may be news again.
-            # So may all, where a welcome that took its time brought an older life back.
+            # In another history of the mailbox, rows that the tab no longer holds may be news
+            # again. If a late welcome restored an older history, so may all rows.
             is_older = known is not None and now.epoch < known.epoch
             notes.may_return |= set(notes.toasted) - (set() if is_older else shown)
         elif (
             authoritative and was is not None and was.epoch == now.epoch and not is_below(now, was)
         ):
-            # Nobody is made to start over who has been away for less than a day.
+            # A client that was away for less than a day must not start over.
             since = self.world.db.changed_at.get((client.user, was), 0)
             was_away = since <= self.world.db.hour - DAY or now.epoch in self.torn
-            hold(was_away, "A client was reset that was hardly away.")
+            hold(was_away, "A client was reset after less than a day.")
 
     def _news(self, notes: Notes, epoch: str, fresh: list[Row]) -> None:
         """
-        Each notification is news once, and those that nobody has marked come in order.
+        Check that each notification is news once, and that unmarked ones come in order.
 
-        In a torn epoch rings of both lives of the mailbox may still come, until it gets a new one.
+        In a torn epoch, rings of both histories of the mailbox may arrive, until it gets a new
+        epoch.
         """
         is_torn = epoch in self.torn
         for row in fresh:
@@ -239,7 +247,7 @@ class Check:
     # -- Marks -----------------------------------------------------------------------------------
 
     def marked(self, user: str, command: MarkCommand, touched: list[Row]) -> None:
-        """A mark touches only what its tab has shown, or what it was complete for."""
+        """Check that a mark touches only rows that its tab has shown, or up to which it was complete."""
         (client,) = (who for who, issued in self.world.issued if issued is command)
         notes, epoch = self.notes[client], command.upto.epoch if command.upto else ""
         for row in touched:
@@ -249,14 +257,14 @@ class Check:
                 continue
             hold(
                 row.text in notes.held or (row.arrived or 0) <= notes.complete.get(epoch, -1),
-                "A mark touched what its tab had not shown.",
+                "A mark touched a row that its tab had not shown.",
             )
 
     def view(self, client: Client) -> dict[int, Row]:
         return {row.id: row for row in client.reader.all()}
 
     def released(self, client: Client, command: MarkCommand, before: dict[int, Row]) -> None:
-        """An answered mark is not taken back from the screen before its row says the same."""
+        """Check that an answered mark stays visible until its row contains it."""
         cursor = client.reader.cursor
         if cursor != client.reader.complete and "a-mark-at-a-page's-end" in GAPS:
             return
@@ -273,7 +281,7 @@ class Check:
                 hold(not (lost and getattr(row, name)), "A mark flickered.")
 
     def restored(self, epochs: set[str]) -> None:
-        """What was shown of a life of the database that never was may be shown again."""
+        """Allow that rows from a history that was undone are shown again."""
         self.restores += 1
         self.is_upset = True
         self.torn |= epochs
@@ -283,21 +291,23 @@ class Check:
     # -- At rest ---------------------------------------------------------------------------------
 
     def quiet(self) -> None:
-        """Before any sweep: what a newcomer was told, the tabs beside it were told too."""
+        """Check, before any sweep, that the tabs beside a newcomer have received all that it has."""
         for process in self.world.processes.values():
             for room in process.rooms.values():
                 hold(room.reads == 0, "A room's read never ended.")
-                # What was told of another life of the mailbox is for the sweep to see.
+                # Differences between two histories of the mailbox are left to the sweep.
                 if room.is_made and room.connections and not self.is_upset:
                     hold(
                         not is_below(room.cursor, room.welcomed),
-                        "A room knows less than its newcomer.",
+                        "A room is behind its newcomer.",
                     )
 
     def at_rest(self) -> None:
-        """Each client holds exactly the rows' state, and has shown what there was to show."""
+        """Check that each client holds exactly the state of the rows, and has shown all news."""
         db = self.world.db
-        hold(not db.waiting(list(self.world.users)), "A committed notification was forgotten.")
+        hold(
+            not db.waiting(list(self.world.users)), "A committed notification was never published."
+        )
         for client in self.world.clients:
             self._holds_the_rows(client)
 
@@ -306,29 +316,33 @@ class Check:
         box = db.boxes.get(client.user)
         if box is None:
             if self.restores:
-                return  # of a time without it; the next notification makes one, and resets
-            hold(not reader.rows and reader.counts in (None, Counts(0, 0)), "Rows of no mailbox.")
+                # An old state without it; the next notification creates one, and resets the client.
+                return
+            hold(
+                not reader.rows and reader.counts in (None, Counts(0, 0)),
+                "A client shows rows without a mailbox.",
+            )
             return
         if reader.cursor is None:
-            hold(box.head == 0, "A client does not know of its mailbox.")
+            hold(box.head == 0, "A client has no cursor for its mailbox.")
             return
         hold(reader.cursor == box.cursor, "A client stayed behind.")
         hold(reader.complete == reader.cursor, "A client does not know that it is complete.")
         hold(reader.counts == box.counts, "A client shows wrong counts.")
         hold(not client.pending, "A mark was never answered.")
-        hold(not reader.overlays, "A mark stayed in the air.")
+        hold(not reader.overlays, "An optimistic mark never ended.")
         assert notes.since is not None
         assert notes.reset is not None
         for id, held in reader.rows.items():
             row = db.rows.get(id)
             if row is None:
-                hold(held.archived is not None, "A client shows a row that is gone.")
+                hold(held.archived is not None, "A client shows a deleted row.")
             else:
-                hold(held == row, "A client shows a row as it was.")
+                hold(held == row, "A client shows an outdated row.")
         for row in db.rows_of(client.user):
             position, arrived = row.position or 0, row.arrived or 0
             if position > notes.since.position or row.id in notes.kept:
-                hold(row.id in reader.rows, "A client misses a row.")
+                hold(row.id in reader.rows, "A client lacks a row.")
             if arrived > notes.reset.position or row.text in notes.owed:
                 is_news = row.is_wanted and position == arrived and row.text not in notes.unheard
                 hold(not is_news or row.text in notes.toasted, "A notification was never shown.")

@@ -1,7 +1,7 @@
 """
-A tab: client/src/client.js, connection.js and commands.js, without their clocks.
+A tab: client/src/mailbox/client.js, commands.js and link/connection.js, without their clocks.
 
-It has at most one transport that counts (``active``), and at most one that is being tried.
+It has at most one transport in use (``active``), and at most one that it is trying.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from notify.protocol import Changes, Cursor, Mark, MarkCommand, Verdict
+from notify.protocol import Changes, Cursor, Mark, Verdict
+from notify.transports.parser import MarkCommand
 from tests.model.database import Row
 from tests.model.reader import Reader, is_below
 from tests.model.rules import GAPS
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Question:
-    """The one that the client has put over its socket."""
+    """The request that the client has sent over its socket."""
 
     is_open: bool = False
     since: Cursor | None = None
@@ -43,20 +44,21 @@ class Client:
         self.reader = Reader(world.rules)
         self.active: Connection | Literal["poll"] | None = None
         self.trial: Connection | None = None
-        self.asked_since: Cursor | None = None  # what the last document may answer, for the check
+        # The cursor of the request that the last document may answer, for the check.
+        self.asked_since: Cursor | None = None
         self.question = Question()
         self.poll: Task | None = None
         self.poll_again = False
         self.pending: dict[int, MarkCommand] = {}
         self.posted: dict[int, Task] = {}
         self.ref = 0
-        self.page = 0  # of the browser: what an earlier one has asked is not heard
+        self.page = 0  # the number of the page: answers to requests of an earlier page are ignored
         world.check.met(self)
 
     # -- Connecting ------------------------------------------------------------------------------
 
     def connect(self, process: Process) -> None:
-        """Try a WebSocket; while polling, in the background."""
+        """Try a WebSocket, in the background while polling."""
         self.trial = connection = Connection(process, self.user)
         connection.since = self.reader.cursor
         self.world.connections[connection] = self
@@ -66,7 +68,7 @@ class Client:
         )
 
     def drop(self, connection: Connection | None) -> None:
-        """Hear no more of it; the server learns later."""
+        """Ignore a connection from now on. The server notices later."""
         if connection is None:
             return
         if self.active is connection:
@@ -138,7 +140,7 @@ class Client:
         return verdict
 
     def ask(self) -> None:
-        """One question at a time."""
+        """Ask for changes. Only one request runs at a time."""
         question = self.question
         if question.is_open:
             question.again = True
@@ -154,7 +156,7 @@ class Client:
 
     @property
     def is_beyond_its_connection(self) -> bool:
-        """Whether it has learned elsewhere what its connection does not know."""
+        """Returns whether it has learned elsewhere what its connection does not know."""
         return isinstance(self.active, Connection) and is_below(
             self.active.cursor, self.reader.cursor
         )
@@ -200,7 +202,7 @@ class Client:
         self._issue(mark, pairs, pairs, None)
 
     def mark_all(self, mark: Mark) -> None:
-        """All that the tab surely knows: up to its complete cursor, and what it shows above that."""
+        """Mark all that the tab surely knows: up to its complete cursor, and the rows shown above that."""
         rows = self.reader.all()
         complete = self.reader.complete
         if not self.world.rules.keep("mark-all-carries-the-complete-cursor"):
@@ -235,7 +237,7 @@ class Client:
             self.post(command)
 
     def post(self, command: MarkCommand) -> None:
-        """Over HTTP: any process may answer, in any order."""
+        """Send a command over HTTP. Any process may answer, in any order."""
         process = self.world.dice.choose(list(self.world.processes.values()))
         name = f"{self.name} posts a mark to {process.name}"
         self.posted[command.ref or 0] = self.world.spawn(process, name, self._post(command))
@@ -249,7 +251,7 @@ class Client:
             self.settle(Frame("ack", cursor=cursor, ref=ref))
 
     def resend(self) -> None:
-        """Say again what was not answered: a mark that is made twice does no harm."""
+        """Repeat unanswered commands. Marking twice does no harm."""
         if not self.world.rules.keep("marks-are-said-again"):
             return
         for ref, command in self.pending.items():
@@ -273,7 +275,7 @@ class Client:
             self.world.trace(self, "fail", frame.ref)
 
     def wait_for_marks(self) -> None:
-        """Ten seconds pass: what was answered, but never shown, is taken back."""
+        """Let ten seconds pass: marks that were answered but never shown are taken back."""
         for overlay in list(self.reader.overlays):
             if overlay.ref not in self.pending:
                 self.reader.fail(overlay.ref)
@@ -282,7 +284,7 @@ class Client:
     # -- Navigation ------------------------------------------------------------------------------
 
     def navigate(self) -> None:
-        """Another page of the site: the cursor and the open toasts are kept, all else is new."""
+        """Load another page of the site. The cursor and the open toasts are kept, everything else is new."""
         open_toasts = [row.id for row in self.reader.all() if row.is_wanted]
         saved: dict[str, Any] = self.reader.save(open_toasts)
         self.drop(self.trial)
@@ -292,7 +294,7 @@ class Client:
         self.question = Question()
         for ref, command in self.pending.items():
             if ref not in self.posted or not self.posted[ref].is_alive:
-                self.post(command)  # keepalive: it outlives the page
+                self.post(command)  # keepalive: the request outlives the page
         self.pending.clear()
         self.posted.clear()
         self.page += 1

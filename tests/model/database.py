@@ -1,8 +1,8 @@
 """
-The two tables as plain data, and the transactions on them: one method, one transaction.
+The two tables as plain data, and the transactions on them, each of which is one method.
 
-Rows and mailboxes never change in place, so a backup is a copy of two dictionaries, and every
-version of a row that was ever committed can be told from one that was not.
+Rows and mailboxes are never changed in place. So a backup is a copy of two dictionaries, and the
+checks can distinguish committed versions of a row from others.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from tests.model.rules import Rules
 
 PAGE_SIZE = 2  # rows of a page
 ROWS_AT_ONCE = 3  # rows that one publish numbers
-MAX_RING_ROWS = 3  # a mark of more rows rings only the cursor
-DAY = 24  # hours: for so long an archived row is kept
+MAX_RING_ROWS = 3  # the ring of a mark of more rows has only the cursor
+DAY = 24  # hours for which an archived row is kept
 
 
 class Row(NamedTuple):
-    """A notification. ``archived`` is the hour of it, so that prune knows its age."""
+    """A notification. ``archived`` is the hour of its archiving, so that prune knows its age."""
 
     id: int
     user: str
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether its arrival is worth a toast."""
+        """Returns whether its arrival deserves a toast."""
         return self.archived is None and not self.dismissed and not self.read
 
 
@@ -63,7 +63,7 @@ class Box(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """Where a mailbox stands."""
+    """The state of a mailbox."""
 
     cursor: Cursor | None
     waiting: bool
@@ -82,9 +82,9 @@ class Ring(NamedTuple):
 
 class Book:
     """
-    Rows as the text of documents: each version is written down once, and named by its number.
+    The rows in the text of documents: each version is stored once, and represented by its number.
 
-    So ``protocol.merge`` joins the rows of several documents here as it does JSON objects.
+    So ``protocol.merge`` joins the rows of several documents here as it joins JSON objects.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ SETS: dict[Mark, tuple[str, ...]] = {
 
 
 class Database:
-    """What is committed. Of what a caller's transaction has recorded it knows only the ids."""
+    """The committed state. Of the rows that an open transaction has recorded, it knows only the ids."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -123,13 +123,15 @@ class Database:
         self.boxes: dict[str, Box] = {}
         self.next_id = 1
         self.hour = 1000
-        # What was ever true, for the checks.
+        # Everything that was ever true, for the checks.
         self.committed: set[Row] = set()
         self.counted: defaultdict[tuple[str, Cursor], set[Counts]] = defaultdict(set)
         self.changed_at: dict[tuple[str, Cursor], int] = {}  # the hour of each position
-        self.published: defaultdict[str, int] = defaultdict(int)  # notifications that have arrived
+        # The number of notifications that have arrived.
+        self.published: defaultdict[str, int] = defaultdict(int)
         self.pruned: defaultdict[str, int] = defaultdict(int)
-        # Mailboxes that were restored and have no new epoch: from where positions are given again.
+        # Restored mailboxes without a new epoch, with the position after which positions are
+        # assigned again.
         self.torn: dict[tuple[str, str], int] = {}
 
     # -- The basics ------------------------------------------------------------------------------
@@ -145,11 +147,11 @@ class Database:
         self.changed_at.setdefault((user, box.cursor), self.hour)
 
     def rows_of(self, user: str) -> list[Row]:
-        """The published ones."""
+        """The published rows."""
         return [row for row in self.rows.values() if row.user == user and row.position is not None]
 
     def waiting(self, users: Sequence[str]) -> list[Row]:
-        """The outbox."""
+        """The rows in the outbox."""
         return sorted(
             row for row in self.rows.values() if row.position is None and row.user in users
         )
@@ -167,16 +169,16 @@ class Database:
     # -- Record and publish ----------------------------------------------------------------------
 
     def take_id(self) -> int:
-        """Ids are taken before the commit, and not given back by a rollback."""
+        """Assign an id. Ids are assigned before the commit, and not reused after a rollback."""
         self.next_id += 1
         return self.next_id - 1
 
     def commit(self, recorded: Iterable[Row]) -> None:
-        """The end of a caller's transaction."""
+        """Commit the caller's transaction."""
         self.write(recorded)
 
     def commit_with_positions(self, recorded: Sequence[Row]) -> list[Ring]:
-        """Without the rule *position-at-publish*: the rows took their positions when recorded."""
+        """Commit without the rule *position-at-publish*: the rows took their positions when recorded."""
         rings = []
         for row in recorded:
             assert row.position is not None
@@ -192,7 +194,7 @@ class Database:
         return rings
 
     def ensure(self, users: Iterable[str]) -> None:
-        """Make missing mailboxes, each from the rows that its user has."""
+        """Create missing mailboxes, each from the rows of its user."""
         for user in users:
             if user not in self.boxes:
                 self.write_box(user, self._starting(user))
@@ -204,7 +206,7 @@ class Database:
 
     @staticmethod
     def tally(rows: Iterable[Row]) -> Counts:
-        """What the counts of a mailbox must be."""
+        """The correct counts of a mailbox."""
         standing = [row for row in rows if row.archived is None]
         return Counts(sum(not row.seen for row in standing), sum(not row.read for row in standing))
 
@@ -230,7 +232,7 @@ class Database:
         return self._ring(row.user, before, box, [row])
 
     def standing(self, waiting: Iterable[Row]) -> dict[tuple[str, str], Row]:
-        """The published, unarchived rows whose key a waiting row has too; the newest counts."""
+        """The published, unarchived rows with the key of a waiting row. The newest counts."""
         keys = {(row.user, row.key) for row in waiting if row.key}
         found = [
             row
@@ -241,25 +243,25 @@ class Database:
             (row.user, row.key): row for row in sorted(found, key=lambda row: row.position or 0)
         }
 
-    def edition(
+    def batch(
         self,
         users: Sequence[str],
         boxes: dict[str, Box] | None = None,
         waiting: Sequence[Row] | None = None,
         standing: dict[tuple[str, str], Row] | None = None,
-    ) -> Edition:
+    ) -> PublishBatch:
         """
-        What one publish makes of the waiting rows of these users.
+        Prepare the publish of the waiting rows of these users.
 
-        All of it is read under the lock: the arguments are what was read before it, by whoever
-        leaves that rule out.
+        Everything is read under the lock. Without that rule, the arguments were read before the
+        lock.
         """
         boxes = {user: self.boxes[user] for user in users} if boxes is None else boxes
         waiting = self.waiting(users)[:ROWS_AT_ONCE] if waiting is None else waiting
         stands = self.standing(waiting) if standing is None else dict(standing)
-        edition = Edition(dict(boxes))
+        batch = PublishBatch(dict(boxes))
         for row in waiting:
-            box = edition.boxes[row.user]
+            box = batch.boxes[row.user]
             position = boxes[row.user].head + row.id - waiting[0].id + 1
             stood = stands.get((row.user, row.key)) if row.key else None
             unseen = unread = 1
@@ -271,27 +273,27 @@ class Database:
                     text=row.text, expires=row.expires, position=position, arrived=position,
                     count=stood.count + row.count, seen=False, read=False, dismissed=False,
                 )  # fmt: skip
-                edition.absorbed.append(row.id)
+                batch.absorbed.append(row.id)
             stands[row.user, row.key] = new
-            edition.changed[new.id] = new
-            edition.taken[row.user] += 1
+            batch.changed[new.id] = new
+            batch.taken[row.user] += 1
             due = min((hour for hour in (box.due, row.expires) if hour is not None), default=None)
-            edition.boxes[row.user] = Box(
+            batch.boxes[row.user] = Box(
                 box.epoch, position, box.floor, box.unseen + unseen, box.unread + unread, due
             )
         for user in sorted({row.user for row in waiting}):
-            rows = [row for row in edition.changed.values() if row.user == user]
+            rows = [row for row in batch.changed.values() if row.user == user]
             rows.sort(key=lambda row: row.position or 0)
-            edition.rings.append(self._ring(user, boxes[user].cursor, edition.boxes[user], rows))
-        return edition
+            batch.rings.append(self._ring(user, boxes[user].cursor, batch.boxes[user], rows))
+        return batch
 
-    def publish(self, edition: Edition) -> None:
-        self.write(edition.changed.values())
-        for id in edition.absorbed:
+    def publish(self, batch: PublishBatch) -> None:
+        self.write(batch.changed.values())
+        for id in batch.absorbed:
             self.rows.pop(id, None)
-        for user, number in edition.taken.items():
+        for user, number in batch.taken.items():
             self.published[user] += number
-            self.write_box(user, edition.boxes[user])
+            self.write_box(user, batch.boxes[user])
 
     def _ring(self, user: str, before: Cursor, box: Box, rows: Sequence[Row] | None) -> Ring:
         text = None if rows is None else self.book.encode(rows)
@@ -309,7 +311,7 @@ class Database:
         epoch: str | None = None,
         expired: bool = False,
     ) -> tuple[Cursor | None, Ring | None, list[Row]]:
-        """Returns the cursor at which it shows, what to ring, and the rows as they were before."""
+        """Returns the cursor at which it is visible, the change to ring, and the rows as they were before."""
         box = self.boxes.get(user)
         if box is None:
             return None, None, []
@@ -367,9 +369,9 @@ class Database:
         self, user: str, since: Cursor | None, *, box: Box | None = None, floor: int | None = None
     ) -> Changes:
         """
-        One page, in one statement: mailbox, floor, counts and rows.
+        Read one page in one statement: mailbox, floor, counts and rows.
 
-        ``box`` and ``floor`` are what was read before, by whoever leaves that rule out.
+        Without that rule, ``box`` and ``floor`` were read before.
         """
         box = box or self.boxes.get(user)
         if box is None:
@@ -397,7 +399,7 @@ class Database:
     # -- Prune, epochs, accidents ----------------------------------------------------------------
 
     def prune(self, user: str) -> None:
-        """Delete what has been archived for a day; nothing below the floor can be told any more."""
+        """Delete rows that were archived a day ago. Below the floor, changes can no longer be read."""
         box = self.boxes.get(user)
         age = DAY if self.rules.keep("prune-needs-a-day-archived") else 0
         old = [
@@ -415,14 +417,14 @@ class Database:
             self.write_box(user, box._replace(floor=floor))
 
     def start_over(self, user: str, beyond: Cursor) -> Ring | None:
-        """A reader knows a cursor that the mailbox has not reached: the database was restored."""
+        """Begin a new epoch, if a cursor ahead of the mailbox proves that the database was restored."""
         box = self.boxes.get(user)
         if box is None or beyond <= box.cursor:
             return None
         return self.new_epoch(user, max(box.epoch, beyond.epoch))
 
     def new_epoch(self, user: str, after: str) -> Ring:
-        """``notify_check --new-epoch``, and what a proven restore does by itself."""
+        """Begin a new epoch, by ``notify_check --new-epoch`` or after a proven restore."""
         box = self.boxes[user]
         epoch = protocol.new_epoch(after if self.rules.keep("epochs-are-ordered") else "")
         self.write_box(user, box._replace(epoch=epoch))
@@ -448,8 +450,8 @@ class Database:
         self.boxes.pop(user, None)
 
 
-class Edition:
-    """What one publish writes."""
+class PublishBatch:
+    """The rows that one publish writes, and their mailboxes."""
 
     def __init__(self, boxes: dict[str, Box]) -> None:
         self.boxes = boxes

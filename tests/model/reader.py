@@ -1,5 +1,5 @@
 """
-The client's reducer: client/src/store.js in Python, method for method.
+The client's reducer: client/src/mailbox/store.js in Python, method by method.
 
 ``replay.mjs`` gives the real one the same documents, and compares after each.
 """
@@ -17,12 +17,12 @@ from tests.model.rules import GAPS, Rules
 
 @dataclass(eq=False)
 class Overlay:
-    """A mark that is shown before the server has spoken."""
+    """A mark that is shown before the server has answered."""
 
     ref: int
     fields: tuple[str, ...]
     shown: dict[int, int]
-    epoch: str | None = None  # of what was marked
+    epoch: str | None = None  # the epoch of the marked rows
     until: Cursor | None = None
     is_answered: bool = field(default=False)
 
@@ -31,17 +31,17 @@ class Reader:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.cursor: Cursor | None = None
-        self.complete: Cursor | None = None  # the last at which nothing was missing
+        self.complete: Cursor | None = None  # the last cursor at which nothing was missing
         self.counts: Counts | None = None
-        self.counts_at: Cursor | None = None  # the head that the counts belong to
-        self.newest: Cursor | None = None  # the highest at which nothing was missing
-        self.paged: dict[tuple[str | None, int], int] = {}  # what came above that
+        self.counts_at: Cursor | None = None  # the head to which the counts belong
+        self.newest: Cursor | None = None  # the highest cursor at which nothing was missing
+        self.paged: dict[tuple[str | None, int], int] = {}  # rows that came above that
         self.rows: dict[int, Row] = {}
         self.overlays: list[Overlay] = []
         self.told: list[Row] = []  # the rows that the last document changed
 
     def get(self, id: int) -> Row | None:
-        """The row as it is shown: the server's words, and our marks on the way to it."""
+        """The row as it is shown: the server's state, with the marks on their way to the server."""
         row = self.rows.get(id)
         if row is None:
             return None
@@ -120,11 +120,11 @@ class Reader:
 
     @property
     def _marked_at(self) -> Cursor | None:
-        """Whose marks the rows show."""
+        """The cursor up to which the rows show the marks of the server."""
         return self.cursor if "a-mark-at-a-page's-end" in GAPS else self.complete
 
     def _count(self, changes: Changes, epoch: str | None, *, authoritative: bool) -> None:
-        """Counts are the server's, and never go back in time."""
+        """Take the server's counts, unless they are older."""
         may_lower = changes.reset and (authoritative or "counts-of-a-room's-reset" in GAPS)
         at = None if epoch is None else Cursor(epoch, changes.head)
         if (
@@ -152,7 +152,7 @@ class Reader:
         self.overlays = [overlay for overlay in self.overlays if overlay.ref != ref]
 
     def save(self, ids: Iterable[int]) -> dict[str, Any]:
-        """All that a next page needs to go on from here."""
+        """Save all that the next page needs to continue from here."""
         names = ("cursor", "complete", "counts", "counts_at", "newest")
         rows = {id: self.rows[id] for id in ids if id in self.rows}
         return {name: getattr(self, name) for name in names} | {
@@ -170,5 +170,5 @@ def position_in(epoch: str | None, cursor: Cursor | None) -> int:
 
 
 def is_below(one: Cursor | None, other: Cursor | None) -> bool:
-    """None is below every cursor."""
+    """Returns whether a cursor is below another. None is below every cursor."""
     return other is not None and (one is None or one < other)

@@ -6,7 +6,8 @@
 
 import assert from "node:assert/strict";
 import { createInterface } from "node:readline";
-import { Store } from "../../client/src/store.js";
+import { Store } from "../../client/src/mailbox/store.js";
+import "../../client/test/kit/custom-event.js";
 
 globalThis.setTimeout = /** @type {any} */ (() => 0); // the model has no clock
 
@@ -14,10 +15,10 @@ const MARKS = ["seen_at", "read_at", "archived_at", "dismissed_at"];
 
 /** @type {Record<string, (store: Store, args: any[]) => unknown>} */
 const actions = {
-  apply: (store, [document, authoritative]) => store.apply(document, { authoritative }),
-  mark: (store, [mark, shown, ref]) => store.mark(mark, shown, ref),
-  ack: (store, [ref, cursor]) => store.acknowledge(ref, cursor),
-  fail: (store, [ref]) => store.fail(ref),
+  apply: (store, [document, authoritative]) => store._apply(document, { authoritative }),
+  mark: (store, [mark, shown, ref]) => store._mark(mark, shown, ref),
+  ack: (store, [ref, cursor]) => store._acknowledge(ref, cursor),
+  fail: (store, [ref]) => store._fail(ref),
 };
 
 /** @param {Store} store */
@@ -39,9 +40,9 @@ for await (const line of createInterface({ input: process.stdin })) {
   for (const step of JSON.parse(line)) {
     fresh = [];
     if (step.what === "restore") {
-      const saved = JSON.parse(JSON.stringify(store.save(step.args[0])));
+      const saved = JSON.parse(JSON.stringify(store._save(step.args[0])));
       store = listen(new Store());
-      store.restore(saved);
+      store._restore(saved);
     } else {
       actions[step.what](store, step.args);
     }

@@ -1,9 +1,9 @@
 """
-The rules by name, each in a sentence, and where a history shows it best.
+The rules by name, each with a sentence and with the conditions in which its absence shows best.
 
 The model asks ``rules.keep(name)`` at the one place where a rule acts. A run may leave one rule
-out; test_model.py does so with each, and a violation must be found. ``focus`` says which steps
-such a run takes more often: factors for the weights of ``schedule.py``.
+out; test_model.py does so with each, and a violation must be found. ``focus`` lists the steps that
+such a run takes more often, as factors for the weights of ``schedule.py``.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# Rooms come and go, and something is sent meanwhile.
+# Rooms open and close, and notifications are sent meanwhile.
 JOINS = {"connect": 5, "navigate": 10, "notice": 3, "send at once": 4, "poll": 0.2, "mark": 0.3}
 
-# What is under way goes on, and no later notification tells of it.
+# Running work continues, and no later notification reveals what was missed.
 ONLY_GO = {"send at once": 0, "send": 0, "mark": 0, "mark all": 0, "poll": 0, "connect": 0}
 
 
 class Rule(NamedTuple):
     sentence: str
     focus: Mapping[str, float] = {}
-    is_calm: bool = False  # it is missed even where nothing fails and nothing sweeps
-    stage: str = ""  # where its histories begin, see world.py
+    is_calm: bool = False  # whether its absence shows even if nothing fails and nothing sweeps
+    stage: str = ""  # the method of world.py at which its histories begin
 
 
 RULES: dict[str, Rule] = {
@@ -34,21 +34,21 @@ RULES: dict[str, Rule] = {
         is_calm=True,
     ),
     "positions-are-given-under-the-lock": Rule(
-        "Heads are read under the mailbox's lock: no position is given twice.", {"send": 3}
+        "Heads are read under the mailbox's lock: no position is assigned twice.", {"send": 3}
     ),
     "the-outbox-is-read-under-the-lock": Rule(
-        "Waiting rows are selected anew under the lock: no row is published twice.", {"send": 3}
+        "Waiting rows are selected again under the lock: no row is published twice.", {"send": 3}
     ),
     "collapse-is-decided-under-the-lock": Rule(
-        "Which row stands for a key is read under the lock: no content goes to a row that was"
+        "The standing row of a key is read under the lock: no content goes to a row that was"
         " archived or replaced meanwhile.",
         {"send": 4, "mark": 3},
     ),
     "rings-leave-after-the-commit": Rule(
-        "No document leaves before the commit of its positions.", {"send": 3}
+        "No document is sent before the commit of its positions.", {"send": 3}
     ),
     "readers-publish-forgotten-rows": Rule(
-        "Sweep, poll and connect publish what a dead sender left in the outbox.",
+        "Sweep, poll and connect publish the rows that a dead sender left in the outbox.",
         {"sender dies": 8, "send": 3},
     ),
     # Inbox
@@ -69,7 +69,7 @@ RULES: dict[str, Rule] = {
         {"prune": 12, "time": 6, "mark": 4, "cut": 4},
     ),
     "prune-needs-a-day-archived": Rule(
-        "Only what has been archived for a day is pruned: who was hardly away is not reset.",
+        "Only rows archived for a day are pruned: a reader that was hardly away is not reset.",
         {"prune": 12, "mark": 6, "cut": 3},
     ),
     "a-cursor-beyond-the-head-proves-a-restore": Rule(
@@ -90,7 +90,7 @@ RULES: dict[str, Rule] = {
         {"backup": 6, "restore": 10, "mark": 6, "send": 2},
     ),
     "mark-all-carries-the-complete-cursor": Rule(
-        "Mark-all vouches for the last cursor at which nothing was missing, not for a page's end.",
+        "Mark-all sends the last cursor at which nothing was missing, not that of a page's end.",
         {"mark all": 15, "poll": 8, "connect": 0.2},
         is_calm=True,
         stage="a_tab_is_pages_behind",
@@ -99,12 +99,12 @@ RULES: dict[str, Rule] = {
         "A mark is a change: the row gets a position above the head.", {"mark": 4}, is_calm=True
     ),
     "marks-are-said-again": Rule(
-        "A mark that nobody has answered is sent again on the next connection.",
+        "An unanswered mark is sent again on the next connection.",
         {"mark": 5, "cut": 4},
     ),
     # Hub
     "the-rule-at-the-room": Rule(
-        "At the room: old is dropped, what continues is applied, a gap is read.",
+        "At the room: old documents are dropped, the next one is applied, a gap is read.",
         {"lose ring": 4, "late ring": 4},
         stage="everybody_is_here",
     ),
@@ -113,7 +113,7 @@ RULES: dict[str, Rule] = {
         {"lose ring": 4, "late ring": 4, "connect": 3, "navigate": 4},
     ),
     "join-before-read": Rule(
-        "A room joins its group before its first read, not after it: nothing falls between.",
+        "A room joins its group before its first read, not after it: no ring is missed in between.",
         JOINS,
         is_calm=True,
     ),
@@ -131,7 +131,7 @@ RULES: dict[str, Rule] = {
         {"connect": 4, "navigate": 6, "lose ring": 4, "sweep": 0},
     ),
     "one-read-at-a-time": Rule(
-        "A room has one read running; what is asked meanwhile waits for it.", {"lose ring": 3}
+        "A room runs one read at a time; later requests wait for it.", {"lose ring": 3}
     ),
     "rings-wait-for-the-read": Rule(
         "A ring that comes during a read waits for it, and is judged then.",
@@ -145,7 +145,7 @@ RULES: dict[str, Rule] = {
         stage="a_room_reads",
     ),
     "a-repair-asked-before-the-making-follows-it": Rule(
-        "A late join before the making read has come back is followed by a repair, too.",
+        "A late join before the making read has returned is followed by a repair too.",
         ONLY_GO,
         is_calm=True,
         stage="a_room_is_about_to_be_made",
@@ -172,15 +172,15 @@ RULES: dict[str, Rule] = {
         is_calm=True,
         stage="everybody_is_here",
     ),
-    "the-sweep": Rule("What no ring told is found by looking.", {"lose ring": 3}),
+    "the-sweep": Rule("Changes that no ring announced are found in the rows.", {"lose ring": 3}),
     "the-sweep-repairs-what-is-above-too": Rule(
-        "A room above its mailbox's head is repaired as one below: it knows a restored database.",
+        "A room above its mailbox's head is repaired like one below: its database was restored.",
         {"backup": 5, "restore": 8},
         stage="everybody_is_here",
     ),
     # Client
     "the-rule-at-the-client": Rule(
-        "At the client: old is dropped, what continues is applied, a gap is asked for.",
+        "At the client: old documents are dropped, the next one is applied, a gap is asked for.",
         {"doubt": 6, "connect": 3, "poll": 3},
     ),
     "a-row-is-taken-only-above-the-one-held": Rule(
@@ -197,13 +197,13 @@ RULES: dict[str, Rule] = {
         {"connect": 3, "prune": 6, "time": 4, "restore": 4, "backup": 4},
     ),
     "an-earlier-connection-is-not-heard": Rule(
-        "What an earlier connection still says is discarded.",
+        "Frames of an earlier connection are discarded.",
         {"notice": 0, "stale": 40},
         is_calm=True,
         stage="a_welcome_came_too_late",
     ),
     "old-content-is-no-news": Rule(
-        "What arrived at or below the highest cursor ever held is no news, even after a reset.",
+        "Rows that arrived at or below the highest cursor ever held are no news, even after a reset.",
         {"prune": 8, "time": 5, "mark": 4, "cut": 4, "navigate": 4},
     ),
     "a-reset-replaces": Rule(
@@ -218,22 +218,22 @@ RULES: dict[str, Rule] = {
 }
 
 
-# What the product does not promise yet, though it could. A gap that is closed leaves this list,
-# and the checks hold it from then on; replay.mjs fails as long as reader.py and store.js differ.
+# Promises that the product could give, but does not give yet. A gap that is closed leaves this
+# list, and is checked from then on. replay.mjs fails as long as reader.py and store.js differ.
 GAPS: dict[str, str] = {
     "marked-before-the-new-epoch": (
-        "Until a restored database has its new epoch, a mark of what was lost may mark what came"
-        " instead."
+        "Until a restored database has its new epoch, a mark of a lost row may mark the row that"
+        " replaced it."
     ),
 }
 
 
 class Rules:
-    """All rules but one."""
+    """All rules except one."""
 
     def __init__(self, left_out: str = "") -> None:
         if left_out and left_out not in RULES:
-            raise ValueError(f"{left_out!r} is no rule. There are: {', '.join(RULES)}.")
+            raise ValueError(f"{left_out!r} is not a rule. The rules are: {', '.join(RULES)}.")
         self.left_out = left_out
 
     def keep(self, name: str) -> bool:

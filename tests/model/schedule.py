@@ -1,8 +1,8 @@
 """
-Random histories: a seed chooses the next step among all that are possible.
+Random histories: a seed chooses each next step among the possible ones.
 
-The same seed gives the same history, in any process. A history that fails is made short by
-leaving out steps: what remains still fails with the same sentence.
+The same seed gives the same history in every process. A failing history is shortened by leaving out
+steps, as long as it still fails with the same sentence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.model.check import Violation
 from tests.model.rules import RULES, Rules
 from tests.model.world import World, told_by
 
-STEPS = 90  # tried in one schedule; about half of them are possible when their turn comes
+STEPS = 90  # steps tried in one schedule; about half of them are possible when their turn comes
 
 WORK: dict[str, float] = {
     "go": 40,
@@ -67,7 +67,7 @@ Step = tuple[str, int]
 
 @dataclass
 class Outcome:
-    """What became of one schedule."""
+    """The outcome of one schedule."""
 
     stage: str
     steps: list[Step]
@@ -80,7 +80,7 @@ def choose(seed: int, *, calm: bool, focus: Mapping[str, float] | None = None) -
     """The steps that this seed will try."""
     dice = random.Random(seed)
     weights = WORK if calm else WORK | FAULTS
-    if focus is None:  # each schedule is good at something else
+    if focus is None:  # each schedule prefers some steps
         weights = {name: weight * dice.choice(SWARM) for name, weight in weights.items()}
     else:
         weights = {name: weight * focus.get(name, 1) for name, weight in weights.items()}
@@ -123,7 +123,7 @@ def play(
 
 
 def run(seed: int, *, calm: bool = False, left_out: str = "", **more: Any) -> Outcome:
-    """One schedule."""
+    """Run one schedule."""
     rule = RULES.get(left_out)
     steps = choose(seed, calm=calm, focus=rule.focus if rule else None)
     stage = rule.stage if rule else STAGES[seed % len(STAGES)]
@@ -131,7 +131,7 @@ def run(seed: int, *, calm: bool = False, left_out: str = "", **more: Any) -> Ou
 
 
 def shorten(outcome: Outcome, *, calm: bool = False, left_out: str = "") -> Outcome:
-    """A shorter history with the same violation: steps are left out as long as it still fails."""
+    """Returns a shorter history with the same violation. Steps are left out as long as it still fails."""
     best, size = outcome, max(1, len(outcome.steps) // 2)
     while size:
         start = 0
@@ -147,7 +147,7 @@ def shorten(outcome: Outcome, *, calm: bool = False, left_out: str = "") -> Outc
 
 
 def describe(outcome: Outcome) -> str:
-    """The history in words, ending with what was broken."""
+    """The history in words, with the violation at the end."""
     lines = [f"{number:3}  {line}" for number, line in enumerate(outcome.told, 1)]
     if outcome.stage:
         lines.insert(0, f"     {outcome.stage.replace('_', ' ')}")

@@ -1,8 +1,8 @@
 """
-A web process: what hub.py, room.py and connection.py do, with every ``await`` a ``yield``.
+A web process: hub.py, room.py and connection.py, with a ``yield`` for every ``await``.
 
-A generator is a task of the event loop, and each of its yields a place where everything else may
-happen, where the process may die, and, if it yields ``DATABASE``, where the database may fail.
+A generator is a task of the event loop. At each of its yields, everything else may happen, and the
+process may die. If it yields ``DATABASE``, the database may fail.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from notify.protocol import Changes, Cursor, Mark, MarkCommand, Verdict, is_plausible, judge, merge
+from notify.protocol import Changes, Cursor, Mark, Verdict, is_plausible, judge, merge
+from notify.transports.parser import MarkCommand
 from tests.model.database import ROWS_AT_ONCE, Ring
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ LAYER = "layer"  # waits for the channel layer
 TURN = "turn"  # waits for its turn
 
 QUEUE_MAX_FRAMES = 2
-WIRE_FRAMES = 2  # on their way to a client that is slow
+WIRE_FRAMES = 2  # on their way to a slow client
 
 
 class DatabaseFailed(Exception):
     """A statement was not executed."""
 
 
-# -- What readers and writers do, in several transactions ------------------------------------------
+# -- Readers and writers, in several transactions --------------------------------------------------
 
 
 def publish(world: World, users: Sequence[str]) -> Steps[None]:
@@ -53,22 +54,22 @@ def publish(world: World, users: Sequence[str]) -> Steps[None]:
         if not keep("collapse-is-decided-under-the-lock"):
             standing = db.standing(db.waiting(users))
             yield DATABASE
-        db.ensure(users)  # a mailbox that was lost meanwhile
-        edition = db.edition(users, boxes, waiting, standing)
-        more = sum(edition.taken.values()) == ROWS_AT_ONCE
+        db.ensure(users)  # a mailbox was lost meanwhile
+        batch = db.batch(users, boxes, waiting, standing)
+        more = sum(batch.taken.values()) == ROWS_AT_ONCE
         if keep("rings-leave-after-the-commit"):
-            db.publish(edition)
+            db.publish(batch)
             yield DATABASE  # the commit is done, and the process may die before it rings
-            world.ring(edition.rings)
+            world.ring(batch.rings)
         else:
-            world.ring(edition.rings)
+            world.ring(batch.rings)
             if world.dice.one_in(3):
                 return  # the commit failed
-            db.publish(edition)
+            db.publish(batch)
 
 
 def changes(world: World, user: str, since: Cursor | None) -> Steps[Changes]:
-    """inbox.changes: tend the mailbox, read a page, and see whether the cursor proves a restore."""
+    """inbox.changes: do the upkeep, read a page, and check whether the cursor proves a restore."""
     db, keep = world.db, world.rules.keep
     glance = db.look(user)
     yield DATABASE
@@ -91,7 +92,7 @@ def changes(world: World, user: str, since: Cursor | None) -> Steps[Changes]:
 
 
 def read(world: World, user: str, since: Cursor | None) -> Steps[Changes]:
-    """One statement; two of them for who leaves the rule out."""
+    """One statement, or two without the rule."""
     box = floor = None
     if not world.rules.keep("counts-come-with-the-rows"):
         box = world.db.boxes.get(user)
@@ -109,7 +110,7 @@ def read(world: World, user: str, since: Cursor | None) -> Steps[Changes]:
 def tend(
     world: World, users: Sequence[str], *, made: bool = False, glances: dict[str, Any]
 ) -> Steps[None]:
-    """inbox.tend: publish forgotten rows, make missing mailboxes, archive what has expired."""
+    """inbox.tend: publish forgotten rows, create missing mailboxes, archive expired rows."""
     db = world.db
     waiting = [user for user in users if glances[user].waiting]
     if waiting and world.rules.keep("readers-publish-forgotten-rows"):
@@ -130,7 +131,7 @@ def tend(
 
 @dataclass(frozen=True)
 class Frame:
-    """What goes over a wire: a welcome, changes, a ping, an ack, or the end."""
+    """A frame on the wire: a welcome, changes, a ping, an ack, or the end."""
 
     kind: str
     changes: Changes | None = None
@@ -139,21 +140,21 @@ class Frame:
 
 
 class Connection:
-    """One tab's end at the server."""
+    """The server's end of one tab."""
 
     def __init__(self, process: Process, user: str) -> None:
         self.process, self.user = process, user
         self.rules = process.world.rules
-        self.since: Cursor | None = None  # what the client knew when it came
-        self.cursor: Cursor | None = None  # of the last document queued
-        self.sent: Cursor | None = None  # below it an overflow loses nothing
+        self.since: Cursor | None = None  # the client's cursor when it connected
+        self.cursor: Cursor | None = None  # the cursor of the last document queued
+        self.sent: Cursor | None = None  # below it, an overflow loses nothing
         self.is_open = True
-        self.is_cut = False  # nothing passes, and the server does not know it yet
+        self.is_cut = False  # no data passes, and the server does not know it yet
         self.is_behind = False
         self.arriving: Task | None = None
         self.catching_up: Task | None = None
         self.is_executing = False  # the next command waits for the answer to this one
-        self.held: list[Changes] | None = []  # what comes before the welcome
+        self.held: list[Changes] | None = []  # documents that came before the welcome
         self.queue: deque[Changes] = deque()
         self.replies: deque[Frame] = deque()
         self.wire: deque[Frame] = deque()  # to the client
@@ -171,7 +172,7 @@ class Connection:
         if self.held is not None:
             self.held.append(changes)
             if len(self.held) > QUEUE_MAX_FRAMES:
-                self.held.clear()  # the gap is seen when the next document is judged
+                self.held.clear()  # the gap is noticed when the next document is judged
             return
         verdict = self.process.judge("the-rule-at-the-connection", self.cursor, changes)
         if verdict is Verdict.APPLY:
@@ -181,7 +182,7 @@ class Connection:
             self.read_again()
 
     def rewind(self, since: Cursor | None) -> None:
-        """The client says what it knows, and asks for the rest."""
+        """Continue from the cursor that the client has sent."""
         if self.held is None:
             self.queue.clear()
             self.cursor = self.sent = since
@@ -270,7 +271,7 @@ def execute(world: World, user: str, command: MarkCommand) -> Steps[Cursor | Non
     cursor, ring, touched = world.db.mark(
         user, command.mark, command.pairs, command.upto, epoch=command.epoch
     )
-    assert set(world.db.rows) == before, "A mark makes or deletes no row."
+    assert set(world.db.rows) == before, "A mark created or deleted a row."
     world.check.marked(user, command, touched)
     yield DATABASE
     world.ring([ring] if ring else [])
@@ -281,23 +282,24 @@ def execute(world: World, user: str, command: MarkCommand) -> Steps[Cursor | Non
 
 
 class Room:
-    """A mailbox's connections in this process, and the cursor up to which they have been told."""
+    """The connections of a mailbox in this process, and the cursor up to which they are served."""
 
     def __init__(self, process: Process, user: str) -> None:
         self.process, self.user, self.rules = process, user, process.world.rules
-        self.connections: dict[Connection, None] = {}  # a set that keeps its order
+        self.connections: dict[Connection, None] = {}  # used as a set that keeps its order
         self.cursor: Cursor | None = None
         self.is_made = False
-        self.asked = 0  # repairs asked for before it was made
+        self.asked = 0  # repairs requested before it was made
         self.is_joined = False
         self.is_moving = False  # joining or leaving, one at a time
         self.is_marking = False
-        self.reads = 0  # that run; never more than one
-        self.is_resting = False  # it has just sent a frame: the next ones wait for each other
+        self.reads = 0  # running reads, of which there is never more than one
+        self.is_resting = False  # it has just sent a frame, so the next ones wait to be merged
         self.read_next = False
         self.waiting: list[Changes] = []
         self.unsent: list[Changes] = []
-        self.welcomed: Cursor | None = None  # the highest that a newcomer was told, for the check
+        # The highest cursor that a newcomer received, for the check.
+        self.welcomed: Cursor | None = None
 
     def make(self, cursor: Cursor | None, asked: int) -> None:
         self.is_made, self.cursor = True, cursor
@@ -309,7 +311,7 @@ class Room:
         return self.cursor is not None and (cursor is None or cursor < self.cursor)
 
     def offer(self, changes: Changes) -> None:
-        """Take a ring. It waits while rows are being read, then the rule."""
+        """Take a ring. It waits while rows are being read, and then the rule applies."""
         if not self.is_made or (self.reads and self.rules.keep("one-read-at-a-time")):
             if self.rules.keep("rings-wait-for-the-read"):
                 self.waiting.append(changes)
@@ -322,7 +324,7 @@ class Room:
             self._accept(changes if changes.rows is not None else changes._replace(rows=""))
 
     def repair(self) -> None:
-        """Read the rows from the room's cursor on."""
+        """Read the rows after the room's cursor."""
         if self.reads and self.rules.keep("one-read-at-a-time"):
             self.read_next = self.rules.keep("a-repair-asked-during-a-read-follows-it")
         elif self.is_made:
@@ -359,7 +361,7 @@ class Room:
             self.flush()
 
     def flush(self) -> None:
-        """Send what was accepted as one frame."""
+        """Send the accepted documents as one frame."""
         self.is_resting = bool(self.unsent)
         if self.unsent:
             frame, self.unsent = merge(self.unsent), []
@@ -376,13 +378,13 @@ class Process:
     def __init__(self, world: World, name: str) -> None:
         self.world, self.name = world, name
         self.rooms: dict[str, Room] = {}
-        self.groups: set[str] = set()  # whose rings the layer brings here
+        self.groups: set[str] = set()  # groups whose rings the layer delivers here
 
     def spawn(self, name: str, steps: Steps[None]) -> Task:
         return self.world.spawn(self, name, steps)
 
     def judge(self, rule: str, mine: Cursor | None, document: Changes) -> Verdict:
-        """The rule, or, without it, everything is taken for what comes next."""
+        """Apply the rule. Without it, every document is accepted as the next one."""
         if rule and not self.world.rules.keep(rule):
             return Verdict.DROP if document.cursor is None else Verdict.APPLY
         if document.reset and not self.world.rules.keep("only-a-welcome-lowers"):
@@ -400,7 +402,7 @@ class Process:
     # -- Coming and going ------------------------------------------------------------------------
 
     def connect(self, connection: Connection, since: Cursor | None) -> Steps[None]:
-        """Join first, then read, then welcome: what is rung in between is held."""
+        """Join first, then read, then welcome. Rings in between are held."""
         world, keep = self.world, self.world.rules.keep
         user = connection.user
         try:
@@ -436,7 +438,7 @@ class Process:
             connection.read_again()
 
     def _join_soon(self, room: Room) -> Steps[None]:
-        """A layer that is slow keeps no handshake waiting: it is joined later, then read."""
+        """Join without delaying the handshake. With a slow layer, the room joins later and reads again."""
         if room.is_joined:
             return
         joining = self.spawn(f"{self.name} joins {room.user}'s group", self._join(room))
@@ -457,14 +459,14 @@ class Process:
         if self.rooms.get(room.user) is room:
             self.groups.add(room.user)
             room.is_joined = True
-            # What came between the read and a late join was not rung here.
+            # Rings between the read and a late join were not received here.
             keep = self.world.rules.keep
             if keep("a-late-join-repairs-the-room") and keep("join-before-read"):
                 room.repair()
         room.is_moving = False
 
     def leave(self, connection: Connection) -> Steps[None]:
-        """Take a connection out; the last one closes the room."""
+        """Remove a connection. The last one closes the room."""
         connection.is_open = False
         for task in (connection.arriving, connection.catching_up):
             if task is not None:
@@ -514,7 +516,8 @@ class Process:
             and since is not None
             and not (page.cursor is not None and since < page.cursor)
         ):
-            connection.close()  # a cursor that this mailbox never gave; only a welcome may lower it
+            # This mailbox never had such a cursor, and only a welcome may lower it.
+            connection.close()
             return
         connection.offer(page)
         room = self.rooms.get(connection.user)
@@ -527,7 +530,7 @@ class Process:
                 connection.read_again()
 
     def sweep(self) -> Steps[None]:
-        """Look at all rooms once, and repair those that are not where their mailbox is."""
+        """Check all rooms once, and repair those that are not where their mailbox is."""
         world = self.world
         known = {
             room.user: room.cursor

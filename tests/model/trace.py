@@ -1,4 +1,7 @@
-"""What the clients of one history heard and did, and what they showed after each of it, for replay.mjs."""
+"""
+The documents and actions of the clients of one history, and what they showed after each, for
+replay.mjs.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,6 @@ def encode(document: Changes, rows: list[Row]) -> dict[str, Any]:
 
 def row_document(row: Row) -> dict[str, Any]:
     marks = {f"{name}_at": "then" if getattr(row, name) else None for name in MARKS}
-    # The moment of the content: another content, another moment.
+    # The moment of the content: another content has another moment.
     content = {"message": row.text, "updated_at": row.text, "created_at": row.text}
     return {"id": row.id, "position": row.position, "arrived": row.arrived} | content | marks

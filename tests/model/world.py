@@ -1,8 +1,8 @@
 """
 All of it together, and the steps that may come next.
 
-A step is named, and takes a *dice* for what it leaves open (which task, which ring, which row).
-It returns what it did, for the history, or nothing where it is not possible now.
+A step has a name, and takes a *dice* for its choices (which task, which ring, which row). It
+returns a description for the history, or nothing if it is not possible now.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from notify import protocol
-from notify.protocol import Mark, MarkCommand, merge
+from notify.protocol import Mark, merge
+from notify.transports.parser import MarkCommand
 from tests.model.check import Check, Violation
 from tests.model.client import Client
 from tests.model.database import Database, Ring, Row
@@ -36,11 +37,11 @@ T = TypeVar("T")
 USERS = ("ann", "bob")
 KEYS = ("", "", "build")
 MARKS = (*Mark, Mark.ARCHIVED)
-PATIENCE = 200  # rounds after which a world that does not come to rest never will
+PATIENCE = 200  # rounds after which a world that has not come to rest never will
 
 
 class Dice:
-    """Choices out of one number, so that a step with its number is the same in every run."""
+    """Choices derived from one number, so that a step with its number is the same in every run."""
 
     def __init__(self, number: int = 0) -> None:
         self.number = number
@@ -57,7 +58,7 @@ class Dice:
 
 
 class Clock:
-    """Stands for ``time`` and ``secrets`` in the protocol: epochs are made from the model's hours."""
+    """Stands for ``time`` and ``secrets`` in the protocol, which makes epochs from the model's hours."""
 
     def __init__(self) -> None:
         self.seconds = 1_000_000_000.0
@@ -68,7 +69,7 @@ class Clock:
 
     def randbits(self, bits: int) -> int:
         self.noise += 1
-        self.seconds += 0.01  # between two epochs time passes
+        self.seconds += 0.01  # time passes between two epochs
         return self.noise % 2**bits
 
 
@@ -84,7 +85,7 @@ def told_by(clock: Clock) -> Iterator[None]:
 
 
 class Task:
-    """A generator under way, and who dies with it."""
+    """A running generator, and the process or sender with which it dies."""
 
     def __init__(self, owner: Any, name: str, steps: Steps[None]) -> None:
         self.owner, self.name, self.steps = owner, name, steps
@@ -109,8 +110,8 @@ class World:
         self.rung: list[tuple[str, Ring]] = []
         self.backups: list[Any] = []
         self.texts = 0
-        self.positions: Counter[str] = Counter()  # only where positions are given at record
-        # Two tabs of one user, which begin at different processes, and one of another user.
+        self.positions: Counter[str] = Counter()  # only if positions are assigned when recording
+        # Two tabs of one user, which start at different processes, and one of another user.
         self.clients = [Client(self, "ann1", "ann"), Client(self, "ann2", "ann")]
         self.clients.append(Client(self, "bob1", "bob"))
         self.steps: dict[str, Callable[[Dice], str | None]] = {
@@ -120,7 +121,7 @@ class World:
         }
 
     def step(self, name: str, number: int) -> str | None:
-        """Take a step, if it is possible; then everything must hold."""
+        """Take a step, if it is possible. Then everything must hold."""
         self.dice = Dice(number)
         told = self.steps[name](self.dice)
         if told is not None:
@@ -238,7 +239,7 @@ class World:
     # -- Rings -----------------------------------------------------------------------------------
 
     def ring(self, rings: Iterable[Ring]) -> None:
-        """Send to the group: it reaches the processes that have joined by now."""
+        """Send to the group. The ring reaches the processes that have joined by now."""
         for ring in rings:
             if self.dice.one_in(6):
                 ring = ring._replace(changes=ring.changes._replace(rows=None))  # too large
@@ -250,7 +251,7 @@ class World:
     def do_ring(self, dice: Dice) -> str | None:
         if not self.flights:
             return None
-        # Mostly in order; but nobody promises it.
+        # They mostly arrive in order, but this is not guaranteed.
         index = dice.below(len(self.flights)) if dice.one_in(3) else 0
         process, ring = self.flights.pop(index)
         return self._arrive(process, ring)
@@ -261,7 +262,7 @@ class World:
         return f"a ring of {ring.user} up to {ring.changes.cursor} reaches {process.name}"
 
     def do_rings_join(self, dice: Dice) -> str | None:
-        """Rings that continue each other fly as one."""
+        """Join rings that continue each other into one."""
         for index, (process, ring) in enumerate(self.flights):
             for later, (other, more) in enumerate(self.flights):
                 if (
@@ -283,7 +284,7 @@ class World:
         return f"a ring of {ring.user} up to {ring.changes.cursor} to {process.name} is lost"
 
     def do_late_ring(self, dice: Dice) -> str | None:
-        """A ring comes twice, at once or long after."""
+        """Deliver a ring twice, at once or much later."""
         if not self.rung:
             return None
         name, ring = dice.choose(self.rung)
@@ -323,16 +324,16 @@ class World:
         client, frame = self.connections[connection], connection.wire[0]
         client.hear(connection)
         more = f" {frame.changes.since}..{frame.changes.cursor}" if frame.changes else ""
-        return f"{client.name} hears {frame.kind}{more} and is at {client.reader.cursor}"
+        return f"{client.name} receives {frame.kind}{more} and is at {client.reader.cursor}"
 
     def do_stale(self, dice: Dice) -> str | None:
-        """A frame of a connection that its client has let go of comes after all."""
+        """Deliver a frame of a connection that its client has already dropped."""
         ready = self._connections(lambda connection: connection.wire and connection.is_cut)
         if not ready:
             return None
         connection = dice.choose(ready)
         self.connections[connection].hear(connection)
-        return f"{self.connections[connection].name} hears an earlier connection"
+        return f"{self.connections[connection].name} receives a frame of an earlier connection"
 
     def do_obey(self, dice: Dice) -> str | None:
         ready = self._connections(
@@ -345,7 +346,7 @@ class World:
         return f"{connection.process.name} takes a command of {self.connections[connection].name}"
 
     def do_notice(self, dice: Dice) -> str | None:
-        """A server learns that a connection is gone."""
+        """Let a server notice that a connection is gone."""
         ready = self._connections(lambda connection: connection.is_cut)
         if not ready:
             return None
@@ -354,7 +355,7 @@ class World:
         connection.process.spawn(
             f"{client.name} leaves {connection.process.name}", connection.process.leave(connection)
         )
-        return f"{connection.process.name} sees that {client.name} is gone"
+        return f"{connection.process.name} notices that {client.name} is gone"
 
     def do_flush(self, dice: Dice) -> str | None:
         ready = [
@@ -378,7 +379,7 @@ class World:
         return f"{connection.process.name} pings {self.connections[connection].name}"
 
     def do_cut(self, dice: Dice) -> str | None:
-        """The network takes what is under way, both ways."""
+        """Cut the network. Frames under way are lost, in both directions."""
         ready = [client for client in self.clients if client.active]
         if not ready:
             return None
@@ -390,15 +391,15 @@ class World:
         return f"{client.name} is cut"
 
     def do_give_up(self, dice: Dice) -> str | None:
-        """A welcome took too long."""
+        """Let a client give up on a late welcome."""
         ready = [client for client in self.clients if client.trial]
         if not ready:
             return None
         client = dice.choose(ready)
         client.drop(client.trial)
-        return f"{client.name} waits no longer for its welcome"
+        return f"{client.name} stops waiting for its welcome"
 
-    # -- What users do ---------------------------------------------------------------------------
+    # -- Actions of users ------------------------------------------------------------------------
 
     def do_poll(self, dice: Dice) -> str | None:
         ready = [client for client in self.clients if client.can_poll]
@@ -429,7 +430,7 @@ class World:
         return f"{client.name} marks all {mark} up to {client.reader.complete}"
 
     def do_doubt(self, dice: Dice) -> str | None:
-        """A client asks without need."""
+        """Let a client ask without need."""
         ready = [client for client in self.clients if isinstance(client.active, Connection)]
         if not ready:
             return None
@@ -450,7 +451,7 @@ class World:
             return None
         client = dice.choose(ready)
         client.resend()
-        return f"{client.name} says again what was not answered"
+        return f"{client.name} repeats its unanswered commands"
 
     def do_navigate(self, dice: Dice) -> str | None:
         client = dice.choose(self.clients)
@@ -471,7 +472,7 @@ class World:
         return f"{hours} h pass"
 
     def do_clock_back(self, dice: Dice) -> str | None:
-        # A new mailbox cannot know the epoch of one that was deleted: only the clock tells.
+        # A new mailbox cannot know the epoch of a deleted one: only the clock ensures a new one.
         if self.did["lose mailbox"]:
             return None
         self.clock.seconds -= 3600
@@ -483,7 +484,7 @@ class World:
         return f"{user}'s old rows are pruned"
 
     def do_crash(self, dice: Dice) -> str | None:
-        """A web process is killed, and started anew."""
+        """Kill a web process, and start it again."""
         name = dice.choose("PQ")
         process = self.processes[name]
         for task in [task for task in self.tasks if task.owner is process]:
@@ -499,7 +500,7 @@ class World:
         return "a backup"
 
     def do_restore(self, dice: Dice) -> str | None:
-        """An old state comes back; transactions that were open are gone."""
+        """Restore an old state. Open transactions are lost."""
         if not self.backups:
             return None
         for task in [task for task in self.tasks if task.owner == "sender"]:
@@ -528,17 +529,20 @@ class World:
         self.check.is_upset = True
         return f"{user}'s mailbox is deleted by hand"
 
-    # -- Where a history may begin ---------------------------------------------------------------
+    # -- Stages at which a history may begin ------------------------------------------------------
 
     def everybody_is_here(self) -> None:
-        """Each tab has a socket, and mostly a mailbox with something in it."""
+        """Each tab has a socket, and usually a mailbox with rows."""
         for client, name in zip(self.clients, "PQP", strict=True):
             client.connect(self.processes[name])
         self._do("send at once", 0)
         self.drain(back=False)
 
     def a_tab_is_pages_behind(self) -> None:
-        """ann1 has all and has marked the oldest; ann2 polls, and knows only that there is a mailbox."""
+        """
+        ann1 has everything and has marked the oldest. ann2 polls, and knows only that there is a
+        mailbox.
+        """
         ann1, ann2, _ = self.clients
         self.db.ensure(["ann"])
         ann2.start_poll(self.processes["P"])
@@ -551,7 +555,7 @@ class World:
         self.db.mark("ann", Mark.SEEN, [(1, 1), (2, 2)])
 
     def a_tab_was_away_for_a_day(self) -> None:
-        """Both tabs hold two rows; ann1 has archived them, of which ann2 does not know."""
+        """Both tabs hold two rows. ann1 has archived them, which ann2 does not know."""
         ann1, ann2, _ = self.clients
         for _ in range(2):
             self._do("send at once", 0)
@@ -563,13 +567,13 @@ class World:
         self._do("time", 2)
 
     def a_room_is_about_to_be_made(self) -> None:
-        """Its join is late, what it has read is on its way, and something is sent."""
+        """The room's join is late, its read is on its way, and a notification is sent."""
         self._connect_late()
         self._go("ann1 connects")
         self._do("send at once", 0)
 
     def a_room_reads(self) -> None:
-        """The same a little later: it is made, and a newcomer who knew more lets it read."""
+        """The same a little later: the room is made, and reads because a newcomer knew more."""
         self._connect_late()
         self._go("ann1 connects", 4)
         self._do("send at once", 0)
@@ -583,7 +587,7 @@ class World:
         self._do("send at once", 0)
 
     def _connect_late(self) -> None:
-        """ann2 is at Q; ann1 comes to P, and its patience ends before the layer answers."""
+        """ann2 is connected to Q. ann1 connects to P, and stops waiting before the layer answers."""
         ann1, ann2, _ = self.clients
         self.db.ensure(["ann"])
         ann2.connect(self.processes["Q"])
@@ -594,7 +598,7 @@ class World:
         self._go("ann1 connects")
 
     def a_welcome_came_too_late(self) -> None:
-        """ann1 has given up one socket, whose welcome is on its way, and has come back by another."""
+        """ann1 has given up one socket, whose welcome is on its way, and has reconnected with another."""
         ann1 = self.clients[0]
         self.db.ensure(["ann"])
         ann1.connect(self.processes["P"])
@@ -623,7 +627,7 @@ class World:
     # -- Rest ------------------------------------------------------------------------------------
 
     def come_to_rest(self, *, calm: bool) -> None:
-        """No more faults: all that is under way ends, and everybody comes back and hears it."""
+        """Stop all faults, finish the running work, and let each client reconnect and read to the end."""
         self.dice = Dice()
         self.drain()
         if any(map(self._only_the_operator_knows, USERS)):
@@ -646,13 +650,13 @@ class World:
         self.check.at_rest()
 
     def _only_the_operator_knows(self, user: str) -> bool:
-        """Whether a restored mailbox gave positions again before any cursor could prove it."""
+        """Returns whether a restored mailbox assigned positions again before any cursor could prove it."""
         box = self.db.boxes.get(user)
         if box is None or not self.db.is_torn(user):
             return False
         readers = [client.reader for client in self.clients if client.user == user]
         if self.check.restores > 1:
-            return True  # the epoch of the life in between may be above this one
+            return True  # the epoch of the history in between may be above this one
         return box.head > self.db.torn[user, box.epoch] or any(
             not is_below(box.cursor, reader.cursor)
             and (is_below(box.cursor, reader.counts_at) or is_below(box.cursor, reader.newest))
@@ -660,7 +664,7 @@ class World:
         )
 
     def drain(self, *, back: bool = True) -> None:
-        """Take every step that is under way, until nothing is."""
+        """Take all running steps, until no work is left."""
         names = ("ring", "write", "hear", "obey", "notice", "flush", "retry")
         for _ in range(PATIENCE):
             moved = bool(self.tasks)
@@ -676,12 +680,12 @@ class World:
         raise Violation("The world never comes to rest.")
 
     def _come_back(self) -> bool:
-        """Who was told to come back does; who polls asks for the rest."""
+        """Reconnect clients that were told to come back, and let polling ones ask for the rest."""
         moved = False
         for client in self.clients:
             if client.active == "poll" and client.can_poll:
                 glance, reader = self.db.look(client.user), client.reader
-                # In a restored mailbox the rest of its page may be gone, until the new epoch tells.
+                # In a restored mailbox, the rest of its page may be missing until the new epoch.
                 is_whole = reader.complete == reader.cursor or self.db.is_torn(client.user)
                 is_done = is_whole and reader.cursor == glance.cursor
                 if client.poll_again or glance.needs_work or not is_done:

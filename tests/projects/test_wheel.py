@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.kit.servers import PROJECT
+from tests.projects.texts import Project, follow_the_quickstart, follow_the_tutorial
 
 pytestmark = pytest.mark.wheel
 
@@ -51,7 +53,7 @@ print(notify.__version__)
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the sdist; the wheel is built from the sdist."""
+    """A folder with the wheel and the sdist. The wheel is built from the sdist."""
     folder = tmp_path_factory.mktemp("dist")
     subprocess.run([sys.executable, "-m", "build", "-o", str(folder), str(PROJECT)], check=True)
     return folder
@@ -63,7 +65,7 @@ def wheel(distributions: Path) -> Path:
 
 
 def test_the_wheel_holds_the_app_and_nothing_else(wheel):
-    """All that is not Python comes along; tests, demo and sources of the client stay outside."""
+    """All files beside the Python code are included, but not the tests, the demo and the client's sources."""
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"notify"}
@@ -74,7 +76,7 @@ def test_the_wheel_holds_the_app_and_nothing_else(wheel):
 
 
 def test_the_sdist_holds_the_sources_of_the_client(distributions):
-    """Who gets the bundle can also build it."""
+    """So a user of the bundle can also build it."""
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"LICENSE", "client/package.json", "tests/settings.py"} <= names
@@ -82,7 +84,7 @@ def test_the_sdist_holds_the_sources_of_the_client(distributions):
 
 
 def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
-    """Install, migrate, collect static files under hashed names, send."""
+    """Install, migrate, collect static files under hashed names, and send."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
     python = tmp_path / "env/bin/python"
     site = tmp_path / "site"
@@ -104,3 +106,16 @@ def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
     run("-m", "django", "collectstatic", "--no-input")
     assert (site / "static/staticfiles.json").exists()
     assert run("-c", SEND).strip() in wheel.name
+
+
+@pytest.mark.parametrize("follow", [follow_the_quickstart, follow_the_tutorial])
+def test_the_texts_are_right_word_for_word(
+    follow: Callable[[Project], None], distributions: Path, tmp_path: Path
+) -> None:
+    """In an empty environment, the commands of a text install all that its project needs."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    (tmp_path / "site").mkdir()
+    project = Project(tmp_path / "site", tmp_path / "env/bin/python")
+    links = [project.env.get("PIP_FIND_LINKS", ""), str(distributions)]
+    project.env |= {"PIP_FIND_LINKS": " ".join(links), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    follow(project)

@@ -1,4 +1,4 @@
-"""The Celery app of the tests' processes, as a project has it."""
+"""The Celery app of the test processes, set up as in a project."""
 
 from __future__ import annotations
 

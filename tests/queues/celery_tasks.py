@@ -1,4 +1,4 @@
-"""Tasks for Celery, and what a process that calls them is asked to do."""
+"""Tasks for Celery, and functions that the sending process calls."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.queues.gates import note, wait_at
 
 @shared_task
 @tracked("Importing customers", user="user_id", url="/customers/", total=4)
-def import_customers(user_id: Any, door: str, progress: Any) -> int:
+def import_customers(user_id: Any, gate: str, progress: Any) -> int:
     progress.advance(3)
-    wait_at(door)
+    wait_at(gate)
     progress.advance()
     progress.succeed("4 customers imported")
     return 4
@@ -32,11 +32,11 @@ def send_letters(user_id: Any) -> None:
 
 @shared_task(bind=True, max_retries=2, default_retry_delay=0)
 @tracked("Asking the bank", user="user_id")
-def ask_the_bank(self: Any, user_id: Any, door: str) -> None:
+def ask_the_bank(self: Any, user_id: Any, gate: str) -> None:
     note(f"asked {self.request.retries}")
     if self.request.retries == 0:
         raise self.retry(exc=RuntimeError("The bank is closed."))
-    wait_at(door)
+    wait_at(gate)
 
 
 @shared_task(
@@ -85,8 +85,8 @@ def resize(number: int) -> int:
 
 
 @shared_task
-def wait_and_resize(door: str) -> None:
-    wait_at(door)
+def wait_and_resize(gate: str) -> None:
+    wait_at(gate)
 
 
 @shared_task
@@ -96,7 +96,7 @@ def paint(user_id: Any, *results: Any, progress: Any) -> None:
     progress.advance()
 
 
-# -- What a sender is asked to do ------------------------------------------------------------------
+# -- Called in the sending process -------------------------------------------------------------------
 
 
 def call(task: str, **arguments: Any) -> str:
@@ -116,7 +116,7 @@ def call_all(shape: str, user: Any, numbers: list[int], **options: Any) -> None:
         "chain": lambda: chain(*tasks),
         "chord": lambda: chord(tasks, resize.si(0)),
         "tracked": lambda: group(paint.si(user) for _ in numbers),
-        "waiting": lambda: chain(wait_and_resize.si("door"), *tasks),
+        "waiting": lambda: chain(wait_and_resize.si("gate"), *tasks),
     }[shape]()
     send(whole, user, "Resizing pictures", **options)
 

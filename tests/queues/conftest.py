@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from tests.faults.clients import User
+from notify.models import Notification
+from tests.faults.clients import Client, User
 from tests.faults.conftest import (  # noqa: F401
     make_world,
     mariadb_server,
@@ -31,14 +32,14 @@ class Queue:
     A queue in a world: a process that calls tasks of `module`, and workers that run them.
 
     Attributes:
-        doors: the Redis at which tasks wait and note what they did.
+        redis: the Redis at which tasks wait and note what they did.
     """
 
     def __init__(self, world: World, module: str, url: str, worker: dict[str, Any]) -> None:
         self.world = world
         self.module = module
-        self.doors = redis.Redis.from_url(url, socket_timeout=None)
-        self.doors.flushall()
+        self.redis = redis.Redis.from_url(url, socket_timeout=None)
+        self.redis.flushall()
         self.worker = worker
         self.workers: list[Worker] = []
         self.sender: Sender
@@ -56,17 +57,17 @@ class Queue:
     async def ask(self, function: str, **arguments: Any) -> Any:
         return await self.sender.call(f"{self.module}:{function}", **arguments)
 
-    def open(self, door: str) -> None:
-        self.doors.rpush(door, "open")
+    def open(self, gate: str) -> None:
+        self.redis.rpush(gate, "open")
 
     async def noted(self) -> str:
-        """The next thing that a task says that it has done."""
-        found = await aside(self.doors.blpop, ["noted"], PATIENCE)
+        """Returns the next note of a task."""
+        found = await aside(self.redis.blpop, ["noted"], PATIENCE)
         assert found, self.story()
         return found[1].decode()
 
     async def tasks(self, user: User) -> list[dict[str, Any]]:
-        """What the user is told of his tasks, the oldest first."""
+        """The user's tasks as their tabs show them, the oldest first."""
         found: list[dict[str, Any]] = await self.world.clerk.call(
             "tests.queues.rows:tasks", user=user.pk
         )
@@ -75,7 +76,7 @@ class Queue:
     async def until(
         self, user: User, is_so: Callable[[list[dict[str, Any]]], bool]
     ) -> list[dict[str, Any]]:
-        """Wait until what he is told is so."""
+        """Wait until the user's tasks fulfil a condition. Returns the tasks."""
         rows: list[dict[str, Any]] = []
         try:
             async with asyncio.timeout(PATIENCE):
@@ -85,10 +86,10 @@ class Queue:
                         return rows
                     await asyncio.sleep(0.05)
         except TimeoutError:
-            pytest.fail(f"It is {rows}.\n{self.story()}")
+            pytest.fail(f"The tasks did not reach the expected state: {rows}.\n{self.story()}")
 
     async def state(self, user: User, *states: str) -> dict[str, Any]:
-        """Wait until his one task is in one of these states."""
+        """Wait until the user's only task is in one of these states."""
         rows = await self.until(
             user, lambda rows: [row["state"] in states for row in rows] == [True]
         )
@@ -104,7 +105,12 @@ class Queue:
         for worker in self.workers:
             await aside(worker.kill_all)
             await aside(worker.close)
-        self.doors.close()
+        self.redis.close()
+
+
+def states_in(tab: Client) -> list[str]:
+    """The states of the tasks that a tab shows."""
+    return [row["progress"]["state"] for row in tab.rows.values()]
 
 
 @pytest.fixture
@@ -124,3 +130,19 @@ async def make_queue(make_world: Any, redis_server: Any) -> AsyncIterator[Callab
     yield make
     for queue in queues:
         await queue.close()
+
+
+def told() -> dict[str, Any]:
+    """The only task in the database of the tests, as its user sees it."""
+    return Notification.objects.get().progress or {}
+
+
+def tracked_raiser(tracked: Any, *errors: BaseException | None, **options: Any) -> Any:
+    """A function tracked by an adapter, which raises one of these errors each time it is called."""
+    left = list(errors)
+
+    def work(user_id: Any) -> None:
+        if (error := left.pop(0)) is not None:
+            raise error
+
+    return tracked("Working", user="user_id", **options)(work)

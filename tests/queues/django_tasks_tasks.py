@@ -1,4 +1,4 @@
-"""Tasks for Django Tasks, and what a process that calls them is asked to do."""
+"""Tasks for Django Tasks, and functions that the sending process calls."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import os
 import signal
 from typing import Any
 
-import redis
-from django.conf import settings
 from django.db import transaction
 
 from notify.contrib.django_tasks import tracked
-from notify.tracking import rows as runs
-from notify.tracking import writer
+from notify.tracking import attempts, writer
+from tests.queues.gates import note, wait_at
 
 try:
     from django.tasks import task
@@ -21,15 +19,11 @@ except ImportError:
     from django_tasks import task
 
 
-def doors() -> Any:
-    return redis.Redis.from_url(settings.QUEUE, socket_timeout=None)
-
-
 @task
 @tracked("Importing customers", user="user_id", total=4)
-def import_customers(user_id: Any, door: str, progress: Any) -> int:
+def import_customers(user_id: Any, gate: str, progress: Any) -> int:
     progress.advance(3)
-    assert doors().blpop([door], timeout=60), f"Nobody opened {door}."
+    wait_at(gate)
     progress.succeed("4 customers imported")
     return 4
 
@@ -37,7 +31,7 @@ def import_customers(user_id: Any, door: str, progress: Any) -> int:
 @task(takes_context=True)
 @tracked("Counting", user="user_id", cancellable=True)
 def count(context: Any, user_id: Any, progress: Any) -> None:
-    doors().rpush("noted", f"attempt {context.attempt}")
+    note(f"attempt {context.attempt}")
     for _ in progress.track(range(1_000_000_000)):
         pass
 
@@ -62,10 +56,10 @@ def die(user_id: Any) -> None:
 
 @task
 def plain(name: str) -> None:
-    doors().rpush("noted", name)
+    note(name)
 
 
-# -- What a sender is asked to do ------------------------------------------------------------------
+# -- Called in the sending process -------------------------------------------------------------------
 
 
 def call(task: str, backend: str = "default", **arguments: Any) -> None:
@@ -86,7 +80,7 @@ def call_in_a_coroutine(task: str, **arguments: Any) -> None:
 
 
 def call_and_commit_late(task: str, **arguments: Any) -> None:
-    runs.LATE_SECONDS = 0.0  # so it is late at once
+    attempts.LATE_SECONDS = 0.0  # so it is late at once
     with transaction.atomic():
         call(task, backend="immediate", **arguments)
         writer.flush()

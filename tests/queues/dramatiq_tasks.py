@@ -1,4 +1,4 @@
-"""Actors for Dramatiq, and what a process that calls them is asked to do."""
+"""Actors for Dramatiq, and functions that the sending process calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AsyncIO, Retries
 
 from notify.contrib.dramatiq import Tracking, tracked
-from tests.queues.gates import URL, doors, note, wait_at
+from tests.queues.gates import URL, connect, note, wait_at
 
 broker = RedisBroker(url=URL)
 broker.add_middleware(AsyncIO())
@@ -20,9 +20,9 @@ dramatiq.set_broker(broker)
 
 @dramatiq.actor
 @tracked("Importing customers", user="user_id", url="/customers/", total=4)
-def import_customers(user_id: Any, door: str, progress: Any) -> None:
+def import_customers(user_id: Any, gate: str, progress: Any) -> None:
     progress.advance(3)
-    wait_at(door)
+    wait_at(gate)
     progress.advance()
     progress.succeed("4 customers imported")
 
@@ -35,10 +35,10 @@ async def send_letters(user_id: Any) -> None:
 
 @dramatiq.actor(max_retries=2, min_backoff=1, max_backoff=1)
 @tracked("Asking the bank", user="user_id")
-def ask_the_bank(user_id: Any, door: str) -> None:
-    if doors().incr("asked") == 1:
+def ask_the_bank(user_id: Any, gate: str) -> None:
+    if connect().incr("asked") == 1:
         raise dramatiq.Retry("The bank is closed.", delay=1)
-    wait_at(door)
+    wait_at(gate)
 
 
 @dramatiq.actor(max_retries=1, min_backoff=1, max_backoff=1)
@@ -67,7 +67,7 @@ def come_too_late(user_id: Any) -> None:
     note("too late")
 
 
-# -- What a sender is asked to do ------------------------------------------------------------------
+# -- Called in the sending process -------------------------------------------------------------------
 
 
 def call(task: str, **arguments: Any) -> str:

@@ -1,4 +1,8 @@
-"""What tasks of the tests wait at, and where they note what they have done."""
+"""
+Gates, at which the tasks wait until a test opens them, and notes of what the tasks have done.
+
+Both are lists in Redis, because tasks run in other processes than the tests.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,14 @@ from django.conf import settings
 URL: str = getattr(settings, "QUEUE", "redis://")
 
 
-def doors() -> Any:
+def connect() -> Any:
     return redis.Redis.from_url(URL, socket_timeout=None)
 
 
-def wait_at(door: str) -> None:
-    """Until the test opens it."""
-    assert doors().blpop([door], timeout=60), f"Nobody opened {door}."
+def wait_at(gate: str) -> None:
+    """Wait until the test opens the gate."""
+    assert connect().blpop([gate], timeout=60), f"The test did not open {gate!r}."
 
 
 def note(what: str) -> None:
-    doors().rpush("noted", what)
+    connect().rpush("noted", what)

@@ -1,4 +1,4 @@
-"""Tasks for Huey, and what a process that calls them is asked to do."""
+"""Tasks for Huey, and functions that the sending process calls."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from huey.contrib.djhuey import HUEY, db_task, task
 from huey.exceptions import CancelExecution, RetryTask
 
 from notify.contrib.huey import tracked
-from tests.queues.gates import doors, note, wait_at
+from tests.queues.gates import connect, note, wait_at
 
 
 @db_task()
 @tracked("Importing customers", user="user_id", url="/customers/", total=4)
-def import_customers(user_id: Any, door: str, progress: Any) -> None:
+def import_customers(user_id: Any, gate: str, progress: Any) -> None:
     progress.advance(3)
-    wait_at(door)
+    wait_at(gate)
     progress.advance()
     progress.succeed("4 customers imported")
 
@@ -28,12 +28,12 @@ def send_letters(user_id: Any) -> None:
 
 @task(retries=3)
 @tracked("Asking the bank", user="user_id")
-def ask_the_bank(user_id: Any, door: str) -> None:
+def ask_the_bank(user_id: Any, gate: str) -> None:
     ways = [RuntimeError("The bank is closed."), RetryTask(), CancelExecution(retry=True)]
-    asked = doors().incr("asked")
+    asked = connect().incr("asked")
     if asked <= len(ways):
         raise ways[asked - 1]
-    wait_at(door)
+    wait_at(gate)
 
 
 @task(retries=1, name="divide_numbers")
@@ -69,7 +69,7 @@ def come_too_late(user_id: Any) -> None:
     note("too late")
 
 
-# -- What a sender is asked to do ------------------------------------------------------------------
+# -- Called in the sending process -------------------------------------------------------------------
 
 
 def call(task: str, **arguments: Any) -> str:

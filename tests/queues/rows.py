@@ -1,4 +1,4 @@
-"""What a sender of these tests is asked: what the users are told of their tasks."""
+"""Functions that the sending process calls to read and cancel tasks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 def tasks(user: Any) -> list[dict[str, Any]]:
-    """The progress of each task, with the words that are shown beside it and the staff's detail."""
-    from notify.models import Notification, Progress
+    """The progress of each of a user's tasks, with its texts and the detail for the staff."""
+    from notify.models import Notification, TaskRecord
 
     rows = Notification.objects.filter(recipient=user, progress__isnull=False).order_by("pk")
-    known = Progress.objects.in_bulk([row.pk for row in rows])
+    known = TaskRecord.objects.in_bulk([row.pk for row in rows])
     return [
         {
             **(row.progress or {}),
@@ -26,7 +26,7 @@ def tasks(user: Any) -> list[dict[str, Any]]:
 
 
 def cancel(user: Any) -> None:
-    """As the button does, for each that may be cancelled."""
+    """Cancel all of a user's cancellable tasks, as the button does."""
     from notify.models import Notification
     from notify.tracking.rows import ask_to_end
 
@@ -35,6 +35,6 @@ def cancel(user: Any) -> None:
 
 
 def parts() -> int:
-    from notify.models import ProgressPart
+    from notify.models import TaskPart
 
-    return ProgressPart.objects.count()
+    return TaskPart.objects.count()

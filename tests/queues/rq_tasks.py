@@ -1,4 +1,4 @@
-"""Functions for RQ, and what a process that calls them is asked to do."""
+"""Functions for RQ, and functions that the sending process calls."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rq.command import send_stop_job_command
 from rq.registry import StartedJobRegistry
 
 from notify.contrib.rq import Job, tracked
-from tests.queues.gates import doors, note, wait_at
+from tests.queues.gates import connect, note, wait_at
 
 
 @tracked("Importing customers", user="user_id", url="/customers/", total=4)
-def import_customers(user_id: Any, door: str, progress: Any) -> None:
+def import_customers(user_id: Any, gate: str, progress: Any) -> None:
     progress.advance(3)
-    wait_at(door)
+    wait_at(gate)
     progress.advance()
     progress.succeed("4 customers imported")
 
@@ -29,16 +29,16 @@ async def send_letters(user_id: Any) -> None:
 
 
 @tracked("Asking the bank", user="user_id")
-def ask_the_bank(user_id: Any, how: str, door: str) -> Any:
-    first = not doors().exists("asked")
-    doors().set("asked", 1)
+def ask_the_bank(user_id: Any, how: str, gate: str) -> Any:
+    first = not connect().exists("asked")
+    connect().set("asked", 1)
     if first and how == "raise":
         raise RuntimeError("The bank is closed.")
     if first and how == "return":
         return Retry(max=1)
     if first and how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    wait_at(door)
+    wait_at(gate)
     return None
 
 
@@ -64,26 +64,26 @@ def give_up(user_id: Any) -> Retry:
     return Retry(max=1)
 
 
-# -- What a sender is asked to do ------------------------------------------------------------------
+# -- Called in the sending process -------------------------------------------------------------------
 
 
 def call(task: str, retries: int = 0, plain: bool = False, now: bool = False, **given: Any) -> str:
     options = {} if plain else {"job_class": Job}
-    queue = Queue(connection=doors(), is_async=not now, **options)
+    queue = Queue(connection=connect(), is_async=not now, **options)
     retry = Retry(max=retries) if retries else None
     job_id: str = queue.enqueue_call(globals()[task], kwargs=given, retry=retry).id
     return job_id
 
 
 def cancel(job: str) -> None:
-    Job.fetch(job, connection=doors()).cancel()
+    Job.fetch(job, connection=connect()).cancel()
 
 
 def stop(job: str) -> None:
-    send_stop_job_command(doors(), job)
+    send_stop_job_command(connect(), job)
 
 
 def clean() -> None:
-    """As a worker does now and then, but later."""
-    registry = StartedJobRegistry(connection=doors(), job_class=Job)
+    """Clean up as a worker does from time to time, but as if it were later."""
+    registry = StartedJobRegistry(connection=connect(), job_class=Job)
     registry.cleanup(timestamp=time.time() + 10_000)

@@ -1,12 +1,18 @@
-"""Django Tasks, with the queue in the database and its worker; the framework or its backport."""
+"""Django Tasks (the framework, or its backport), with the queue in the database and its worker."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django import VERSION
+from django.db import connections, transaction
 
+from notify.models import Notification, TaskRecord
+from notify.tracking import writer
+from tests.kit.patience import PATIENCE
+from tests.queues import django_tasks_tasks as tasks
 from tests.queues.conftest import Queue
 from tests.settings import INSTALLED_APPS
 
@@ -37,12 +43,12 @@ async def queue(make_queue: Any) -> Queue:
 
 async def test_a_task_is_shown_from_the_queue_to_its_end(queue: Queue) -> None:
     alice = await queue.world.user("alice")
-    await queue.call("import_customers", user_id=alice.pk, door="door")
+    await queue.call("import_customers", user_id=alice.pk, gate="gate")
     queued = await queue.state(alice, "queued")
     assert (queued["text"], queued["started_at"]) == ("Importing customers", None)
     await queue.start_worker()
     await queue.until(alice, lambda rows: (rows[0]["state"], rows[0]["done"]) == ("running", 3))
-    queue.open("door")
+    queue.open("gate")
     ended = await queue.state(alice, "succeeded")
     assert (ended["text"], ended["attempt"], ended["total"]) == ("4 customers imported", 1, 4)
 
@@ -64,7 +70,7 @@ async def test_a_task_may_be_cancelled_in_the_queue_and_while_it_runs(queue: Que
     await queue.state(alice, "cancelled")
     await queue.start_worker()
     await queue.call("count", user_id=bob.pk)
-    assert await queue.noted() == "attempt 1"  # of the second: the first has not begun
+    assert await queue.noted() == "attempt 1"  # of the second task: the first has not begun
     await queue.state(bob, "running")
     await queue.cancel(bob)
     await queue.state(bob, "cancelled")
@@ -88,7 +94,7 @@ async def test_a_coroutine_is_shown_as_well_and_what_is_not_tracked_is_not(queue
 
 
 async def test_a_task_whose_worker_was_killed_is_lost(make_queue: Any) -> None:
-    soon = {"NOTIFY_PROGRESS_SILENT_AFTER": 1, "NOTIFY_PROGRESS_LOST_AFTER": 2}
+    soon = {"NOTIFY_PROGRESS_LOST_AFTER": 2}
     queue = await make_queue(
         "tests.queues.django_tasks_tasks", WORKER, **SETTINGS, **soon, NOTIFY_SWEEP_INTERVAL=0.5
     )
@@ -97,7 +103,7 @@ async def test_a_task_whose_worker_was_killed_is_lost(make_queue: Any) -> None:
     await queue.world.start_web()
     await queue.world.open(alice)
     worker = await queue.start_worker()
-    await queue.call("import_customers", user_id=alice.pk, door="door")
+    await queue.call("import_customers", user_id=alice.pk, gate="gate")
     await queue.until(alice, lambda rows: [row["done"] for row in rows] == [3])
     worker.kill_all()
     assert (await queue.state(alice, "lost"))["silent"]
@@ -121,3 +127,69 @@ async def test_what_ran_before_the_commit_is_not_queued_by_that(queue: Queue) ->
     await queue.call("add", backend="immediate", user_id=bob.pk)
     await queue.state(bob, "succeeded")
     assert (await queue.state(alice, "failed"))["attempt"] == 1
+
+
+# -- In this process, with a backend that keeps the tasks, or runs each at once --------------------
+
+
+@pytest.fixture
+def kept(settings: Any) -> None:
+    settings.TASKS = {"default": {"BACKEND": f"{FRAMEWORK}.backends.dummy.DummyBackend"}}
+
+
+@pytest.fixture
+def at_once(settings: Any) -> None:
+    settings.TASKS = {"default": {"BACKEND": f"{FRAMEWORK}.backends.immediate.ImmediateBackend"}}
+
+
+def states() -> list[str]:
+    """The tasks, as their users see them."""
+    return [(row.progress or {})["state"] for row in Notification.objects.all()]
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("task", [tasks.fail, tasks.count], ids=["plain", "with a context"])
+def test_a_task_is_shown_as_queued_after_the_commit(user: Any, task: Any) -> None:
+    """The context, which only the worker has, does not push the user out of place."""
+    with transaction.atomic():
+        task.enqueue(user.pk)
+        assert not Notification.objects.exists()
+    assert writer.flush(PATIENCE)
+    assert states() == ["queued"]
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.django_db(transaction=True)
+def test_a_task_that_is_rolled_back_or_not_tracked_is_not_shown(user: Any) -> None:
+    with transaction.atomic():
+        tasks.fail.enqueue(user.pk)
+        transaction.set_rollback(True)
+    tasks.plain.enqueue("letters")
+    assert writer.flush(PATIENCE)
+    assert states() == []
+
+
+@pytest.mark.usefixtures("kept")
+@pytest.mark.django_db(transaction=True)
+async def test_a_task_that_a_coroutine_enqueues_is_shown_as_queued(user: Any) -> None:
+    tasks.fail.enqueue(user.pk)
+    assert await sync_to_async(writer.flush)(PATIENCE)
+    assert await sync_to_async(states)() == ["queued"]
+    await sync_to_async(connections.close_all)()  # of the thread in which that has run
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.django_db
+def test_a_task_that_raises_in_this_process_has_failed(user: Any) -> None:
+    tasks.fail.enqueue(user.pk)
+    assert states() == ["failed"]
+    assert "ValueError: no" in TaskRecord.objects.get().detail
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.django_db(transaction=True)
+def test_a_task_that_returns_has_succeeded(user: Any) -> None:
+    tasks.add.enqueue(user.pk)
+    assert writer.flush(PATIENCE)
+    assert states() == ["succeeded"]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from dramatiq import actor
+from django.db import connections
+from dramatiq import Broker, Middleware, Worker, actor
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import Retries, SkipMessage
 
 from notify.contrib.dramatiq import Tracking, tracked
-from notify.models import Notification
-from notify.tracking import decorator as jobs
-from notify.tracking import rows as runs
-from tests.faults.clients import Client
-from tests.queues.conftest import Queue
+from notify.models import Notification, TaskRecord
+from notify.tracking import attempts, jobs
+from notify.tracking import rows as task_rows
+from tests.kit.patience import PATIENCE
+from tests.queues.conftest import Queue, states_in, told, tracked_raiser
 
 COMMAND = ["dramatiq", "tests.queues.dramatiq_worker", "--processes", "1", "--threads", "2"]
 WORKER = {"command": COMMAND, "ready": "ready for action"}
@@ -25,48 +29,44 @@ async def dramatiq(make_queue: Any) -> Queue:
     return queue
 
 
-def states(tab: Client) -> list[str]:
-    return [row["progress"]["state"] for row in tab.rows.values()]
-
-
 async def test_a_message_is_shown_from_the_queue_to_its_end_in_one_toast(dramatiq: Queue) -> None:
     alice = await dramatiq.world.user("alice")
     await dramatiq.world.start_web()
     tab = await dramatiq.world.open(alice)
-    await dramatiq.call("import_customers", user_id=alice.pk, door="door")
+    await dramatiq.call("import_customers", user_id=alice.pk, gate="gate")
     queued = await dramatiq.state(alice, "queued")
     assert (queued["text"], queued["started_at"]) == ("Importing customers", None)
     worker = await dramatiq.start_worker()
     await dramatiq.until(alice, lambda rows: (rows[0]["state"], rows[0]["done"]) == ("running", 3))
-    dramatiq.open("door")
-    worker.process.terminate()  # which waits for what runs; its last word is written all the same
+    dramatiq.open("gate")
+    worker.process.terminate()  # It waits for the running message, and then writes its last update.
     ended = await dramatiq.state(alice, "succeeded")
     assert (ended["title"], ended["text"]) == ("Importing customers", "4 customers imported")
     assert ended["attempt"] == 1
-    await tab.until(lambda: states(tab) == ["succeeded"], "the end")
+    await tab.until(lambda: states_in(tab) == ["succeeded"], "the end")
     assert list(tab.rows) == [ended["id"]]
 
 
 @pytest.mark.parametrize("first", [False, True])
 async def test_a_message_that_is_tried_again_has_not_failed(make_queue: Any, first: bool) -> None:
-    """Wherever the middleware stands among the others."""
+    """It does not matter where the middleware stands among the others."""
     dramatiq = await make_queue("tests.queues.dramatiq_tasks", WORKER, QUEUE_FIRST=first)
     alice = await dramatiq.world.user("alice")
     await dramatiq.world.start_web()
     tab = await dramatiq.world.open(alice)
     await dramatiq.start_worker()
-    await dramatiq.call("ask_the_bank", user_id=alice.pk, door="door")
+    await dramatiq.call("ask_the_bank", user_id=alice.pk, gate="gate")
     await dramatiq.until(
         alice, lambda rows: [(row["state"], row["attempt"]) for row in rows] == [("running", 2)]
     )
-    dramatiq.open("door")
+    dramatiq.open("gate")
     ended = await dramatiq.state(alice, "succeeded")
     assert (ended["attempt"], ended["detail"]) == (2, "")
     assert all(row["level"] != "error" for row in tab.rows.values())
 
 
 async def test_a_message_that_was_tried_often_enough_has_failed(dramatiq: Queue) -> None:
-    """Or once, where what it raises is expected."""
+    """A message whose exception is expected is not retried, so it fails after one attempt."""
     alice, bob = await dramatiq.world.user("alice"), await dramatiq.world.user("bob")
     await dramatiq.start_worker()
     await dramatiq.call("divide", user_id=alice.pk, by=0)
@@ -112,7 +112,6 @@ async def test_a_message_that_waited_too_long_says_so(dramatiq: Queue) -> None:
 
 async def test_a_message_whose_worker_was_killed_is_silent_then_lost(make_queue: Any) -> None:
     soon = {
-        "NOTIFY_PROGRESS_SILENT_AFTER": 1,
         "NOTIFY_PROGRESS_LOST_AFTER": 2,
         "QUEUE_FIRST": False,
     }
@@ -123,10 +122,127 @@ async def test_a_message_whose_worker_was_killed_is_silent_then_lost(make_queue:
     await dramatiq.world.start_web()
     await dramatiq.world.open(alice)
     worker = await dramatiq.start_worker()
-    await dramatiq.call("import_customers", user_id=alice.pk, door="door")
+    await dramatiq.call("import_customers", user_id=alice.pk, gate="gate")
     await dramatiq.state(alice, "running")
     worker.kill_all()
     assert (await dramatiq.state(alice, "lost"))["silent"]
+
+
+# -- A queue in memory, with a worker in this process ---------------------------------------------
+
+
+class Notes(Middleware):
+    """Notes what the user is told whenever a message was sent, and leaves no connection open."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    def after_enqueue(self, broker: Broker, message: Any, delay: Any) -> None:
+        if delay or not message.options.get("retries"):  # else the worker may have begun it already
+            self.told.append((told()["state"], told()["attempt"]))
+
+    def before_worker_thread_shutdown(self, broker: Broker, thread: Any) -> None:
+        connections.close_all()
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def own(transactional_db: None, settings: Any, notes: Notes) -> Iterator[StubBroker]:
+    """A broker whose worker writes its reports itself."""
+    settings.NOTIFY_THREADS = 0
+    broker = StubBroker()
+    broker.add_middleware(notes)  # whose after_enqueue() is called last
+    broker.add_middleware(Tracking())
+    yield broker
+    broker.close()
+
+
+def work_off(broker: StubBroker) -> None:
+    """Run a worker until nothing is left to do."""
+    worker = Worker(broker, worker_timeout=10, worker_threads=1)
+    worker.start()
+    try:
+        broker.join("default", timeout=int(PATIENCE * 1000), fail_fast=False)
+        worker.join()
+    finally:
+        worker.stop()
+
+
+raiser = partial(tracked_raiser, tracked)
+
+
+def test_a_message_is_queued_then_runs_then_has_succeeded(
+    own: StubBroker, notes: Notes, user: Any
+) -> None:
+    states = []
+
+    @actor(broker=own)
+    @tracked("Importing", user="user_id", total=4)
+    def work(user_id: Any, progress: Any) -> None:
+        states.append(told()["state"])
+        progress.advance(4)
+
+    work.send(user.pk)
+    work_off(own)
+    assert (notes.told, states) == ([("queued", 1)], ["running"])
+    assert (told()["state"], told()["done"], told()["attempt"]) == ("succeeded", 4, 1)
+
+
+def test_a_message_that_is_sent_again_is_queued_for_another_attempt(
+    own: StubBroker, notes: Notes, user: Any
+) -> None:
+    work = raiser(RuntimeError("no"), None)
+    actor(work, broker=own, actor_name="work", min_backoff=1, max_backoff=1).send(user.pk)
+    work_off(own)
+    assert notes.told == [("queued", 1), ("queued", 2)]
+    assert (told()["state"], told()["attempt"]) == ("succeeded", 2)
+    assert TaskRecord.objects.get().detail == ""
+
+
+@pytest.mark.parametrize("how", ["no retry is left", "it is expected", "nothing sends it again"])
+def test_a_message_that_raises_and_is_not_sent_again_has_failed(
+    own: StubBroker, user: Any, how: str
+) -> None:
+    options = {
+        "no retry is left": {"max_retries": 0},
+        "it is expected": {"throws": ZeroDivisionError},
+        "nothing sends it again": {},
+    }[how]
+    if how == "nothing sends it again":
+        own.middleware = [each for each in own.middleware if not isinstance(each, Retries)]
+    actor(raiser(ZeroDivisionError("no")), broker=own, actor_name="work", **options).send(user.pk)
+    work_off(own)
+    assert (told()["state"], told()["attempt"]) == ("failed", 1)
+    assert "ZeroDivisionError: no" in TaskRecord.objects.get().detail
+
+
+class Skips(Middleware):
+    """Skips every message."""
+
+    def before_process_message(self, broker: Broker, message: Any) -> None:
+        raise SkipMessage
+
+
+@pytest.mark.parametrize(
+    ("is_old", "text"), [(True, "It waited too long to be started."), (False, "Cancelled.")]
+)
+def test_a_message_that_is_skipped_is_cancelled(
+    own: StubBroker, user: Any, is_old: bool, text: str
+) -> None:
+    """With the reason, if its age is the reason."""
+    work = actor(raiser(), broker=own, actor_name="work", max_age=1000)
+    message = work.message(user.pk)
+    if is_old:
+        message = message.copy(message_timestamp=message.message_timestamp - 10_000)
+    else:
+        own.add_middleware(Skips())
+    own.enqueue(message)
+    work_off(own)
+    assert (told()["state"], Notification.objects.get().message) == ("cancelled", text)
 
 
 def test_of_an_actor_that_is_not_tracked_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,8 +268,7 @@ def test_a_delayed_message_that_was_cancelled_stays_so_when_it_is_due(
     send = actor(letters, broker=broker, actor_name="letters")
     message = send.send_with_options(args=(user.pk,), delay=60_000)
     row = Notification.objects.get()
-    runs.ask_to_end(user.pk, [(row.pk, row.arrived or 0)])
-    monkeypatch.setattr(runs, "LATE_SECONDS", 0.0)  # as after a minute
-    broker.enqueue(message)  # as its worker does then
-    told = Notification.objects.get().progress or {}
-    assert (told["state"], told["attempt"]) == ("cancelled", 1)
+    task_rows.ask_to_end(user.pk, [(row.pk, row.arrived or 0)])
+    monkeypatch.setattr(attempts, "LATE_SECONDS", 0.0)  # as a minute later
+    broker.enqueue(message)  # as the worker does then
+    assert (told()["state"], told()["attempt"]) == ("cancelled", 1)

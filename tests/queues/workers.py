@@ -1,4 +1,4 @@
-"""Workers of task queues, as processes that may be killed."""
+"""Workers of task queues, as processes that a test can kill."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.kit.servers import Server
 class Worker(Server):
     """
     Args:
-        command: after the name of the module that Python runs.
-        env: more of the environment.
-        ready: what it prints when it takes tasks.
+        command: the arguments after `python -m`.
+        env: additional environment variables.
+        ready: the text that the worker prints once it accepts tasks.
     """
 
     def __init__(self, *command: str, env: Mapping[str, str], ready: str) -> None:
@@ -32,14 +32,15 @@ class Worker(Server):
         return [sys.executable, "-m", *self.arguments]
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | self.env
+        """Keep temporary files in the worker's folder, because a killed worker removes none of them."""
+        return super().environment() | self.env | {"TMPDIR": str(self.folder)}
 
     def ping(self) -> None:
         if self.ready not in self.log[self._read :]:
-            raise ConnectionError("It is not ready.")
+            raise ConnectionError("The worker is not ready.")
 
     def kill_all(self) -> None:
-        """The worker and its children, as a machine that goes down would end them."""
+        """Kill the worker and its children, as a machine that goes down would."""
         children = subprocess.run(
             ["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True
         )

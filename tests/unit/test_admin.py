@@ -17,7 +17,7 @@ from notify.models import Mailbox, Notification
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.users,
-    pytest.mark.only_if(settings.USER != "char"),  # that model cannot enter the admin
+    pytest.mark.only_if(settings.USER != "char"),  # users of that model cannot enter the admin
 ]
 
 LIST = "admin:notify_notification_changelist"
@@ -34,7 +34,7 @@ def staff(user, client) -> Client:
 
 @pytest.fixture
 def waiting(user, monkeypatch) -> Notification:
-    """A row in the outbox whose sender died before he published it."""
+    """A row in the outbox whose sender died before publishing it."""
     row = Notification(recipient=user, message="waiting")
     row.save()
     return row
@@ -105,7 +105,7 @@ def test_the_list_is_filtered_by_level_and_category(staff, user):
 
 
 def test_the_list_is_searched(staff, user, other_user):
-    """In the texts by a part, by the key and the recipient's name as a whole."""
+    """Texts match by a part, the key and the recipient's name as a whole."""
     notify.send(user, "Your export is ready", title="Monthly")
     notify.send(other_user, "Deploy finished", key="deploy:7")
     assert shown(staff, q="export") == {"Your export is ready"}
@@ -117,7 +117,7 @@ def test_the_list_is_searched(staff, user, other_user):
 
 @pytest.mark.parametrize("published", [True, False])
 def test_a_notification_is_read_only(published, staff, user, waiting):
-    """What was sent is not edited, added or deleted by hand."""
+    """Notifications are not edited, added or deleted by hand."""
     row = notify.send(user, "Hello", data={"rows": 1}) if published else waiting
     address = reverse(DETAIL, args=[row.pk])
     answer = staff.get(address)
@@ -145,9 +145,9 @@ def test_a_mailbox_is_read_only(staff, user):
     assert Mailbox.objects.get().head == 1
 
 
-@pytest.mark.only_if(settings.USER == "default")  # the others have no page there
+@pytest.mark.only_if(settings.USER == "default")  # the other user models have no admin page
 def test_a_user_with_notifications_can_be_deleted(staff, user, other_user):
-    """His rows go with him; that they are read-only must not keep him."""
+    """The user's rows are deleted too. Their being read-only must not prevent it."""
     notify.send_many([user, other_user], "Hello")
     answer = staff.get(reverse("admin:auth_user_delete", args=[user.pk]))
     assert not answer.context["perms_lacking"]
@@ -162,16 +162,16 @@ def test_a_user_with_notifications_can_be_deleted(staff, user, other_user):
 
 @pytest.mark.django_db(transaction=True)
 def test_what_waits_can_be_published(staff, user, other_user, waiting):
-    """All that waits for the recipients of the chosen rows."""
+    """All waiting rows of the recipients of the selected rows are published."""
     also = Notification(recipient=user, message="also waiting")
     also.save()
     chosen = {"action": "publish", "_selected_action": [waiting.pk]}
     answer = staff.post(reverse(LIST), chosen, follow=True)
-    assert "Published for 1 recipient." in answer.content.decode()
+    assert "Published waiting notifications for 1 recipient." in answer.content.decode()
     assert not Notification.objects.waiting().exists()
     assert notify.inbox.counts(user) == (2, 2)
     answer = staff.post(reverse(LIST), chosen, follow=True)
-    assert "Published for 0 recipients." in answer.content.decode()
+    assert "Published waiting notifications for 0 recipients." in answer.content.decode()
 
 
 def test_publishing_needs_leave_to_view(client, user, waiting):
@@ -182,7 +182,7 @@ def test_publishing_needs_leave_to_view(client, user, waiting):
     user.user_permissions.add(Permission.objects.get(codename="view_notification"))
     with transaction.atomic():
         answer = client.get(reverse(LIST))
-    assert "Publish what waits for these recipients" in answer.content.decode()
+    assert "Publish all waiting notifications of these recipients" in answer.content.decode()
     assert "delete_selected" not in answer.content.decode()
 
 

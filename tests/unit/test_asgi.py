@@ -1,4 +1,4 @@
-"""notify beside any ASGI application: which paths are ours, and that nothing else is touched."""
+"""notify beside any ASGI application: the paths it handles, and that nothing else is touched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def is_our_socket(scope):
 
 
 async def other(scope, receive, send):
-    """Some application around which notify is put."""
+    """An application that is wrapped by notify."""
     scope["seen"] = True
 
 
@@ -51,7 +51,7 @@ def test_other_paths_are_not_ours(path):
 
 
 def test_a_root_path_of_the_server_comes_first():
-    """Servers give the whole path, some proxies take the root off."""
+    """Servers pass the whole path, and some proxies remove the root."""
     assert is_our_socket(scope_of("/app/notify/ws/", root_path="/app"))
     assert is_our_socket(scope_of("/notify/ws/", root_path="/app"))
     assert not is_our_socket(scope_of("/app/notify/ws/"))
@@ -74,14 +74,14 @@ def test_without_our_urls_nothing_is_ours(settings):
     assert not is_our_socket(scope_of("/notify/ws/"))
 
 
-# -- What is passed on ---------------------------------------------------------------------------
+# -- Other applications --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "scope", [{"type": "http", "path": "/notify/ws/"}, {"type": "websocket", "path": "/chat/"}]
 )
 async def test_all_else_is_passed_on(scope):
-    """Other websockets, and plain requests even for our own path: its view answers them."""
+    """Other WebSockets are passed on, and so are HTTP requests for our own path, which its view answers."""
     await notify_asgi(other)(scope, None, None)
     assert scope["seen"]
 
@@ -112,8 +112,16 @@ async def test_streams_and_held_polls_are_answered_beside_the_application(path, 
     await close_connections()
 
 
+@pytest.mark.parametrize("query", [b"&a" * 5000, b"since=" + b"x" * 9000])
+async def test_an_overlong_query_is_refused_for_whatever_it_asks(query):
+    scope = {**scope_of("/notify/changes/"), "query_string": query}
+    exchange = Exchange(notify_asgi(other), scope)
+    assert await exchange.ended() == 400
+    assert exchange.json()["code"] == "bad_command"
+
+
 async def test_a_websocket_that_nobody_serves_is_refused():
-    """Django itself would raise for it."""
+    """Django itself would raise an error."""
     events = []
 
     async def receive():
@@ -147,7 +155,7 @@ def test_a_plain_request_gets_426(client):
 
 
 async def test_lifespan_is_answered_and_ends_the_hub(settings):
-    """Django's handler knows no lifespan."""
+    """Django's handler does not support lifespan."""
     settings.CHANNEL_LAYERS = {}
     asked: asyncio.Queue[dict[str, str]] = asyncio.Queue()
     answers = []
@@ -186,7 +194,7 @@ class Server:
 
 
 async def test_the_lifespan_of_an_application_inside_is_its_own(settings):
-    """As FastAPI's and Starlette's: it opens what it needs, and keeps it in the scope's state."""
+    """As in FastAPI and Starlette, it opens resources and keeps them in the scope's state."""
     settings.CHANNEL_LAYERS = {}
     lived = []
 
@@ -221,7 +229,7 @@ async def test_an_application_inside_that_cannot_start_stops_the_server():
 
 
 async def test_an_application_inside_may_answer_before_it_is_asked():
-    """Some never listen to their lifespan."""
+    """Some applications never read their lifespan events."""
 
     async def inside(scope, receive, send):
         await send({"type": "lifespan.startup.complete", "from": "inside"})
@@ -254,7 +262,7 @@ async def test_an_application_without_a_lifespan_is_served_all_the_same(inside):
 
 
 async def test_django_is_not_asked_for_a_lifespan(caplog):
-    """It would answer with an error, in each project's log."""
+    """It would log an error in every project."""
     caplog.set_level("INFO")
     server = Server(get_asgi_application())
     await server.ask("startup")
@@ -285,7 +293,7 @@ async def test_a_server_that_gives_up_ends_the_application_inside():
 
 
 def test_importing_and_wrapping_imports_no_model():
-    """So that the line may stand anywhere in asgi.py, also before Django is set up."""
+    """So the line may stand anywhere in asgi.py, even before Django is set up."""
     script = """
 import sys
 from notify.asgi import notify_asgi

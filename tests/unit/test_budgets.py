@@ -1,4 +1,4 @@
-"""How many statements things take, BEGIN and COMMIT counted. A change of a number is a decision."""
+"""The number of statements of each operation, with BEGIN and COMMIT. A changed number is a decision."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 import notify
-from notify.inbox import reader as inbox
+from notify import inbox
 from notify.mailbox import marks, outbox
 from notify.models import Mailbox
 from notify.protocol import Mark
@@ -19,8 +19,8 @@ from tests.kit.mailboxes import assert_sound, leave_waiting, mailbox_of, rows_of
 pytestmark = [pytest.mark.database, pytest.mark.django_db(transaction=True)]
 
 
-class budget(CaptureQueriesContext):  # used like a function, named like one
-    """Fails if the block runs more statements than this."""
+class budget(CaptureQueriesContext):  # used like a function, so named like one
+    """Fail if the block executes more statements than this."""
 
     def __init__(self, **limits):
         super().__init__(connection)
@@ -38,21 +38,22 @@ class budget(CaptureQueriesContext):  # used like a function, named like one
 def thousand_users(db):
     model = get_user_model()
     password = make_password(None)
+    names = [model.USERNAME_FIELD] if model.USERNAME_FIELD == "username" else ["email", "code"]
     model.objects.bulk_create(
-        model(username=f"user{number}", password=password) for number in range(1000)
+        model(**dict.fromkeys(names, f"user{number}"), password=password) for number in range(1000)
     )
     return list(model.objects.order_by("pk"))
 
 
 def test_begin_and_commit_are_counted(user):
-    """Else the budgets below would say nothing about transactions."""
+    """Otherwise the budgets below would not cover transactions."""
     with CaptureQueriesContext(connection) as context, transaction.atomic():
         user.save()
     assert len(context) == 3, context.captured_queries
 
 
 def test_one_send_outside_a_transaction(user):
-    """The mailbox standing, without a key: the commonest send of all."""
+    """The mailbox exists and there is no key: the most frequent send."""
     notify.send(user, "the first makes the mailbox")
     with budget(postgresql=1, sqlite=4, mariadb=5):
         notification = notify.send(user, "one", expires=None, data={"a": 1})
@@ -62,14 +63,14 @@ def test_one_send_outside_a_transaction(user):
 
 
 def test_the_first_send_to_a_user(user):
-    """It makes the mailbox."""
+    """It creates the mailbox."""
     with budget(postgresql=7, sqlite=13, mariadb=14):
         notify.send(user, "one")
     assert_sound(user)
 
 
 def test_one_send_in_a_transaction_of_the_caller(user):
-    """In the transaction: one INSERT."""
+    """It takes one INSERT."""
     with transaction.atomic():
         user.save()
         with budget(everywhere=1):
@@ -77,7 +78,7 @@ def test_one_send_in_a_transaction_of_the_caller(user):
 
 
 def test_publishing_a_transaction(user):
-    """The same number for one notification and for a hundred."""
+    """The number does not depend on how many notifications are published."""
     notify.send(user, "the first makes the mailbox")
     for sends in (1, 100):
         block = transaction.atomic()
@@ -90,7 +91,7 @@ def test_publishing_a_transaction(user):
 
 
 def test_a_send_with_a_key(user):
-    """Recorded, published, and read as it stands now."""
+    """The row is recorded, published, and read in its current state."""
     notify.send(user, "one", key="k")
     with budget(sqlite=13, everywhere=12):
         notify.send(user, "two", key="k")
@@ -98,7 +99,7 @@ def test_a_send_with_a_key(user):
 
 
 def test_sending_to_a_thousand(thousand_users):
-    """Outside a transaction, the mailboxes standing."""
+    """Outside a transaction, with existing mailboxes."""
     Mailbox.objects.ensure([user.pk for user in thousand_users])
     with budget(everywhere=14):
         sent = notify.send_many(thousand_users, "all")
@@ -107,14 +108,14 @@ def test_sending_to_a_thousand(thousand_users):
 
 
 def test_sending_to_a_thousand_for_the_first_time(thousand_users):
-    """Their mailboxes are made; Django 5.2 splits a large INSERT on SQLite."""
+    """The mailboxes are created. Django 5.2 splits a large INSERT on SQLite."""
     with budget(sqlite=20 if django.VERSION >= (6,) else 36, everywhere=20):
         notify.send_many(thousand_users, "all")
     assert Mailbox.objects.count() == 1000
 
 
 def test_sending_to_a_thousand_in_a_transaction(thousand_users):
-    """With publishing, which goes through the outbox."""
+    """This includes the publish, which goes through the outbox."""
     Mailbox.objects.ensure([user.pk for user in thousand_users])
     with budget(everywhere=20), transaction.atomic():
         notify.send_many(thousand_users, "all")
@@ -124,7 +125,7 @@ def test_sending_to_a_thousand_in_a_transaction(thousand_users):
 
 
 def test_a_poll_that_finds_nothing(user):
-    """One query, beyond those that find out who asks."""
+    """It takes one query beyond those that find the user."""
     notify.send(user, "one")
     cursor = mailbox_of(user).cursor
     with budget(everywhere=1):
@@ -132,7 +133,7 @@ def test_a_poll_that_finds_nothing(user):
 
 
 def test_a_poll_that_finds_something(user):
-    """A look, and one statement for mailbox and rows."""
+    """It takes a glance, and one statement for the mailbox and its rows."""
     notify.send(user, "one")
     cursor = mailbox_of(user).cursor
     notify.send(user, "two")
@@ -143,7 +144,7 @@ def test_a_poll_that_finds_something(user):
 
 
 def test_counts_for_a_template(user):
-    """One query, whoever asks."""
+    """It takes one query for every user."""
     with budget(everywhere=1):
         inbox.counts(user)
     notify.send(user, "one")
@@ -152,7 +153,7 @@ def test_counts_for_a_template(user):
 
 
 def test_a_mark(user):
-    """The same number for one row and for hundreds."""
+    """The number does not depend on how many rows are marked."""
     with transaction.atomic():
         for number in range(300):
             notify.send(user, f"{number}")
@@ -173,7 +174,7 @@ def test_a_mark_that_changes_nothing(user):
 
 
 def test_publishing_for_many_who_have_nothing_waiting(thousand_users):
-    """What a sweep must never do costs little when it does."""
+    """A sweep should never do this, but it is cheap if it does."""
     Mailbox.objects.ensure([user.pk for user in thousand_users])
     leave_waiting(thousand_users[7], "forgotten")
     with budget(sqlite=16, everywhere=14):

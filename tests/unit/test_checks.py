@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 import types
 from datetime import timedelta
@@ -33,14 +34,14 @@ urlpatterns = [path("page/", page)]
 
 
 def found(check: Any) -> list[tuple[str, str, str]]:
-    """The id, message and hint of what a check says."""
+    """Returns the id, message and hint of each message of a check."""
     messages: list[CheckMessage] = list(check())
     return [(str(one.id), one.msg, one.hint or "") for one in messages]
 
 
 @pytest.fixture
 def template(settings, tmp_path):
-    """Makes the one template of some project."""
+    """Returns a function that writes the only template of a project."""
     settings.DEBUG = True
     settings.TEMPLATES = [
         {"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [tmp_path]}
@@ -49,7 +50,7 @@ def template(settings, tmp_path):
 
 
 def test_the_project_of_these_tests_is_in_order(settings, template):
-    """Each check is registered, under the tag of the app; here none has anything to say."""
+    """Each check is registered under the tag of the app. None of them reports anything here."""
     template("{% load notify %}{% notify %}")
     settings.DEBUG = True
     assert run_checks(tags=["notify"]) == []
@@ -64,17 +65,13 @@ def test_the_checks_are_registered(settings):
 
 
 def test_the_ids_are_used_once():
-    """And each with a hint."""
+    """Each has a hint."""
     with open(checks.__file__) as file:
         source = file.read()
-    ids = [f"notify.{kind}00{number}" for kind in "EW" for number in range(1, 10)]
-    used = [one for one in ids if f'"{one}"' in source]
-    errors, warnings = range(1, 6), range(1, 10)
-    assert used == [
-        *(f"notify.E00{number}" for number in errors),
-        *(f"notify.W00{number}" for number in warnings),
-    ]
-    assert all(source.count(f'"{one}"') == 1 for one in used)
+    used = sorted(re.findall(r'"notify\.([EW]\d{3})"', source))
+    errors = [f"E{number:03}" for number in range(1, 7)]
+    warnings = [f"W{number:03}" for number in range(1, 12)]
+    assert used == [*errors, *warnings]
     assert source.count("hint=") == len(used)
 
 
@@ -90,8 +87,8 @@ def test_missing_urls_are_an_error_indeed():
     (message,) = checks.check_urls()
     assert isinstance(message, Error)
     assert message.id == "notify.E001"
-    assert message.msg == "The URLs of notify are not included."
-    assert message.hint == 'Add path("notify/", include("notify.urls")) to ROOT_URLCONF.'
+    assert message.msg == "notify.urls is not included in ROOT_URLCONF."
+    assert message.hint == 'Add path("notify/", include("notify.urls")) to its urlpatterns.'
 
 
 def translated(*entries: Any) -> types.ModuleType:
@@ -116,7 +113,7 @@ NOTIFY = path("notify/", include("notify.urls"))
     ids=["plain", "beside", "inside", "inside, without a prefix", "deeper"],
 )
 def test_the_path_of_the_websocket_has_no_language(entries, warned, settings, monkeypatch):
-    """A page in another language would ask at an address that is not recognised."""
+    """A page in another language would request an unknown address."""
     monkeypatch.setitem(sys.modules, "some_project_urls", translated(*entries))
     settings.ROOT_URLCONF = "some_project_urls"
     clear_url_caches()
@@ -131,7 +128,7 @@ def test_the_path_of_the_websocket_has_no_language(entries, warned, settings, mo
 
 
 def test_a_project_whose_templates_lack_the_tag_is_told(template, settings):
-    """The badge alone is not enough; outside DEBUG no template is read."""
+    """The badge alone is not enough. If DEBUG is off, no template is read."""
     template("{% load notify %}{% notify_badge %}")
     ((name, message, hint),) = [said[:3] for said in found(checks.check_template)]
     assert name == "notify.W008"
@@ -166,7 +163,7 @@ class Around:
 
 @pytest.fixture
 def asgi(settings, monkeypatch):
-    """Makes a module asgi.py of some project from the line in it."""
+    """Returns a function that writes the module asgi.py of a project, with the given line."""
     monkeypatch.setattr(NotifyASGI, "made", False)
 
     def make(application: Any) -> None:
@@ -187,27 +184,27 @@ def test_an_application_that_is_wrapped_is_in_order(asgi):
 
 
 def test_one_wrapped_within_another_is_too(asgi):
-    """Also when it is checked again, by which time its module has been imported."""
+    """This also holds for a second check, when the module is already imported."""
     application = Around(notify_asgi(plain))
     asgi(lambda: application)
     assert found(checks.check_asgi) == []
     assert found(checks.check_asgi) == []
 
 
-def test_one_that_is_not_wrapped_costs_threads(asgi):
+def test_one_that_is_not_wrapped_pushes_nothing(asgi):
     asgi(lambda: plain)
     ((name, message, hint),) = found(checks.check_asgi)
     assert name == "notify.W002"
     assert message == (
-        "ASGI_APPLICATION = 'some_project_asgi.application' does not serve notify's WebSocket, and"
-        " answers its streams and long polls with a thread for each."
+        "ASGI_APPLICATION = 'some_project_asgi.application' serves neither notify's WebSocket nor its"
+        " streams and long polls, so every tab polls."
     )
     assert "notify_asgi(get_asgi_application())" in hint
     assert "NOTIFY_TRANSPORTS = ['poll']" in hint
 
 
 def test_a_router_of_the_project_is_in_order(asgi, monkeypatch):
-    """With notify.routing in it, as its module must have imported that."""
+    """A router with notify.routing must have imported it."""
     from channels.routing import ProtocolTypeRouter
 
     asgi(lambda: ProtocolTypeRouter({"websocket": plain}))
@@ -221,7 +218,7 @@ def test_an_application_that_cannot_be_imported_is_named(settings):
     settings.ASGI_APPLICATION = "nowhere.application"
     ((name, message, hint),) = found(checks.check_asgi)
     assert name == "notify.W001"
-    assert message.startswith("ASGI_APPLICATION = 'nowhere.application' cannot be imported: ")
+    assert message.startswith("ASGI_APPLICATION = 'nowhere.application' could not be imported: ")
     assert "nowhere" in message.partition(": ")[2]
     assert "WSGI" in hint
 
@@ -235,6 +232,45 @@ def test_who_polls_needs_no_asgi(settings):
     assert found(checks.check_asgi) == []
 
 
+@pytest.fixture
+def runserver(monkeypatch):
+    """Returns a function that makes this process a ``runserver`` of some app."""
+
+    def make(app: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["manage.py", "runserver", "0.0.0.0:8000"])
+        monkeypatch.setattr(checks, "get_commands", lambda: {"runserver": app})
+
+    return make
+
+
+@pytest.mark.parametrize("app", ["django.core", "django.contrib.staticfiles"])
+def test_a_runserver_that_serves_wsgi_names_the_two_lines(runserver, settings, app):
+    runserver(app)
+    ((name, message, hint),) = found(checks.check_runserver)
+    assert name == "notify.W011"
+    assert "its pages only poll" in message
+    assert 'put "daphne" first in INSTALLED_APPS' in hint
+    assert 'ASGI_APPLICATION = "tests.asgi.application"' in hint
+    settings.NOTIFY_TRANSPORTS = ["poll"]
+    assert found(checks.check_runserver) == []
+
+
+def test_a_runserver_of_daphne_is_in_order(runserver, monkeypatch):
+    """It is known by its server, as the runserver of another app, such as WhiteNoise, may extend it."""
+    runserver("whitenoise.runserver_nostatic")
+    command = types.SimpleNamespace(server_cls=type("Server", (), {}))
+    monkeypatch.setattr(checks, "load_command_class", lambda app, name: command)
+    assert found(checks.check_runserver) == []
+
+
+def test_other_commands_do_not_tell_about_runserver(runserver, monkeypatch):
+    """A project may be developed under Uvicorn."""
+    runserver("django.core")
+    for argv in (["manage.py", "check"], ["uvicorn"], ["manage.py"]):
+        monkeypatch.setattr(sys, "argv", argv)
+        assert found(checks.check_runserver) == []
+
+
 # -- Settings ------------------------------------------------------------------------------------
 
 
@@ -242,18 +278,18 @@ def test_a_misspelt_setting_is_asked_about(settings):
     settings.NOTIFY_TRANSPORT = ["poll"]
     ((name, message, hint),) = found(checks.check_settings)
     assert name == "notify.W003"
-    assert message == "NOTIFY_TRANSPORT is not a setting of notify."
+    assert message == "NOTIFY_TRANSPORT is not a notify setting."
     assert hint == "Did you mean NOTIFY_TRANSPORTS?"
 
 
 def test_a_setting_like_no_other_is_answered_with_all(settings):
     settings.NOTIFY_QQQQQQ = 1
     ((_, _, hint),) = found(checks.check_settings)
-    assert hint.startswith("The settings are NOTIFY_TRANSPORTS, ")
+    assert hint.startswith("Use one of NOTIFY_TRANSPORTS, ")
 
 
 def test_settings_that_exist_are_in_order(settings):
-    settings.NOTIFY_PAGE_SIZE = 50
+    settings.NOTIFY_MAX_CONNECTIONS = 50
     settings.NOTIFICATIONS_USE_JSONFIELD = True  # of django-notifications-hq
     assert found(checks.check_settings) == []
 
@@ -263,10 +299,10 @@ def test_transports_are_a_list_of_known_ones(transports, settings):
     settings.NOTIFY_TRANSPORTS = transports
     ((name, message, hint),) = found(checks.check_settings)
     assert name == "notify.E002"
-    assert message == f"NOTIFY_TRANSPORTS = {transports!r} is not a list of transports."
+    assert message == f"NOTIFY_TRANSPORTS must be a list of transports, not {transports!r}."
     assert hint == (
-        'Use "websocket", "sse", "longpoll" and "poll", or some of them, in order of preference:'
-        ' ["websocket", "poll"].'
+        'Use one or more of "websocket", "sse", "longpoll" and "poll", in order of preference, for'
+        ' example ["websocket", "poll"].'
     )
 
 
@@ -288,26 +324,29 @@ def test_known_transports_are_in_order(transports, settings):
         ("SWEEP_INTERVAL", timedelta(seconds=5), "a number above 0"),
         ("POLL_INTERVAL", None, "a number above 0"),
         ("RECHECK_INTERVAL", True, "a number above 0"),
-        ("STALL_TIMEOUT", -1.0, "a number above 0"),
-        ("COALESCE", -0.1, "a number of 0 or more"),
-        ("PUBLISH_BATCH_SIZE", 0, "a whole number above 0"),
-        ("PAGE_SIZE", 1.5, "a whole number above 0"),
-        ("THREADS", -1, "a whole number of 0 or more"),
-        ("RING_MAX_BYTES", "16K", "a whole number of 0 or more"),
+        ("LONGPOLL_WAIT", -1.0, "a number above 0"),
+        ("DRAIN_SECONDS", -0.1, "a number of 0 or more"),
+        ("MAX_CONNECTIONS", 0, "an integer above 0"),
+        ("MAX_CONNECTIONS_PER_USER", 1.5, "an integer above 0"),
+        ("THREADS", -1, "an integer of 0 or more"),
+        ("THREADS", "4", "an integer of 0 or more"),
     ],
 )
 def test_numbers_are_in_range(setting, value, kind, settings):
-    """A heartbeat of nothing would be a loop that never rests."""
+    """A heartbeat of zero would be a loop without a pause."""
     setattr(settings, f"NOTIFY_{setting}", value)
     ((name, message, hint),) = found(checks.check_numbers)
     assert name == "notify.E003"
-    assert message == f"NOTIFY_{setting} = {value!r} is not {kind}."
+    assert message == f"NOTIFY_{setting} must be {kind}, not {value!r}."
     assert hint == f"The default is {getattr(Defaults, setting)!r}."
 
 
 def test_numbers_in_range_are_in_order(settings):
-    """Zero where it means something; whole seconds; no interval, which chooses one."""
-    for setting in ("COALESCE", "THREADS", "RING_MAX_BYTES", "COMMON_RING_FROM", "DRAIN_SECONDS"):
+    """
+    Zero is allowed where it has a meaning, and so are whole seconds and None, which chooses an
+    interval.
+    """
+    for setting in ("THREADS", "DRAIN_SECONDS"):
         setattr(settings, f"NOTIFY_{setting}", 0)
     settings.NOTIFY_HEARTBEAT = 10
     settings.NOTIFY_SWEEP_INTERVAL = 0.5
@@ -330,11 +369,13 @@ def test_each_setting_that_is_a_number_is_checked(settings):
 @pytest.mark.parametrize("setting", ["ARCHIVED", "READ", "UNREAD"])
 @pytest.mark.parametrize("value", [30, "30 days", timedelta(days=-1)])
 def test_a_retention_is_a_timedelta(settings, setting, value):
-    """A number would be days to one and seconds to another."""
+    """A number would be ambiguous: days or seconds."""
     setattr(settings, f"NOTIFY_RETENTION_{setting}", value)
     ((name, message, hint),) = found(checks.check_retention)
     assert name == "notify.E005"
-    assert message == f"NOTIFY_RETENTION_{setting} = {value!r} is not a timedelta of 0 or more."
+    assert message == (
+        f"NOTIFY_RETENTION_{setting} must be a timedelta of 0 or more, or None, not {value!r}."
+    )
     assert "timedelta(days=30)" in hint
 
 
@@ -349,7 +390,7 @@ def test_a_retention_may_be_none(settings, value):
 
 
 def test_a_database_that_never_commits_cannot_work(monkeypatch):
-    """The connections of the sweep, of readers and of publishing rely on autocommit."""
+    """The sweep, readers and publishing rely on autocommit."""
     assert found(checks.check_autocommit) == []
     monkeypatch.setitem(connections["other"].settings_dict, "AUTOCOMMIT", False)
     assert found(checks.check_autocommit) == []
@@ -358,6 +399,25 @@ def test_a_database_that_never_commits_cannot_work(monkeypatch):
     assert name == "notify.E004"
     assert message.startswith("DATABASES['default']['AUTOCOMMIT'] is False: ")
     assert "atomic()" in hint
+
+
+class UsersElsewhere:
+    """A router that forgets notify."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str | None:
+        return "other" if model._meta.app_label != "notify" else None
+
+
+def test_users_in_another_database_than_the_tables_of_notify_are_an_error(settings, monkeypatch):
+    """A send would succeed, and each page would fail. Two aliases may name one database."""
+    assert found(checks.check_users) == []
+    settings.DATABASE_ROUTERS = [f"{__name__}.UsersElsewhere"]
+    ((name, message, hint),) = found(checks.check_users)
+    assert name == "notify.E006"
+    assert "notify's tables into 'default' and the users into 'other'" in message
+    assert "migrate notify --database other" in hint
+    monkeypatch.setattr(connections["other"], "settings_dict", connections["default"].settings_dict)
+    assert found(checks.check_users) == []
 
 
 @pytest.mark.only_if(connection.vendor == "sqlite")
@@ -370,7 +430,9 @@ def test_sqlite_is_to_begin_by_asking_for_its_turn_to_write(monkeypatch):
         monkeypatch.setitem(options, "transaction_mode", mode)
         ((name, message, hint),) = found(checks.check_sqlite)
         assert name == "notify.W009"
-        assert message.startswith("DATABASES['default'] is SQLite in the mode DEFERRED: ")
+        assert message.startswith(
+            "DATABASES['default'] uses SQLite with transaction_mode DEFERRED: "
+        )
         assert '"transaction_mode": "IMMEDIATE"' in hint
     monkeypatch.setattr(type(connections["default"]), "is_in_memory_db", lambda self: True)
     assert found(checks.check_sqlite) == []
@@ -427,7 +489,7 @@ WHOLE = {"address": "redis://cache:6379", "socket_timeout": None, "max_connectio
 def test_the_core_layer_with_redis_py_8_needs_two_options(
     hosts, missing, where, settings, monkeypatch
 ):
-    """Each host is looked at; passwords stay secret."""
+    """Each host is checked, and passwords are not shown."""
     redis_py(monkeypatch, "8.1.0")
     settings.CHANNEL_LAYERS = layer(CORE, *hosts)
     said = found(checks.check_layer)
@@ -449,7 +511,7 @@ def test_the_core_layer_with_an_older_redis_py_is_in_order(version, settings, mo
 
 
 def test_other_layers_are_in_order(settings, monkeypatch):
-    """None at all, pubsub, and one under an alias that notify does not use."""
+    """Without a layer, with pubsub, and with one under an alias that notify does not use."""
     redis_py(monkeypatch, "8.1.0")
     settings.CHANNEL_LAYERS = {}
     assert found(checks.check_layer) == []
@@ -460,6 +522,43 @@ def test_other_layers_are_in_order(settings, monkeypatch):
     assert found(checks.check_layer) == []
     settings.NOTIFY_CHANNEL_LAYER = "default"
     assert [name for name, *_ in found(checks.check_layer)] == ["notify.W005"]
+
+
+@pytest.mark.parametrize(
+    ("host", "number"),
+    [
+        ("redis://cache:6379/1", "1"),
+        ("rediss://:secret@cache/15?ssl_cert_reqs=none", "15"),
+        ("redis://cache?db=2", "2"),
+        ("unix:///run/redis.sock?db=3", "3"),
+        ({"address": "redis://cache/4"}, "4"),
+        ({"host": "cache", "db": 5}, "5"),
+        ("redis://cache:6379/0", ""),
+        ("redis://cache", ""),
+        ("unix:///run/redis.sock", ""),
+        ({"host": "cache"}, ""),
+        ({"host": "cache", "db": 0}, ""),
+        (("cache", 6379), ""),
+    ],
+)
+def test_a_database_number_does_not_separate_sites(host, number, settings):
+    """Redis ignores it for pub/sub. The core layer stores its messages in that database."""
+    settings.CHANNEL_LAYERS = layer(PUBSUB, host)
+    said = found(checks.check_prefix)
+    assert [name for name, *_ in said] == ["notify.W010"] * bool(number)
+    for _, message, hint in said:
+        assert f"database {number} of Redis" in message
+        assert '"prefix"' in hint
+    settings.CHANNEL_LAYERS["default"]["CONFIG"]["prefix"] = "shop"
+    assert found(checks.check_prefix) == []
+    settings.CHANNEL_LAYERS = layer(CORE, host)
+    assert found(checks.check_prefix) == []
+
+
+@pytest.mark.parametrize("layers", [{}, layer(PUBSUB), {"other": {"BACKEND": PUBSUB}}])
+def test_without_a_host_there_is_no_database_number(layers, settings):
+    settings.CHANNEL_LAYERS = layers
+    assert found(checks.check_prefix) == []
 
 
 # -- django-nyt ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from notify.conf import Defaults, conf, names
 
 @pytest.mark.parametrize("name", names())
 def test_each_setting_has_a_default_and_is_overridden_at_once(name):
-    """Also when it has been read before."""
+    """This includes settings that have been read before."""
     short = name.removeprefix("NOTIFY_")
     assert getattr(conf, short) == getattr(Defaults, short)
     with override_settings(**{name: "other"}):
@@ -24,9 +24,9 @@ def test_each_setting_has_a_default_and_is_overridden_at_once(name):
 
 
 def test_a_setting_may_be_none(settings):
-    """None is a value, not a setting that is missing."""
-    settings.NOTIFY_PAGE_SIZE = None
-    assert conf.PAGE_SIZE is None
+    """None is a value, and does not mean that the setting is missing."""
+    settings.NOTIFY_MAX_CONNECTIONS = None
+    assert conf.MAX_CONNECTIONS is None
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -41,7 +41,7 @@ def test_the_names_are_those_of_a_settings_module():
 
 
 def test_every_default_says_what_it_means():
-    """The comment is the documentation that a reader of the module finds."""
+    """The comment is the documentation of the setting for readers of the module."""
     source = inspect.getsource(module.Defaults)
     for name in Defaults.__annotations__:
         declaration = source.split(f"    {name}:")[1].split("\n    ")[0:3]
@@ -49,6 +49,6 @@ def test_every_default_says_what_it_means():
 
 
 def test_settings_of_others_change_nothing(settings):
-    before = conf.PAGE_SIZE
-    settings.PAGE_SIZE = before + 1
-    assert before == conf.PAGE_SIZE
+    before = conf.MAX_CONNECTIONS
+    settings.MAX_CONNECTIONS = before + 1
+    assert before == conf.MAX_CONNECTIONS

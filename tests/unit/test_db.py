@@ -1,16 +1,15 @@
-"""Transactions of which nothing tells the commit, and those that a deadlock ends."""
+"""Transactions whose commit cannot be observed, and transactions that a deadlock aborts."""
 
 from __future__ import annotations
 
 import pytest
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.test import TestCase
 
 import notify
-from notify.db import in_callers_transaction, in_testcase
-from notify.mailbox import outbox
-from notify.mailbox import statements as sql
-from notify.mailbox.batch import Edition
+from notify.db import in_callers_transaction, in_testcase, tries_again
+from notify.mailbox import outbox, statements
+from notify.mailbox.batch import PublishBatch
 from notify.models import Notification
 from tests.kit.mailboxes import (
     Failing,
@@ -44,7 +43,7 @@ def test_another_transaction_is_none_of_a_testcase():
 
 
 def test_without_autocommit_the_rows_are_left_to_the_sweep(user, rings):
-    """Nothing tells when a caller commits by hand, so nothing is published or rung."""
+    """The moment of a commit by hand is unknown, so nothing is published or rung."""
     transaction.set_autocommit(False)
     try:
         notification = notify.send(user, "one")
@@ -76,9 +75,9 @@ def test_without_autocommit_a_rollback_sends_nothing(user):
 
 @pytest.mark.parametrize("times", [1, 4])
 def test_a_deadlock_is_tried_again(user, times, monkeypatch, failures):
-    """Four times at most."""
-    write = Failing(Edition.write, times, contention())
-    monkeypatch.setattr(Edition, "write", lambda self, using: write(self, using))
+    """It is retried at most four times."""
+    write = Failing(PublishBatch.write, times, contention())
+    monkeypatch.setattr(PublishBatch, "write", lambda self, using: write(self, using))
     with transaction.atomic():
         notify.send(user, "one")
     assert write.calls == times + 1
@@ -86,11 +85,25 @@ def test_a_deadlock_is_tried_again(user, times, monkeypatch, failures):
     assert failures == []
 
 
+def test_an_error_that_is_no_deadlock_is_raised_at_once():
+    """To try again would not help, and the caller may have something to undo."""
+    calls = []
+
+    @tries_again
+    def transact():
+        calls.append(1)
+        raise IntegrityError("duplicate")
+
+    with pytest.raises(IntegrityError):
+        transact()
+    assert calls == [1]
+
+
 def test_after_five_deadlocks_the_rows_are_left_to_the_sweep(user, monkeypatch, failures, rings):
-    """Nothing is raised, nothing rings, and the next publish finds them."""
+    """Nothing is raised or rung, and the next publish finds the rows."""
     error = contention()
-    write = Failing(Edition.write, 5, error)
-    monkeypatch.setattr(Edition, "write", lambda self, using: write(self, using))
+    write = Failing(PublishBatch.write, 5, error)
+    monkeypatch.setattr(PublishBatch, "write", lambda self, using: write(self, using))
     with transaction.atomic():
         notify.send(user, "one")
     assert write.calls == 5
@@ -105,11 +118,11 @@ def test_after_five_deadlocks_the_rows_are_left_to_the_sweep(user, monkeypatch, 
 def test_a_send_at_once_that_meets_deadlocks_is_left_in_the_outbox(
     make_user, recipients, monkeypatch
 ):
-    """The fast way is tried five times, then the rows are recorded, and published the usual way."""
+    """The fast path is tried five times. Then the rows are recorded, and published in the usual way."""
     users = [make_user(f"user{number}") for number in range(recipients)]
     fast = Failing(lambda *args: None, 5, contention())
-    monkeypatch.setattr(sql, "send_one", fast)
-    monkeypatch.setattr(sql, "insert_published", fast)
+    monkeypatch.setattr(statements, "send_one", fast)
+    monkeypatch.setattr(statements, "insert_published", fast)
     sent = notify.send_many(users, "one")
     assert fast.calls == 5
     for row, user in zip(sent, users, strict=True):

@@ -7,11 +7,13 @@ import pytest
 from notify import exceptions
 from notify.exceptions import (
     AsyncContext,
+    Cancelled,
     InvalidNotification,
     InvalidRecipient,
     NotifyError,
     ProtocolError,
     RecipientNotSaved,
+    is_cancelled,
 )
 
 EVERY = [
@@ -49,3 +51,19 @@ def test_a_protocol_error_has_a_code_for_the_wire():
     assert ProtocolError("No.").code == "bad_command"
     error = ProtocolError("No.", code="bad_cursor")
     assert (str(error), error.code) == ("No.", "bad_cursor")
+
+
+@pytest.mark.parametrize(
+    ("error", "cancelled"),
+    [
+        (None, False),
+        (ValueError(), False),
+        (Cancelled(), True),
+        (ExceptionGroup("all", [Cancelled(), ExceptionGroup("more", [Cancelled()])]), True),
+        (ExceptionGroup("some", [Cancelled(), ValueError()]), False),
+        (BaseExceptionGroup("some", [Cancelled(), KeyboardInterrupt()]), False),
+    ],
+)
+def test_a_task_is_cancelled_if_nothing_else_has_failed(error, cancelled):
+    """A TaskGroup raises the errors of its tasks as a group, and no other error may be hidden."""
+    assert is_cancelled(error) is cancelled

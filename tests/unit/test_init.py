@@ -7,13 +7,12 @@ import pytest
 
 import notify
 from notify import exceptions
-from notify.sending import calls as api
-from notify.sending import content as letters
-from notify.tracking import handle as tracking
+from notify.sending import calls, content
+from notify.tracking import handle
 
 
 def run(script: str) -> str:
-    """What a fresh interpreter prints that has no settings."""
+    """Run code in a new interpreter without settings. Returns its output."""
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
@@ -25,7 +24,7 @@ def run(script: str) -> str:
 
 
 def test_every_name_is_there():
-    """What the package lists is what it gives, and what tools see."""
+    """The exported names exist, and tools can see them."""
     for name in notify.__all__:
         assert getattr(notify, name) is not None
         assert name in dir(notify)
@@ -33,25 +32,25 @@ def test_every_name_is_there():
 
 
 def test_the_names_lead_inward():
-    assert notify.send is api.send
-    assert notify.asend_many is api.asend_many
-    assert notify.Action is letters.Action
-    assert notify.progress is tracking.progress
+    assert notify.send is calls.send
+    assert notify.asend_many is calls.asend_many
+    assert notify.Action is content.Action
+    assert notify.progress is handle.progress
     assert notify.Cancelled is exceptions.Cancelled
-    assert notify.inbox.reader.__name__ == "notify.inbox.reader"
+    assert notify.inbox.__name__ == "notify.inbox"
 
 
 def test_every_call_of_the_api_is_at_the_door():
-    """A twin or a verb that the door forgets would be found by nobody."""
-    calls = {
+    """A twin or a verb that is missing from the package would not be found by its users."""
+    public = {
         name
-        for name in vars(api)
+        for name in vars(calls)
         if name in ("send", "send_many", "disconnect")
         or name in ("debug", "info", "success", "warning", "error")
     }
-    calls |= {name for name in vars(api) if name.startswith("a") and name[1:] in calls}
+    public |= {name for name in vars(calls) if name.startswith("a") and name[1:] in public}
     others = {"Action", "Cancelled", "atrack", "inbox", "progress", "track", "tracked"}
-    assert {*notify.__all__} == calls | others
+    assert {*notify.__all__} == public | others
 
 
 def test_another_name_is_an_attribute_error():

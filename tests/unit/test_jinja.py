@@ -1,4 +1,4 @@
-"""The tags as functions for Jinja."""
+"""The template tags as functions for Jinja."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def request_of(rf: RequestFactory):
 
 
 def test_both_functions_say_what_the_tags_say(request_of, user):
-    """As safe strings, which Jinja does not escape."""
+    """They return safe strings, which Jinja does not escape."""
     notify.send(user, "Hello")
     request = request_of(user)
     tags = Template(

@@ -1,4 +1,4 @@
-"""The tables, and the words of their querysets."""
+"""The tables, and the methods of their querysets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 import notify
 from notify import models, protocol
-from notify.models import Mailbox, Notification, timestamp
+from notify.models import Mailbox, Notification, TaskPart, TaskRecord, timestamp
 from notify.protocol import Counts, Cursor
 from tests.kit.mailboxes import leave_waiting, mailbox_of, rows_of
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db]
     "field", [Mailbox._meta.get_field("user"), Notification._meta.get_field("recipient")]
 )
 def test_no_constraint_locks_the_users_row(field):
-    """A foreign key's constraint would hold that row until the sender commits (ADR 0002)."""
+    """The constraint of a foreign key would lock that row until the sender commits (ADR 0002)."""
     assert field.remote_field.model._meta.label == field.related_model._meta.label
     assert field.db_constraint is False
     with connection.cursor() as cursor:
@@ -35,7 +35,7 @@ def test_no_constraint_locks_the_users_row(field):
 
 
 def test_the_database_refuses_two_rows_at_one_position(user):
-    """Waiting rows have none, so any number of them may stand."""
+    """Waiting rows have no position, so there may be many of them."""
     leave_waiting(user, "one", "two")
     leave_waiting(user, "three", position=1)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -43,7 +43,7 @@ def test_the_database_refuses_two_rows_at_one_position(user):
 
 
 def test_the_way_back_from_a_user(user):
-    """Names that no other package takes."""
+    """The names are used by no other package."""
     notify.send(user, "one")
     assert [row.message for row in user.notify_notifications.all()] == ["one"]
     assert user.notify_mailbox.counts == (1, 1)
@@ -53,7 +53,7 @@ def test_the_way_back_from_a_user(user):
 
 
 def test_a_mailbox_begins_at_its_head(user):
-    """What is at or below it cannot be told apart by a cursor."""
+    """A cursor cannot distinguish states at or below it."""
     box = Mailbox.starting(user.pk, head=7, unseen=2, unread=3)
     assert (box.floor, box.cursor.position, box.counts) == (7, 7, Counts(2, 3))
     assert len(box.epoch) == protocol.EPOCH_LENGTH
@@ -61,8 +61,17 @@ def test_a_mailbox_begins_at_its_head(user):
     assert str(box) == f"mailbox of {user.pk} at {box.epoch}:7"
 
 
+def test_a_mailbox_is_read_from_the_columns_of_a_joined_row(user):
+    """A user without a mailbox has empty columns there."""
+    notify.send(user, "Hello")
+    columns = Mailbox.objects.values_list(*models.BOX_COLUMNS).get()
+    box = Mailbox.of_columns(columns)
+    assert (box, box.cursor) == (mailbox_of(user), mailbox_of(user).cursor)
+    assert Mailbox.of_columns([None] * len(columns)) is None
+
+
 def test_ensure_makes_what_is_missing_and_leaves_the_rest(user, other_user):
-    """For users without rows, too; a standing mailbox keeps its epoch."""
+    """This includes users without rows. An existing mailbox keeps its epoch."""
     notify.send(user, "one")
     before = mailbox_of(user)
     Mailbox.objects.ensure([other_user.pk, user.pk, other_user.pk])
@@ -75,7 +84,7 @@ def test_ensure_makes_what_is_missing_and_leaves_the_rest(user, other_user):
 
 
 def test_ensure_counts_published_rows_only(user):
-    """The waiting ones are counted when they are published."""
+    """Waiting rows are counted when they are published."""
     leave_waiting(user, "waiting")
     Mailbox.objects.ensure([user.pk])
     assert mailbox_of(user).counts == (0, 0)
@@ -83,7 +92,7 @@ def test_ensure_counts_published_rows_only(user):
 
 
 def test_lock_returns_the_mailboxes_in_the_order_of_their_keys(make_user):
-    """So that two publishers never lock crosswise; who has none is left out."""
+    """So two publishers never lock in opposite order. Users without a mailbox are left out."""
     users = [make_user(f"user{number}") for number in range(4)]
     Mailbox.objects.ensure([user.pk for user in users[1:]])
     with transaction.atomic():
@@ -92,7 +101,7 @@ def test_lock_returns_the_mailboxes_in_the_order_of_their_keys(make_user):
 
 
 def test_lock_begins_with_a_write_where_rows_cannot_be_locked(user):
-    """SQLite: a transaction that reads first and writes later fails when another wrote between."""
+    """On SQLite, a transaction that first reads and then writes fails if another has written in between."""
     Mailbox.objects.ensure([user.pk])
     with CaptureQueriesContext(connection) as context, transaction.atomic():
         Mailbox.objects.lock([user.pk])
@@ -103,23 +112,11 @@ def test_lock_begins_with_a_write_where_rows_cannot_be_locked(user):
         assert first.startswith("UPDATE")
 
 
-def test_advance_raises_heads_and_counts(user, other_user):
-    """And brings forward the moment at which the mailbox is due, never puts it off."""
-    Mailbox.objects.ensure([user.pk, other_user.pk])
-    boxes = Mailbox.objects.filter(pk__in=[user.pk, other_user.pk])
-    now = models.timezone.now()
-    for hours, due in ((3, 3), (5, 3), (None, 3), (1, 1)):
-        boxes.advance(hours and now + timedelta(hours=hours))
-        assert mailbox_of(user).due == now + timedelta(hours=due)
-    assert mailbox_of(user).head == 4
-    assert mailbox_of(user).counts == mailbox_of(other_user).counts == (4, 4)
-
-
 # -- Notification --------------------------------------------------------------------------------
 
 
 def test_the_words_of_the_queryset(user):
-    """Waiting, published, unarchived."""
+    """They are waiting, published and unarchived."""
     leave_waiting(user, "waiting")
     leave_waiting(user, "archived", position=1, archived_at=models.timezone.now())
     leave_waiting(user, "standing", position=2)
@@ -139,8 +136,43 @@ def test_a_notification_is_named_by_its_title():
     assert str(Notification(message="x" * 100)) == "x" * 80
 
 
+def test_tasks_and_their_parts_are_named_by_their_notification(user):
+    """These are their names in the admin and in a shell."""
+    with notify.progress(user, "Import"):
+        task = TaskRecord.objects.get()
+        assert str(task) == f"task of notification {task.pk}: running"
+        part = TaskPart(task=task, job="celery:7")
+        assert str(part) == f"celery:7 of notification {task.pk}"
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "is_silent", "is_stale"),
+    [
+        ("running", 10, False, False),
+        ("running", 30, False, True),
+        ("running", 30, True, False),
+        ("running", 200, True, True),
+        ("cancelling", 200, True, True),
+        ("queued", 30, False, True),
+        ("queued", 200, True, False),
+        ("succeeded", 200, False, False),
+    ],
+)
+def test_a_task_is_stale_if_its_user_must_be_informed(
+    state, seconds, is_silent, is_stale, user, settings
+):
+    """They are informed once that it is silent, and once that it is lost. A queued task may wait forever."""
+    settings.NOTIFY_PROGRESS_LOST_AFTER = 100
+    (row,) = leave_waiting(user, "Import")
+    beat_at = models.timezone.now() - timedelta(seconds=seconds)
+    TaskRecord.objects.create(
+        notification=row, recipient=user, state=state, beat_at=beat_at, is_silent=is_silent
+    )
+    assert TaskRecord.objects.stale().exists() is is_stale
+
+
 def test_a_row_on_the_wire(user):
-    """Each field of version 1 of the protocol, compact, with times in UTC."""
+    """The encoding has each field of version 1 of the protocol. It is compact, with times in UTC."""
     sent = notify.send(
         user,
         "Grüße 🎉",
@@ -183,7 +215,7 @@ def test_a_row_on_the_wire(user):
 
 
 def test_a_moment_on_the_wire():
-    """ISO 8601 in UTC, also of a naive one, which is in Django's time zone."""
+    """It is ISO 8601 in UTC. A naive time is in Django's time zone."""
     moment = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
     assert timestamp(None) is None
     assert timestamp(moment) == "2026-11-20T23:00:00+00:00"

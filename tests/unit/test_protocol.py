@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import json
+import sys
 from typing import Any
 from unittest import mock
 
@@ -12,21 +14,15 @@ from hypothesis import strategies as st
 from notify import protocol
 from notify.exceptions import ProtocolError
 from notify.protocol import (
-    CancelCommand,
     Changes,
-    ChangesCommand,
     CloseCode,
     Counts,
     Cursor,
-    Heartbeat,
     Level,
-    Mark,
-    MarkCommand,
-    State,
+    TaskState,
     Verdict,
     judge,
     merge,
-    parse_command,
 )
 
 EPOCH = "0hqk3m2v00a1b2c3d"
@@ -78,7 +74,7 @@ def test_another_type_is_no_cursor(value):
 
 
 def test_a_long_text_is_quoted_in_part():
-    """An error goes back to the client: it must not echo a megabyte."""
+    """The error is sent back to the client, so it must not repeat a megabyte."""
     with pytest.raises(ProtocolError) as caught:
         Cursor.parse("x" * 10_000)
     assert len(str(caught.value)) < 250
@@ -114,7 +110,7 @@ def test_epochs_of_the_same_moment_differ(monkeypatch):
 
 
 def test_a_new_epoch_follows_the_old_one_whatever_the_clock_says(monkeypatch):
-    """A clock that steps back must not bring old cursors to life."""
+    """A clock that steps back must not make old cursors valid again."""
     old = protocol.new_epoch()
     monkeypatch.setattr(protocol.time, "time", lambda: 1000.0)
     assert protocol.new_epoch(after=old) > old
@@ -122,7 +118,7 @@ def test_a_new_epoch_follows_the_old_one_whatever_the_clock_says(monkeypatch):
 
 
 def test_an_epoch_of_the_far_future_is_implausible(monkeypatch):
-    """Nobody's typed epoch makes a mailbox unreachable; a clock may be wrong by a day."""
+    """A hand-written epoch must not make a mailbox unreachable. A clock may be wrong by a day."""
     now = 1_700_000_000.0
     monkeypatch.setattr(protocol.time, "time", lambda: now)
     assert protocol.is_plausible(protocol.new_epoch())
@@ -134,6 +130,24 @@ def test_an_epoch_of_the_far_future_is_implausible(monkeypatch):
     monkeypatch.setattr(protocol.time, "time", lambda: now)
     assert protocol.is_plausible(tomorrow)
     assert not protocol.is_plausible(later)
+
+
+def test_the_end_of_an_epoch_may_be_given(monkeypatch):
+    """The MAC covers all other digits."""
+    begins = []
+    epoch = protocol.new_epoch(end=lambda begin: begins.append(begin) or "000abc")
+    assert epoch == f"{begins[0]}000abc"
+    assert len(epoch) == protocol.EPOCH_LENGTH
+
+
+def test_the_age_of_an_epoch_is_told_by_its_digits(monkeypatch):
+    monkeypatch.setattr(protocol.time, "time", lambda: 1_700_000_000.0)
+    epoch = protocol.new_epoch()
+    assert protocol.age_of(epoch) == 0
+    monkeypatch.setattr(protocol.time, "time", lambda: 1_700_000_090.5)
+    assert protocol.age_of(epoch) == 90.5
+    monkeypatch.setattr(protocol.time, "time", lambda: 1_699_999_990.0)
+    assert protocol.age_of(epoch) == -10
 
 
 # -- The rule ------------------------------------------------------------------------------------
@@ -159,7 +173,7 @@ def test_a_reset_is_applied_over_a_gap():
 
 @given(CURSORS, CURSORS, CURSORS, st.booleans())
 def test_the_rule_never_takes_a_reader_back(mine, since, cursor, reset):
-    """What is applied or read lies above the reader, and what is applied leaves no gap."""
+    """Applied or read documents are ahead of the reader, and applied ones leave no gap."""
 
     def rank(one: Cursor | None) -> tuple[str, int]:
         return ("", -1) if one is None else one
@@ -199,8 +213,16 @@ def test_a_page_is_complete_at_the_head():
     assert Changes(None, None, 0, Counts(0, 0), "", reset=True).complete
 
 
+def test_changes_tell_nothing_if_their_interval_is_empty():
+    """To a reader without a cursor, even an empty mailbox is news."""
+    assert changes(5, 5).tells_nothing
+    assert not changes(5, 6).tells_nothing
+    assert not changes(None, 5, reset=True).tells_nothing
+    assert not Changes(None, None, 0, Counts(0, 0), "", reset=True).tells_nothing
+
+
 def test_merged_documents_are_one_step():
-    """From the first one's start to the last one's end, with the last one's counts."""
+    """The result goes from the start of the first to the end of the last, with the counts of the last."""
     merged = merge(
         [
             changes(1, 2, '{"id":1}'),
@@ -241,12 +263,22 @@ def test_a_reset_swallows_what_came_before_it():
     )
 )
 def test_json_of_the_wire_is_compact_and_exact(value):
-    """The same text by orjson, which takes no integer of more than 64 bits, and without it."""
+    """orjson, which accepts no integer of more than 64 bits, produces the same text."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     assert protocol.orjson is not None
     assert protocol.dumps(value) == text
     with mock.patch.object(protocol, "orjson", None):
         assert protocol.dumps(value) == text
+
+
+def test_without_orjson_the_module_works(monkeypatch):
+    """It is optional: pip install "django-notify-live[speed]" installs it."""
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    spec = importlib.util.spec_from_file_location("protocol_without_orjson", protocol.__file__)
+    without = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, without)
+    spec.loader.exec_module(without)
+    assert without.dumps({"message": "Grüße 🎉"}) == '{"message":"Grüße 🎉"}'
 
 
 def test_not_a_number_is_never_written(monkeypatch):
@@ -275,160 +307,9 @@ def test_the_levels_are_those_of_messages():
     assert [level.value for level in Level] == list(DEFAULT_TAGS.values())
 
 
-# -- Commands ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mark", Mark)
-def test_a_mark_names_pairs(mark):
-    command = parse_command(json.dumps({"type": mark, "ids": [[812, 44], [810, 30]], "ref": 7}))
-    assert command == MarkCommand(mark, ((812, 44), (810, 30)), None, 7)
-
-
-@pytest.mark.parametrize("mark", Mark)
-def test_a_mark_of_all_carries_a_cursor(mark):
-    """And pairs for what was shown above it."""
-    document = {"type": f"{mark}_all", "cursor": f"{EPOCH}:44", "ids": [[813, 46]], "ref": 8}
-    assert parse_command(json.dumps(document)) == MarkCommand(mark, ((813, 46),), at(44), 8)
-
-
-def test_a_cancel_names_pairs():
-    document = {"type": "cancel", "ids": [[812, 44]], "epoch": EPOCH, "ref": 9}
-    assert parse_command(json.dumps(document)) == CancelCommand(((812, 44),), 9, EPOCH)
-
-
-@pytest.mark.parametrize("document", [{"ids": [[1]]}, {"ids": 1}, {"ids": [], "epoch": "x"}])
-def test_a_cancel_in_another_shape_is_refused(document):
-    with pytest.raises(ProtocolError):
-        parse_command(json.dumps({"type": "cancel", **document}))
-
-
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", TaskState)
 def test_a_state_is_live_final_or_lost(state):
-    assert [state.is_live, state.is_final, state is State.LOST].count(True) == 1
-
-
-def test_a_command_may_be_bytes():
-    assert parse_command(b'{"type":"read","ids":[]}') == MarkCommand(Mark.READ, (), None, None)
-
-
-def test_ids_and_ref_may_be_left_out():
-    assert parse_command('{"type":"read"}') == MarkCommand(Mark.READ, (), None, None)
-
-
-def test_changes_may_be_asked_for():
-    asked = parse_command(f'{{"type":"changes","since":"{EPOCH}:41","ref":9}}')
-    assert asked == ChangesCommand(at(41), 9)
-    assert parse_command('{"type":"changes","since":null}') == ChangesCommand(None, None)
-    assert parse_command('{"type":"changes"}') == ChangesCommand(None, None)
-
-
-def test_heartbeats_are_told_apart():
-    assert parse_command('{"type":"ping","cursor":null}') == Heartbeat(is_ping=True)
-    assert parse_command('{"type":"pong"}') == Heartbeat(is_ping=False)
-    assert parse_command('{"type":"pong","ref":7}') == Heartbeat(is_ping=False, ref=7)
-
-
-WRONG = {
-    "nothing": "",
-    "half an object": "{",
-    "an array": "[]",
-    "null": "null",
-    "a string": '"read"',
-    "two objects": "{}{}",
-    "no type": "{}",
-    "a type that is a number": '{"type":7}',
-    "a type that is a list": '{"type":["read"]}',
-    "an unknown type": '{"type":"unread"}',
-    "an unknown type of all": '{"type":"unread_all"}',
-    "some": '{"type":"read_some"}',
-    "a loose end": '{"type":"read_"}',
-    "all of all": f'{{"type":"read_all_all","cursor":"{EPOCH}:1"}}',
-    "all without a cursor": '{"type":"read_all"}',
-    "all with null": '{"type":"read_all","cursor":null}',
-    "ids that are null": '{"type":"read","ids":null}',
-    "ids that are a string": '{"type":"read","ids":"812"}',
-    "ids that are an object": '{"type":"read","ids":{"812":44}}',
-    "ids that are a number": '{"type":"read","ids":812}',
-    "an id alone": '{"type":"read","ids":[812]}',
-    "a triple": '{"type":"read","ids":[[812,44,1]]}',
-    "a text": '{"type":"read","ids":[["812",44]]}',
-    "a fraction": '{"type":"read","ids":[[812.5,44]]}',
-    "a negative number": '{"type":"read","ids":[[812,-1]]}',
-    "a boolean": '{"type":"read","ids":[[true,44]]}',
-    "a number that JavaScript cannot count": '{"type":"read","ids":[[9007199254740992,44]]}',
-    "not a number": '{"type":"read","ids":[[NaN,44]]}',
-    "a ref that is text": '{"type":"read","ids":[],"ref":"1"}',
-    "a ref that is a boolean": '{"type":"read","ids":[],"ref":true}',
-    "a negative ref": '{"type":"read","ids":[],"ref":-1}',
-    "bytes that are no text": b'{"type":"read\xff"}',
-    "a deep array": "[" * 30_000,
-    "a long number": '{"type":"read","ref":' + "9" * 5000 + "}",
-}
-
-
-@pytest.mark.parametrize("text", WRONG.values(), ids=WRONG.keys())
-def test_what_is_no_command_is_refused_in_a_sentence(text):
-    with pytest.raises(ProtocolError) as caught:
-        parse_command(text)
-    assert caught.value.code in ("bad_command", "bad_cursor")
-    assert len(str(caught.value)) < 250
-
-
-@pytest.mark.parametrize("member", ["type", "since", "cursor", "ids", "ref"])
-def test_what_is_nested_as_deep_as_json_allows_is_refused(member):
-    """It can be read just so, and may be too deep to be shown in an error."""
-    kind = {"since": "changes", "cursor": "read_all"}.get(member, "read")
-    for depth in (50, *range(900, 1010), 5000, 20_000):
-        text = f'{{"type":"{kind}","{member}":{"[" * depth}{"]" * depth}}}'
-        with pytest.raises(ProtocolError) as caught:
-            parse_command(text)
-        assert len(str(caught.value)) < 250
-        assert protocol.reference_of(text) is None
-
-
-def test_a_command_has_a_size():
-    text = '{"type":"read"}'
-    assert parse_command(text.ljust(protocol.MAX_COMMAND_BYTES))
-    for longer in (text.ljust(protocol.MAX_COMMAND_BYTES + 1), text.encode().ljust(70_000)):
-        with pytest.raises(ProtocolError) as caught:
-            parse_command(longer)
-        assert caught.value.code == "too_large"
-
-
-def test_a_command_names_five_hundred_at_most():
-    document: dict[str, Any] = {"type": "read", "ids": [[1, 1]] * 500}
-    assert len(parse_command(json.dumps(document)).pairs) == 500  # type: ignore[union-attr]
-    document["ids"].append([1, 1])
-    with pytest.raises(ProtocolError, match="at most 500") as caught:
-        parse_command(json.dumps(document))
-    assert caught.value.code == "too_large"
-
-
-@given(st.text() | st.binary())
-def test_whatever_a_client_says_is_a_command_or_an_error(text):
-    """No text, and no bytes, raise anything else."""
-    try:
-        outcome: Any = parse_command(text)
-    except ProtocolError as error:
-        outcome = error
-    assert isinstance(outcome, MarkCommand | ChangesCommand | Heartbeat | ProtocolError)
-
-
-@pytest.mark.parametrize(
-    ("text", "ref"),
-    [
-        ('{"type":"unread","ref":7}', 7),
-        ('{"type":"unread"}', None),
-        ('{"type":"read","ref":"7"}', None),
-        ("[7]", None),
-        ("null", None),
-        ("{", None),
-        (b"\xff", None),
-        ("[" * 30_000, None),
-    ],
-)
-def test_an_error_repeats_the_ref_if_there_is_one(text, ref):
-    assert protocol.reference_of(text) == ref
+    assert [state.is_live, state.is_final, state is TaskState.LOST].count(True) == 1
 
 
 def test_answers_are_documents():
@@ -442,20 +323,18 @@ def test_answers_are_documents():
     }
 
 
-# -- Refusals over HTTP --------------------------------------------------------------------------
+@pytest.mark.parametrize(("make", "kind"), [(protocol.ping, "ping"), (protocol.pong, "pong")])
+def test_a_heartbeat_has_the_cursor_of_its_sender_and_a_ref(make, kind):
+    """A peer that has missed a document finds out by the cursor."""
+    assert json.loads(make(at(45), 7)) == {"type": kind, "cursor": f"{EPOCH}:45", "ref": 7}
+    assert json.loads(make(None, 7)) == {"type": kind, "cursor": None, "ref": 7}
 
 
-def test_every_close_code_is_refused_by_a_status_of_its_meaning():
-    """503 and a pause: come back. Another status: do not."""
-    assert {*protocol.REFUSALS} == {*CloseCode}
-    for code, refusal in protocol.REFUSALS.items():
-        assert (refusal.status == 503) == (refusal.pause > 0) == (code < 4500)
-        document = refusal.document()
-        assert (document["type"], document["ref"], document["code"]) == (
-            "error",
-            None,
-            refusal.code,
-        )
+def test_a_tick_has_a_document_for_each_task():
+    assert json.loads(protocol.tick([{"id": 1}, {"id": 2}])) == {
+        "type": "tick",
+        "ticks": [{"id": 1}, {"id": 2}],
+    }
 
 
 def test_a_close_document_carries_the_number():

@@ -1,4 +1,4 @@
-"""notify under a ProtocolTypeRouter of the project's own."""
+"""notify under the project's own ProtocolTypeRouter."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_it_works_under_a_router_of_ones_own(user, stack):
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_copied_snippet_is_safe():
-    """Without any middleware it refuses foreign pages and strangers by itself."""
+    """Without any middleware, it refuses foreign pages and anonymous visitors itself."""
     app = URLRouter(routing.websocket_urlpatterns)
     foreign = Socket(app, scope_of(headers={"origin": "http://evil.com"}))
     assert await foreign.ended() == CloseCode.FOREIGN_ORIGIN
@@ -56,7 +56,7 @@ async def test_a_copied_snippet_is_safe():
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_router_may_be_wrapped_too():
-    """Then notify_asgi answers first, and the rest of the router is as it was."""
+    """notify_asgi answers first, and the rest of the router is unchanged."""
     reached = []
 
     async def chat(scope, receive, send):
@@ -74,7 +74,10 @@ async def test_a_router_may_be_wrapped_too():
 )
 @pytest.mark.django_db(transaction=True)
 async def test_a_forced_script_name_is_found_in_every_shape(settings, path, more):
-    """As the browser asks, as a proxy takes it off, and as a server with a root path gives it."""
+    """
+    As the browser requests it, without the root that a proxy removed, and with the root path of a
+    server.
+    """
     settings.FORCE_SCRIPT_NAME = "/app"
     set_script_prefix("/app/")
     try:

@@ -4,7 +4,7 @@ import pytest
 from django.urls import NoReverseMatch, include, path, resolve, reverse
 
 from notify import urls
-from notify.transports import endpoints as views
+from notify.transports import endpoints
 
 urlpatterns = [path("a/b/", include("notify.urls"))]
 ADDRESSES = {
@@ -12,10 +12,11 @@ ADDRESSES = {
     "stream": "stream/",
     "changes": "changes/",
     "commands": "commands/",
+    "token": "token/",
 }
 
 
-def test_four_addresses_are_all():
+def test_five_addresses_are_all():
     """Their names and paths are part of the protocol."""
     assert {pattern.name: str(pattern.pattern) for pattern in urls.urlpatterns} == ADDRESSES
 
@@ -29,10 +30,10 @@ def test_the_prefix_is_the_project_s(name, address, settings):
 
 def test_each_address_has_its_view():
     for name, view in {
-        "ws": views.websocket,
-        "stream": views.stream,
-        "changes": views.changes,
-        "commands": views.command,
+        "ws": endpoints.websocket,
+        "stream": endpoints.stream,
+        "changes": endpoints.changes,
+        "commands": endpoints.command,
     }.items():
         assert resolve(f"/notify/{ADDRESSES[name]}").func is view
 

@@ -1,4 +1,4 @@
-"""The published schema says of each document what the code says of it, and is strict about it."""
+"""The published schema agrees with the code on each document, and is strict."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from notify import protocol
+from notify.transports import parser
 from tests.kit import schema
 from tests.kit.servers import PROJECT
 
@@ -24,12 +25,12 @@ GOLDEN = [
     *(("server", name, document) for name, document in DOCUMENTS["stream"].items()),
     *(("client", name, document) for name, document in DOCUMENTS["commands"].items()),
 ]
-OPTIONAL = {  # what a document may leave out: the golden ones say it all the same
+OPTIONAL = {  # members that a document may omit, but the golden ones contain
     "server": {("ping", "ref")},
     "client": {("ids",), ("epoch",), ("ref",), ("since",), ("cursor",)},
 }
 
-NUMBERS = {"heartbeat", "done", "total"}  # any number will do
+NUMBERS = {"heartbeat", "done", "total"}  # members that accept every number
 
 golden = pytest.mark.parametrize(
     ("side", "document"),
@@ -45,7 +46,7 @@ def is_valid(side: str, document: Any) -> bool:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of each member and item of a document; what the sender gave as `data` is his."""
+    """The path of each member and item of a document, except for the project's own `data`."""
     items: Any = ()
     if isinstance(value, dict):
         items = value.items()
@@ -81,7 +82,7 @@ def test_the_documents_of_each_story_fit(story: Any):
 
 @pytest.mark.parametrize("side", ["server", "client"])
 def test_each_kind_of_document_has_a_golden_one(side: str):
-    """So what follows is shown of all of them."""
+    """So the following tests cover all kinds of documents."""
     kinds = set(schema.SCHEMA["$defs"][side]["properties"]["type"]["enum"])
     assert {document["type"] for each, _, document in GOLDEN if each == side} == kinds
 
@@ -116,7 +117,7 @@ def test_a_missing_member_is_refused(side: str, document: Any):
 
 @golden
 def test_a_member_that_is_not_known_is_allowed(side: str, document: Any):
-    """Anywhere: a later version may say more."""
+    """It may be anywhere, because a later version may add members."""
     for path in [(), *places(document)]:
         richer = copy.deepcopy(document)
         if isinstance(place := at(richer, path), dict):
@@ -135,7 +136,7 @@ def test_what_the_code_refuses_the_schema_refuses(side: str):
 
 
 def test_cursors_are_those_of_the_code():
-    """Up to their size, and to what Python's `$` takes for the end of a line."""
+    """This includes their length, and the line break that Python's `$` allows at the end."""
     cursor = Draft202012Validator({**schema.SCHEMA["$defs"]["cursor"]})
     assert all(cursor.is_valid(vector["cursor"]) for vector in CURSORS["valid"])
     refused = [text for text in CURSORS["invalid"] if not cursor.is_valid(text)]
@@ -152,13 +153,13 @@ def test_the_levels_and_the_bounds_are_those_of_the_code():
     levels = definitions["notification"]["properties"]["level"]["enum"]
     assert levels == [level.value for level in protocol.Level]
     assert definitions["number"]["maximum"] == protocol.MAX_POSITION
-    assert definitions["shown"]["maxItems"] == protocol.MAX_COMMAND_IDS
+    assert definitions["shown"]["maxItems"] == parser.MAX_COMMAND_IDS
     marks = [mark.value for mark in protocol.Mark]
     kinds = definitions["client"]["properties"]["type"]["enum"]
     all_marks = [f"{mark}_all" for mark in marks]
     assert kinds == [*marks, "cancel", *all_marks, "changes", "ping", "pong"]
     states = definitions["progress"]["properties"]["state"]["enum"]
-    assert states == [state.value for state in protocol.State]
+    assert states == [state.value for state in protocol.TaskState]
     close = definitions["close"]["properties"]["code"]
     assert all(close["minimum"] <= code <= close["maximum"] for code in protocol.CloseCode)
 

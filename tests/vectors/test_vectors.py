@@ -12,18 +12,11 @@ import pytest
 from notify import protocol
 from notify.exceptions import ProtocolError
 from notify.models import Notification
-from notify.protocol import (
-    CancelCommand,
-    Changes,
-    ChangesCommand,
-    Counts,
-    Cursor,
-    Heartbeat,
-    Verdict,
-    judge,
-)
+from notify.protocol import Changes, Counts, Cursor, Verdict, judge
+from notify.transports import parser
+from notify.transports.parser import CancelCommand, ChangesCommand, Heartbeat
 
-VECTORS = Path(__file__).parent 
+VECTORS = Path(__file__).parent
 
 
 def vectors(name: str) -> Any:
@@ -63,7 +56,7 @@ def test_what_is_no_cursor_is_refused(text):
 
 
 def test_cursors_ascend():
-    """Below all is the cursor of a reader who has none."""
+    """No cursor at all is below every other."""
     first, *rest = map(cursor, CURSORS["ascending"])
     assert first is None
     assert len(rest) > 5
@@ -95,7 +88,7 @@ def changes_of(document: dict[str, Any]) -> Changes:
 
 
 def built(document: dict[str, Any]) -> str:
-    """The same document, made by the functions that the server uses."""
+    """The same document, made by the functions of the server."""
     match document["type"]:
         case "changes":
             return changes_of(document).encode()
@@ -128,7 +121,7 @@ def test_every_kind_of_document_has_a_vector():
 
 
 def test_a_row_has_the_fields_that_the_vectors_have():
-    """Neither side knows a field that the other does not."""
+    """Neither side has a field that the other lacks."""
     row = json.loads(Notification(pk=812, message="Hello", position=44, arrived=44).encode())
     for document in DOCUMENTS["server"].values():
         inner = document.get("changes", document)
@@ -142,7 +135,7 @@ def test_a_row_has_the_fields_that_the_vectors_have():
 @pytest.mark.parametrize("name", DOCUMENTS["commands"])
 def test_the_server_understands(name):
     document = DOCUMENTS["commands"][name]
-    command = protocol.parse_command(json.dumps(document))
+    command = parser.parse_command(json.dumps(document))
     if isinstance(command, Heartbeat):
         assert command.is_ping == (document["type"] == "ping")
         return
@@ -162,7 +155,7 @@ def test_the_server_understands(name):
 @pytest.mark.parametrize("text", DOCUMENTS["wrong"]["commands"])
 def test_the_server_refuses(text):
     with pytest.raises(ProtocolError):
-        protocol.parse_command(text)
+        parser.parse_command(text)
 
 
 # -- Stories -------------------------------------------------------------------------------------
@@ -171,7 +164,7 @@ def test_the_server_refuses(text):
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story["about"])
 def test_the_rule_tells_each_story(story):
     """
-    A reader who does what the rule says ends at the cursor of the story.
+    A reader who applies the rule ends at the cursor of the story.
 
     Only a welcome may lower a cursor: its reset is where a connection begins.
     """

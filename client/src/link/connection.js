@@ -1,46 +1,51 @@
 import { Backoff } from "./backoff.js";
+import { now } from "../platform/clock.js";
 import { Emitter, listen } from "../platform/emitter.js";
+import { Timer } from "../platform/timer.js";
 import { Liveness } from "./liveness.js";
 import { CLOSE, isOrderly, isTerminal, parse, reasonOf } from "../protocol.js";
 import { Race } from "./race.js";
 
 /**
- * Keeps one transport of a ladder open, the best that can be had.
- *
- * A transport counts only once it is healthy, that is, has given its first
- * document: some proxies open sockets that carry nothing. Those that take long
- * are overtaken (see `Race`); from a lower rung the better ones are probed in
- * the background, and one that keeps breaking is left alone for a while. What
- * an earlier transport still says is not heard.
- *
- * Events: `document` ({document, own, text}), `open` (healthy, and what it had
- * to say is said), `state`, `rename` (the transport in use has another name),
- * `doubt` (ask for a sign of life), `lost` ({transport, reason, inUse,
- * returns}), `end` ({code}: closed for good).
- *
  * @import { Network } from "./network.js"
  * @import { Document } from "../protocol.js"
- * @import { Heard, Transport } from "./transports/transport.js"
+ * @import { Received, Transport } from "./transports/transport.js"
  *
  * @typedef {"connecting" | "open" | "waiting" | "closed"} State
- * @typedef {{names: string[], make: () => Transport}} Rung  names: what its transport may be called; how it went under another is not remembered
+ * @typedef {object} Rung
+ * @property {string[]} names  that its transport may have; how it did under another name is not remembered
+ * @property {() => Transport} make
  * @typedef {object} Attempt
  * @property {Transport} transport
  * @property {number} rung
  * @property {number} since  when it was adopted
- * @property {number} heard  when it last said anything
+ * @property {number} received  when its last document came
  */
 
-/** A connection that lasted this long was a good one: the backoff starts anew. */
+/** A connection that lasted this long was a good one, so the backoff starts again at its lowest. */
 const STEADY = 5_000;
 
-/** One that ended sooner counts against its rung. */
+/** A connection that ended sooner than this counts as a strike against its rung. */
 const SHORT = 30_000;
 
-/** After so many in a row, a rung is left alone for a while. */
+/** After so many strikes in a row a rung is avoided, for so many ms. */
 const STRIKES = 3;
 const AVOIDED = 10 * 60_000;
 
+/**
+ * Keeps one transport of a ladder open, the best that works.
+ *
+ * A transport is adopted only once it is healthy, that is, once its first
+ * document has come: some proxies open sockets that carry nothing. A slow
+ * transport is overtaken by the next (see `Race`). From a lower rung the better
+ * ones are probed in the background, and one that keeps breaking is avoided for
+ * a while. Documents of a transport that was replaced are ignored.
+ *
+ * Events: `document` ({document, own, text}), `open` (healthy, and its first
+ * document was emitted), `state`, `rename` (the transport in use has another
+ * name), `doubt` (a sign of life should be requested), `lost` ({transport,
+ * reason, inUse, returns}), `end` ({code}: closed for good).
+ */
 export class Connection extends Emitter {
   /** @type {State} */
   state = "closed";
@@ -48,16 +53,21 @@ export class Connection extends Emitter {
   #active = null;
   /** @type {Race<Attempt>} */
   #race;
-  /** The rung that was not found but remembered. */
+  /** The rung that was tried first because it was remembered. */
   #recalled = -1;
-  /** What the server asks for: no try before that. */
+  /** The server asked for no try before this time. */
   #notBefore = 0;
-  /** For the next try, or the next probe. @type {any} */
-  #timer;
+  /** Until the next try, or the next probe. */
+  #timer = new Timer();
   /** @type {any} */
   #beat;
   /** @type {AbortController | null} */
   #listening = null;
+  #liveness = new Liveness(() => this.#active && this.#fail(this.#active, "timeout"));
+  #options;
+  #ladder;
+  #backoff;
+  #probing;
 
   /**
    * @param {object} options
@@ -68,16 +78,13 @@ export class Connection extends Emitter {
    * @param {Backoff} [options.probing]
    * @param {Network} options.network
    */
-  constructor({ ladder, window, document, backoff = new Backoff(), probing = new Backoff({ most: 120_000 }), network }) {
+  constructor(options) {
     super();
-    // What is noted of a rung outlives this connection, if its ladder does.
-    this.ladder = ladder.map((rung) => Object.assign(rung, { strikes: 0, avoidedUntil: 0, ...rung }));
-    this.window = window;
-    this.document = document;
-    this.backoff = backoff;
-    this.probing = probing;
-    this.network = network;
-    this.liveness = new Liveness(() => this.#active && this.#fail(this.#active, "timeout"));
+    this.#options = options;
+    this.#backoff = options.backoff ?? new Backoff();
+    this.#probing = options.probing ?? new Backoff({ most: 120_000 });
+    // The notes on a rung outlive this connection, if its ladder does.
+    this.#ladder = options.ladder.map((rung) => Object.assign(rung, { strikes: 0, avoidedUntil: 0, ...rung }));
     this.#race = new Race({
       make: (rung) => this.#make(rung),
       late: (trial) => this.#fail(trial, "timeout"),
@@ -94,14 +101,15 @@ export class Connection extends Emitter {
     if (this.#listening) return;
     this.#listening = new AbortController();
     const { signal } = this.#listening;
+    const { window, document } = this.#options;
     const look = () => this.#look();
-    listen(this.window, "online", () => this.#change(), signal);
-    listen(this.window, "pageshow", ({ persisted }) => persisted !== false && look(), signal);
-    listen(this.document, "visibilitychange resume", look, signal);
+    listen(window, "online", () => this.#change(), signal);
+    listen(window, "pageshow", ({ persisted }) => persisted !== false && look(), signal);
+    listen(document, "visibilitychange resume", look, signal);
     this.#climb();
   }
 
-  /** Let go of everything; `open()` starts again. */
+  /** Close the transport and stop all timers. `open()` starts again. */
   close() {
     this.#listening?.abort();
     this.#listening = null;
@@ -110,38 +118,49 @@ export class Connection extends Emitter {
   }
 
   /**
-   * Whether the document is on its way. False: send it by other means.
+   * Send a document. Returns false if the transport cannot, so that the caller sends it by other means.
    * @param {object} document
    */
   send(document) {
     return this.#active?.transport.send(JSON.stringify(document)) ?? false;
   }
 
-  /** Let a transport that asks by itself do so now. */
+  /** Let a transport that reads do so now. */
   ask() {
     this.#active?.transport.ask();
+  }
+
+  /**
+   * Close for good, because the server says so.
+   * @param {number} code
+   * @param {string} [transport]  name of the one by which it says so
+   */
+  end(code, transport = this.transport) {
+    this._emit("lost", { transport, reason: reasonOf(code), inUse: true, returns: false, code, retryAfter: 0 });
+    this.close();
+    this._emit("end", { code });
   }
 
   #climb() {
     this.#rest();
     this.#become("connecting");
-    const { winner } = this.network;
-    this.#recalled = this.ladder.findIndex(({ names }) => names.includes(winner ?? ""));
+    const { winner } = this.#options.network;
+    this.#recalled = this.#ladder.findIndex(({ names }) => names.includes(winner ?? ""));
     const rank = (/** @type {number} */ rung) => (this.#isAvoided(rung) ? 2 : rung === this.#recalled ? 0 : 1);
-    this.#race.run([...this.ladder.keys()].sort((a, b) => rank(a) - rank(b)));
+    this.#race.run([...this.#ladder.keys()].sort((a, b) => rank(a) - rank(b)));
   }
 
   /** @param {number} rung */
   #isAvoided(rung) {
-    return Date.now() < this.ladder[rung].avoidedUntil;
+    return now() < this.#ladder[rung].avoidedUntil;
   }
 
   /** @param {number} rung */
   #make(rung) {
-    const transport = this.ladder[rung].make();
-    const attempt = { transport, rung, since: 0, heard: 0 };
+    const transport = this.#ladder[rung].make();
+    const attempt = { transport, rung, since: 0, received: 0 };
     transport.on("open", () => !transport.greets && this.#adopt(attempt));
-    transport.on("message", (heard) => this.#hear(attempt, heard));
+    transport.on("message", (received) => this.#receive(attempt, received));
     transport.on("close", (closed) => this.#lose(attempt, closed));
     transport.on("rename", () => attempt === this.#active && this.#rename());
     return attempt;
@@ -149,9 +168,9 @@ export class Connection extends Emitter {
 
   /**
    * @param {Attempt} attempt
-   * @param {Heard} heard
+   * @param {Received} received
    */
-  #hear(attempt, { data: text, own }) {
+  #receive(attempt, { data: text, own }) {
     if (!this.#race.has(attempt) && attempt !== this.#active) return;
     /** @type {Document | null} */
     let document;
@@ -161,16 +180,20 @@ export class Connection extends Emitter {
       return this.#fail(attempt, "protocol");
     }
     const isGreeting = attempt.transport.greets && document?.type === "welcome";
-    // Changes without a greeting are from somebody who does not go on.
+    // Changes that come before a greeting come from a server that sends no more after them.
     if (isGreeting) this.#adopt(attempt);
-    // Before its welcome: it is welcome, and the server is busy.
+    // A ping before the welcome means that the server is alive but busy.
     else if (document?.type === "ping") this.#race.trust(attempt);
-    if (attempt !== this.#active) return;
-    if (isGreeting) this.liveness.start(/** @type {any} */ (document).heartbeat);
-    attempt.heard = Date.now();
-    this.liveness.alive();
-    if (document) this.emit("document", { document, own, text });
-    if (isGreeting) this.emit("open");
+    if (attempt !== this.#active) {
+      // With DEBUG, a server that refuses the page first sends a hint for its developers.
+      if (document?.type === "error") console.warn(document.message);
+      return;
+    }
+    if (isGreeting) this.#liveness.start(/** @type {any} */ (document).heartbeat);
+    attempt.received = now();
+    this.#liveness.alive();
+    if (document) this._emit("document", { document, own, text });
+    if (isGreeting) this._emit("open");
   }
 
   /** @param {Attempt} attempt */
@@ -180,29 +203,29 @@ export class Connection extends Emitter {
     this.#race.win(attempt);
     this.#release();
     this.#active = attempt;
-    attempt.since = attempt.heard = Date.now();
-    // It was so lately that nothing better could be had.
-    if (rung > 0 && rung === this.#recalled) this.probing.giveWay();
+    attempt.since = attempt.received = now();
+    // This rung was remembered, so lately no better one worked: probe seldom.
+    if (rung > 0 && rung === this.#recalled) this.#probing.giveWay();
     if (rung > 0 && !this.#race.isOn) this.#probeLater();
     this.#recalled = -1;
-    const { beat } = this.network;
-    // Some links cut what is silent; where it is known when, nothing is.
-    if (beat < Infinity) this.#beat = setInterval(() => this.emit("doubt"), beat);
+    const { beat } = this.#options.network;
+    // A network that cuts silent connections is given no silence, once its limit is known.
+    if (beat < Infinity) this.#beat = setInterval(() => this._emit("doubt"), beat);
     this.#become("open");
     this.#rename();
-    // What it has to say follows right after.
-    if (!transport.greets) queueMicrotask(() => attempt === this.#active && this.emit("open"));
+    // Its first document follows within this task, so "open" is emitted after that.
+    if (!transport.greets) queueMicrotask(() => attempt === this.#active && this._emit("open"));
   }
 
   #rename() {
-    // Whoever heard that it is open may have closed it.
+    // A listener of "state" may have closed the connection.
     if (!this.#active) return;
-    if (this.ladder[this.#active.rung].names.includes(this.transport)) this.network.remember(this.transport);
-    this.emit("rename");
+    if (this.#ladder[this.#active.rung].names.includes(this.transport)) this.#options.network.remember(this.transport);
+    this._emit("rename");
   }
 
   /**
-   * End an attempt that says nothing, or nonsense.
+   * End an attempt that sends nothing, or nonsense.
    * @param {Attempt} attempt
    * @param {string} reason
    */
@@ -219,48 +242,45 @@ export class Connection extends Emitter {
   #lose(attempt, { code, retryAfter }, reason = reasonOf(code)) {
     const inUse = attempt === this.#active;
     if (!inUse && !this.#race.has(attempt)) return;
-    const returns = !isTerminal(code);
-    this.emit("lost", { transport: attempt.transport.name, reason, inUse, returns, code, retryAfter });
-    if (!returns) {
-      this.close();
-      return this.emit("end", { code });
-    }
-    if (code === CLOSE.TOO_MANY) [this.backoff, this.probing].forEach((waits) => waits.giveWay());
-    this.#notBefore = Math.max(this.#notBefore, Date.now() + retryAfter);
+    const transport = attempt.transport.name;
+    if (isTerminal(code)) return this.end(code, transport);
+    this._emit("lost", { transport, reason, inUse, returns: true, code, retryAfter });
+    if (code === CLOSE.TOO_MANY) [this.#backoff, this.#probing].forEach((waits) => waits.giveWay());
+    this.#notBefore = Math.max(this.#notBefore, now() + retryAfter);
     if (!inUse) return this.#race.fail(attempt);
     this.#judge(attempt, code, reason === "timeout");
     this.#wait();
   }
 
   /**
-   * What the end of a connection says about it.
+   * Draw conclusions from the end of a connection, for its rung and for the network.
    * @param {Attempt} attempt
    * @param {number} code
    * @param {boolean} isSilent
    */
-  #judge({ transport, rung, since, heard }, code, isSilent) {
-    const now = Date.now();
-    const place = this.ladder[rung];
-    if (now - since >= STEADY) this.backoff.reset();
-    if ((isSilent ? heard : now) - since >= SHORT) {
+  #judge({ transport, rung, since, received }, code, isSilent) {
+    const time = now();
+    const place = this.#ladder[rung];
+    if (time - since >= STEADY) this.#backoff.reset();
+    if ((isSilent ? received : time) - since >= SHORT) {
       place.strikes = 0;
-      this.probing.reset();
+      this.#probing.reset();
     } else if (!isOrderly(code)) {
       place.strikes += 1;
-      if (place.strikes >= STRIKES) place.avoidedUntil = now + AVOIDED;
+      if (place.strikes >= STRIKES) place.avoidedUntil = time + AVOIDED;
     }
     if (isSilent || isOrderly(code)) return;
-    if (transport.used) this.network.suspect(now - transport.used);
+    if (transport.used) this.#options.network.suspect(time - transport.used);
   }
 
   #wait() {
     this.#rest();
-    this.#later(this.backoff.next(), () => this.#climb());
+    this.#later(this.#backoff.next(), () => this.#climb());
     this.#become("waiting");
   }
 
   #probeLater() {
-    this.#later(this.probing.next(), () => this.#probe());
+    this.#later(this.#probing.next(), () => this.#probe());
   }
 
   /**
@@ -268,20 +288,19 @@ export class Connection extends Emitter {
    * @param {() => void} then
    */
   #later(wait, then) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(then, Math.max(wait, this.#notBefore - Date.now()));
+    this.#timer.start(Math.max(wait, this.#notBefore - now()), then);
   }
 
   #probe() {
-    if (!this.#active || this.#active.rung === 0 || this.#race.isOn || Date.now() < this.#notBefore) return;
-    this.#race.run([...this.ladder.keys()].slice(0, this.#active.rung).filter((rung) => !this.#isAvoided(rung)));
+    if (!this.#active || this.#active.rung === 0 || this.#race.isOn || now() < this.#notBefore) return;
+    this.#race.run([...this.#ladder.keys()].slice(0, this.#active.rung).filter((rung) => !this.#isAvoided(rung)));
   }
 
-  /** Another network, or one at all: what was learned of the last one does not count. */
+  /** The network is another one, or is back: what was learned about rungs on the last one does not hold. */
   #change() {
-    for (const rung of this.ladder) rung.strikes = rung.avoidedUntil = 0;
-    this.emit("doubt");
-    this.liveness.doubt();
+    for (const rung of this.#ladder) rung.strikes = rung.avoidedUntil = 0;
+    this._emit("doubt");
+    this.#liveness.doubt();
     if (this.#return()) return;
     this.#probe();
     this.#active?.transport.wake?.();
@@ -289,13 +308,13 @@ export class Connection extends Emitter {
 
   /** The page may have slept. */
   #look() {
-    this.liveness.check();
-    if (!this.document.hidden && !this.#return()) this.#active?.transport.wake?.();
+    this.#liveness.check();
+    if (!this.#options.document.hidden && !this.#return()) this.#active?.transport.wake?.();
   }
 
-  /** The network or the reader is back: waiting longer helps nobody. */
+  /** The network or the user is back, so a waiting connection tries at once. Returns whether it does. */
   #return() {
-    if (this.state !== "waiting" || Date.now() < this.#notBefore) return false;
+    if (this.state !== "waiting" || now() < this.#notBefore) return false;
     this.#climb();
     return true;
   }
@@ -306,9 +325,9 @@ export class Connection extends Emitter {
   }
 
   #release() {
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     clearInterval(this.#beat);
-    this.liveness.stop();
+    this.#liveness.stop();
     const active = this.#active;
     this.#active = null;
     active?.transport.close();
@@ -317,6 +336,6 @@ export class Connection extends Emitter {
   /** @param {State} state */
   #become(state) {
     this.state = state;
-    this.emit("state");
+    this._emit("state");
   }
 }

@@ -1,57 +1,61 @@
-/** Silence may take this much longer than the heartbeat, in ms. */
+import { now } from "../platform/clock.js";
+import { Timer } from "../platform/timer.js";
+
+/** The silence may be this much longer than the heartbeat, in ms. */
 const GRACE = 10_000;
 
 /**
- * Knows whether anybody still speaks at the other end. Any document is a sign
- * of life; silence for a heartbeat and a grace means dead.
+ * Notices a connection that is open but dead. Any document is a sign of life;
+ * silence for a heartbeat and a grace period means dead.
  *
- * The wall clock decides, never the timer: timers stand still while a laptop
- * sleeps. So whoever notices that the page is back calls `check()`.
+ * The clock decides, never the timer, because timers stand still while a laptop
+ * sleeps, and may be early. So call `check()` when the page is back.
  */
 export class Liveness {
   #heartbeat = 0;
   #deadline = Infinity;
-  /** @type {any} */
-  #timer;
+  #timer = new Timer();
+  #onDead;
 
-  /** @param {() => void} die  what happens then */
-  constructor(die) {
-    this.die = die;
+  /** @param {() => void} onDead */
+  constructor(onDead) {
+    this.#onDead = onDead;
   }
 
-  /** @param {number} heartbeat  seconds, as the welcome says */
+  /** @param {number} heartbeat  seconds, from the welcome */
   start(heartbeat) {
     this.#heartbeat = heartbeat * 1000;
     this.#wait(this.#heartbeat);
   }
 
-  /** Something was heard. */
+  /** A document has come. */
   alive() {
     if (this.#heartbeat) this.#wait(this.#heartbeat);
   }
 
-  /** A sign of life was asked for, and has to come soon. */
+  /** A sign of life was requested, so it has to come within the grace period. */
   doubt() {
     this.check();
-    if (this.#heartbeat && Date.now() + GRACE < this.#deadline) this.#wait(0);
+    if (this.#heartbeat && now() + GRACE < this.#deadline) this.#wait(0);
   }
 
   check() {
-    if (Date.now() < this.#deadline) return;
+    const left = this.#deadline - now();
+    if (left === Infinity) return;
+    if (left > 0) return this.#timer.start(left, () => this.check());
     this.stop();
-    this.die();
+    this.#onDead();
   }
 
   stop() {
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#heartbeat = 0;
     this.#deadline = Infinity;
   }
 
-  /** @param {number} quiet  ms that may pass before the grace */
-  #wait(quiet) {
-    clearTimeout(this.#timer);
-    this.#deadline = Date.now() + quiet + GRACE;
-    this.#timer = setTimeout(() => this.check(), quiet + GRACE);
+  /** @param {number} silence  ms that may pass before the grace period */
+  #wait(silence) {
+    this.#deadline = now() + silence + GRACE;
+    this.check();
   }
 }

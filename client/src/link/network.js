@@ -1,9 +1,9 @@
-import { Cell } from "../platform/cell.js";
+import { StoredValue } from "../platform/stored-value.js";
 
 /**
- * What the tabs of this origin have learned of the network that they are in:
- * which transport can be had, and for how long a silent connection stands.
- * It holds for half an hour.
+ * The lessons of the tabs of this origin about their network: which transport
+ * works, and after which silence it cuts a connection.
+ * Lessons are valid for half an hour.
  *
  * @typedef {{name?: string, quiet?: number, until: number}} Lesson
  */
@@ -12,44 +12,44 @@ const KEY = "notify:network:1";
 
 const LIFE = 30 * 60_000;
 
-/** Shorter than this, it was something else that cut the connection. */
+/** After a shorter silence than this, the silence was not the reason that the connection was cut. */
 const LEAST = 3_000;
 
 export class Network {
-  #cell = new Cell("localStorage", KEY);
+  #stored = new StoredValue("localStorage", KEY);
   /** @type {Lesson} */
   #lesson = { until: 0 };
-  /** After which silence the last connection was cut, in ms. */
+  /** The silence after which the last connection was cut, in ms. */
   #quiet = 0;
 
-  /** The name of the transport that was had last, if that is still to be gone by. */
+  /** The name of the transport that worked last, while that lesson is valid. */
   get winner() {
     return this.#read().name;
   }
 
-  /** How often a connection should carry something so that nobody cuts it, in ms; Infinity: as it likes. */
+  /** How often a connection should carry something so that the network does not cut it, in ms. Infinity: it need not. */
   get beat() {
     const { quiet = Infinity } = this.#read();
     return quiet / 2;
   }
 
-  /** @param {string} name  of a transport that was had */
+  /** @param {string} name  of a transport that works */
   remember(name) {
     const lesson = this.#read();
-    // What is only gone by is not learned anew.
+    // A tab that only followed the lesson must not prolong it.
     if (lesson.name !== name) this.#write({ ...lesson, name });
   }
 
   /**
-   * Cut twice after the same silence: it was the silence.
-   * @param {number} quiet  ms of silence after which a connection was cut
+   * Note that a connection was cut. If it happens twice after the same silence, the silence was the reason.
+   * @param {number} quiet  ms of silence before it
    */
   suspect(quiet) {
     if (Math.abs(quiet - this.#quiet) < quiet / 5) this.learn(quiet);
     this.#quiet = quiet;
   }
 
-  /** @param {number} quiet  ms of silence after which a connection was cut */
+  /** @param {number} quiet  ms of silence after which the network cuts a connection */
   learn(quiet) {
     const lesson = this.#read();
     if (quiet >= LEAST && !(quiet >= (lesson.quiet ?? Infinity))) this.#write({ ...lesson, quiet });
@@ -57,8 +57,8 @@ export class Network {
 
   /** @returns {Lesson} */
   #read() {
-    // Forbidden, or never written: then this tab goes by what it knows itself.
-    const lesson = this.#cell.read() ?? this.#lesson;
+    // If the storage is forbidden or empty, this tab uses the lesson that it has learned itself.
+    const lesson = this.#stored.read() ?? this.#lesson;
     const left = lesson.until - Date.now();
     return left > 0 && left <= LIFE ? lesson : { until: 0 };
   }
@@ -66,6 +66,6 @@ export class Network {
   /** @param {Lesson} lesson */
   #write(lesson) {
     this.#lesson = { ...lesson, until: Date.now() + LIFE };
-    this.#cell.write(this.#lesson);
+    this.#stored.write(this.#lesson);
   }
 }

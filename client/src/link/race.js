@@ -1,38 +1,40 @@
+import { Timer } from "../platform/timer.js";
+
 /**
  * Tries one transport after the other, and does not wait for one to give up
- * before it starts the next: who hangs may be overtaken, and may still win.
+ * before it starts the next: a transport that hangs may be overtaken, and may
+ * still win.
  *
  * @import { Transport } from "./transports/transport.js"
  *
  * @typedef {object} Trial
  * @property {Transport} transport
- * @property {number} rung  of the ladder: 0 is the best
+ * @property {number} rung  of the ladder; 0 is the best
  */
 
-/** The next one starts when this one was not healthy for so long. */
+/** The next trial starts if this one is not healthy after so many ms. */
 const HEAD_START = 2_500;
 
-/** Nobody is waited for longer, so slow networks get their time. */
+/** A trial has this long to become healthy, which is enough on a slow network. */
 const PATIENCE = 10_000;
 
-/** Who has said that it is only busy is waited for this long. */
+/** A trial whose server has answered that it is busy has this long. */
 const LONG_PATIENCE = 60_000;
 
 /** @template {Trial} T */
 export class Race {
-  /** Those who run, in the order of their start. @type {Map<T, any>} */
+  /** The running trials, in the order of their start. @type {Map<T, Timer>} */
   #trials = new Map();
   /** @type {number[]} */
   #waiting = [];
-  /** @type {any} */
-  #timer;
+  #headStart = new Timer();
   #options;
 
   /**
    * @param {object} options
    * @param {(rung: number) => T} options.make
-   * @param {(trial: T) => void} options.late  has had its time
-   * @param {() => void} options.over  all have failed
+   * @param {(trial: T) => void} options.late  called when a trial has had its time
+   * @param {() => void} options.over  called when all trials have failed
    */
   constructor(options) {
     this.#options = options;
@@ -54,7 +56,7 @@ export class Race {
   }
 
   /**
-   * One is out. If it was the newest, the next does not wait for its time.
+   * Drop a trial that has failed. If it was the newest, the next one starts at once.
    * @param {T} trial
    */
   fail(trial) {
@@ -64,7 +66,7 @@ export class Race {
   }
 
   /**
-   * One has won: only better ones go on.
+   * End the race for the winner and for all that are no better. Better ones go on.
    * @param {T} winner
    */
   win(winner) {
@@ -80,7 +82,7 @@ export class Race {
    * @param {T} [winner]
    */
   #stop(ends, winner) {
-    clearTimeout(this.#timer);
+    this.#headStart.stop();
     this.#waiting = [];
     for (const trial of [...this.#trials.keys()].filter(ends)) {
       this.#drop(trial);
@@ -89,12 +91,12 @@ export class Race {
   }
 
   /**
-   * One lives, and needs time: others would only make the server busier.
+   * Give more time to a trial whose server is alive but busy, and start no other: that would add to its load.
    * @param {T} trial
    */
   trust(trial) {
     if (!this.has(trial)) return;
-    clearTimeout(this.#timer);
+    this.#headStart.stop();
     this.#wait(trial, LONG_PATIENCE);
   }
 
@@ -103,23 +105,23 @@ export class Race {
    * @param {number} patience  ms
    */
   #wait(trial, patience) {
-    clearTimeout(this.#trials.get(trial));
-    this.#trials.set(trial, setTimeout(() => this.#options.late(trial), patience));
+    this.#trials.get(trial)?.start(patience, () => this.#options.late(trial));
   }
 
   /** @param {T} trial */
   #drop(trial) {
-    clearTimeout(this.#trials.get(trial));
+    this.#trials.get(trial)?.stop();
     this.#trials.delete(trial);
   }
 
   #next() {
-    clearTimeout(this.#timer);
+    this.#headStart.stop();
     const rung = this.#waiting.shift();
     if (rung === undefined) return this.isOn || this.#options.over();
     const trial = this.#options.make(rung);
+    this.#trials.set(trial, new Timer());
     this.#wait(trial, PATIENCE);
-    this.#timer = setTimeout(() => this.#next(), HEAD_START);
+    this.#headStart.start(HEAD_START, () => this.#next());
     trial.transport.open();
   }
 }

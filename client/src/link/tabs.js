@@ -1,57 +1,57 @@
 import { Emitter, listen } from "../platform/emitter.js";
 
 /**
- * The tabs of one user in one browser. What one posts, the others hear
- * (`message`), and one at a time may lead.
+ * The tabs of one user in one browser. A message that one tab posts is emitted
+ * in all others (`message`), and one tab at a time may lead.
  *
- * Sites without HTTPS have no locks and some browsers have no channel: there
- * each tab is alone.
+ * Sites without HTTPS have no locks and some browsers have no channel. There
+ * each tab is on its own.
  */
 export class Tabs extends Emitter {
   /** @type {BroadcastChannel | undefined} */
   #channel;
+  #name;
 
-  /** @param {string} [user]  whose tabs; without it each tab is alone */
+  /** @param {string} [user]  whose tabs; without it each tab is on its own */
   constructor(user) {
     super();
-    // The number tells tabs of another release apart, which may mean something else.
-    this.name = user && `notify:1:${user}`;
+    // The number keeps apart the tabs of another release, whose messages may have another meaning.
+    this.#name = user && `notify:1:${user}`;
   }
 
-  /** Whether one tab can lead the others: not without HTTPS, nor in an old browser. @internal */
+  /** True if one tab can lead the others. It cannot without HTTPS, nor in an old browser. */
   get together() {
-    return Boolean(this.name && navigator.locks && globalThis.BroadcastChannel);
+    return Boolean(this.#name && navigator.locks && globalThis.BroadcastChannel);
   }
 
-  /** @internal */
   open() {
-    if (!this.name || this.#channel) return;
+    if (!this.#name || this.#channel) return;
     try {
-      this.#channel = new BroadcastChannel(this.name);
-      this.#channel.onmessage = ({ data }) => this.emit("message", data);
+      this.#channel = new BroadcastChannel(this.#name);
+      this.#channel.onmessage = ({ data }) => this._emit("message", data);
     } catch {
-      // There is none, or it is forbidden.
+      // The browser has no channel, or forbids it: this tab stays on its own.
     }
   }
 
-  /** An open channel would cost the page its place in the back/forward cache. @internal */
+  /** An open channel would cost the page its place in the back/forward cache. */
   close() {
     this.#channel?.close();
     this.#channel = undefined;
   }
 
-  /** @param {object} message @internal */
+  /** @param {object} message */
   post(message) {
     this.#channel?.postMessage(message);
   }
 
   /**
-   * Wait for the lead, or take it away from who has it.
+   * Wait for the lead, or take it from the tab that has it. Returns a function
+   * that gives up the lead, or the wait for it.
    * @param {() => void} won
    * @param {() => void} robbed
    * @param {boolean} [steal]
-   * @returns {() => void}  lets go of it, and of the wait for it
-   * @internal
+   * @returns {() => void}
    */
   lead(won, robbed, steal = false) {
     const over = new AbortController();
@@ -60,16 +60,16 @@ export class Tabs extends Emitter {
     let leads = false;
     const lead = () => {
       leads = true;
-      // Apart, so that what goes wrong in there does not look like a theft.
+      // In a microtask of its own: an error in won() would otherwise reject the lock, and look like a theft.
       queueMicrotask(() => signal.aborted || won());
       return held;
     };
-    const name = /** @type {string} */ (this.name);
-    const asked = this.#channel ? navigator.locks.request(name, steal ? { steal } : { signal }, lead) : Promise.reject();
-    asked.catch(() => {
+    const name = /** @type {string} */ (this.#name);
+    const requested = this.#channel ? navigator.locks.request(name, steal ? { steal } : { signal }, lead) : Promise.reject();
+    requested.catch(() => {
       if (signal.aborted) return;
-      // Locks or channels may be forbidden here: then nobody leads anybody.
       if (leads) robbed();
+      // Locks or channels are forbidden here, so each tab leads itself.
       else won();
     });
     return () => over.abort();

@@ -1,22 +1,19 @@
-import { Commands } from "./commands.js";
 import { Connection } from "../link/connection.js";
-import { Emitter } from "../platform/emitter.js";
-import { tellLife } from "../link/lifecycle.js";
+import { ladder } from "../link/ladder.js";
+import { Lifecycle } from "../link/lifecycle.js";
 import { Network } from "../link/network.js";
-import { compare, reasonOf } from "../protocol.js";
-import { Store } from "./store.js";
 import { Tabs } from "../link/tabs.js";
-import { PollTransport } from "../link/transports/poll.js";
-import { PushTransport } from "../link/transports/push.js";
-import { SharedTransport } from "../link/transports/shared.js";
+import { now } from "../platform/clock.js";
+import { Emitter } from "../platform/emitter.js";
+import { CLOSE, compare, epochOf, isTerminal, reasonOf } from "../protocol.js";
+import { Commands } from "./commands.js";
+import { Store } from "./store.js";
 
 /**
- * @import { Rung, State } from "../link/connection.js"
- * @import { Csrf } from "./commands.js"
+ * @import { State } from "../link/connection.js"
  * @import { LifeEvents } from "../link/lifecycle.js"
- * @import { Changes, Command, Counts, Cursor, Document, Mark, Notification, Shown } from "../protocol.js"
- * @import { Kind } from "../link/transports/shared.js"
- * @import { Transport } from "../link/transports/transport.js"
+ * @import { Changes, Command, Counts, Cursor, Document, Mark, Notification, Shown, Tick } from "../protocol.js"
+ * @import { Csrf } from "./commands.js"
  *
  * @typedef {object} MailboxEvents
  * @property {{notification: Notification}} notification  new content
@@ -26,7 +23,7 @@ import { SharedTransport } from "../link/transports/shared.js";
  * @property {{state: State, transport: string}} state
  * @property {Cursor} cursor
  * @property {{code: string, message: string}} error
- * @property {{ticks: import("../progress/ticks.js").Tick[]}} tick  how far tasks are, between two changes of their rows
+ * @property {{ticks: Tick[]}} tick  the progress of tasks, between two changes of their rows
  * @property {null} end  closed for good
  *
  * @typedef {MailboxEvents & LifeEvents} Events
@@ -35,19 +32,19 @@ import { SharedTransport } from "../link/transports/shared.js";
  * @property {string} src  absolute address of notify's urls
  * @property {string[]} transports  best first
  * @property {() => Csrf} csrf
- * @property {string} [user]  whose tabs share what; without it this one is alone, and holds no HTTP request open
- * @property {string | null} [share]  "websocket": this one too, and not HTTP alone
+ * @property {string} [user]  the identity of the user for whom the server rendered this page; the server refuses the page once another user is signed in. Without it this tab is on its own, and holds no HTTP request open
+ * @property {string | null} [share]  "websocket" if tabs share that as well, and not HTTP alone
  * @property {number} [pollInterval]  seconds
  * @property {EventTarget} window
  * @property {EventTarget & {hidden?: boolean, cookie: string}} document
  */
 
-/** A question over the socket that nobody answers may be asked again. */
+/** A question through the socket that was not answered after so many ms may be sent again. */
 const PATIENCE = 10_000;
 
 /**
- * A mailbox in this tab: connection, store and commands put together, and no
- * DOM. `<notify-root>` draws what it says.
+ * A mailbox in this tab: connection, store and commands put together, without
+ * any DOM. `<notify-root>` draws its notifications.
  *
  *     client.on("notification", ({ notification }) => console.log(notification.message));
  *
@@ -55,65 +52,43 @@ const PATIENCE = 10_000;
  */
 export class Client extends Emitter {
   store = new Store();
-  /** @internal @type {Tabs} */
-  tabs;
-  /** @internal @type {Connection} */
-  connection;
-  /** @internal @type {Commands} */
-  commands;
+  /** @type {Connection} */
+  _connection;
+  /** @type {Commands} */
+  _commands;
+  #tabs;
   /** Tells the marks of this tab from those of others. */
   #id = Math.random().toString(36).slice(2);
   #life;
-  /** The cursor from which the open question asks, and when it was put. */
+  /** The cursor from which the open question asks, and when it was sent. */
   #question = { open: false, since: /** @type {Cursor} */ (null), at: 0, again: false };
 
   /** @param {Options} options */
   constructor({ src, transports, csrf, user, share, pollInterval, window, document }) {
     super();
-    // Here it is the caller who learns that an address is none.
-    src = new URL(src).href;
-    const tabs = (this.tabs = new Tabs(user));
-    const cursor = () => this.store.cursor;
+    // An invalid address throws here, in the caller, and not later in a transport.
+    const url = new URL(src);
+    if (user) url.searchParams.set("user", user);
+    src = url.href;
+    const tabs = (this.#tabs = new Tabs(user));
     const network = new Network();
-    const asking = { src, cursor, document };
-    /** Reads when it must. */
-    const reader = () => new PollTransport({ ...asking, interval: Infinity });
-    /** @type {Record<string, () => Transport>} */
-    const makers = {
-      websocket: () => new PushTransport({ name: "websocket", Source: globalThis.WebSocket, path: "ws/", src: src.replace("http", "ws"), cursor }),
-      poll: () => new PollTransport({ ...asking, interval: pollInterval }),
-      // A browser has six connections for a host: tabs that cannot meet must not keep one each.
-      ...(tabs.together && {
-        sse: () => new PushTransport({ name: "sse", Source: globalThis.EventSource, path: "stream/", src, cursor, reader }),
-        longpoll: () => new PollTransport({ ...asking, hold: () => network.beat }),
-      }),
-    };
-    // A name of a later release is passed over; polling is always possible.
-    const known = transports.filter((name) => Object.hasOwn(makers, name));
-    const names = known.length ? known : ["poll"];
-    const common = names.filter((name) => tabs.together && (name !== "websocket" || share === name));
-    const rungs = (/** @type {string[]} */ names) => names.map((name) => ({ names: [name], make: makers[name] }));
-    /** @type {Record<Kind, Rung[]>} */
-    const ladders = { best: rungs(common), read: [{ names: [], make: reader }] };
-    const shared = () =>
-      new SharedTransport({
-        ...{ tabs, document, cursor },
-        connect: (kind) => new Connection({ ladder: ladders[kind], window, document, network }),
-      });
-    const ladder = rungs(names.filter((name) => !common.includes(name)));
-    if (common.length > 0) ladder.splice(names.indexOf(common[0]), 0, { names: common, make: shared });
-    this.connection = new Connection({ ladder, window, document, network });
-    this.commands = new Commands({ src, send: (command) => this.connection.send(command), csrf, document });
-    this.#listen();
-    this.#life = tellLife(this.connection, (name, detail) => this.emit(name, /** @type {any} */ (detail)));
+    const cursor = () => this.store.cursor;
+    const rungs = ladder(transports, share, { src, cursor, pollInterval, tabs, network, window, document });
+    this._connection = new Connection({ ladder: rungs, window, document, network });
+    this._commands = new Commands({ src, send: (command) => this._connection.send(command), csrf, document });
+    this.#listenToConnection();
+    this.#listenToStore();
+    this.#listenToCommands();
+    tabs.on("message", (message) => this.#receiveMark(message));
+    this.#life = new Lifecycle(this._connection, (name, detail) => this._emit(name, /** @type {any} */ (detail)));
   }
 
   get state() {
-    return this.connection.state;
+    return this._connection.state;
   }
 
   get transport() {
-    return this.connection.transport;
+    return this._connection.transport;
   }
 
   get counts() {
@@ -121,14 +96,28 @@ export class Client extends Emitter {
   }
 
   open() {
-    this.tabs.open();
-    this.connection.open();
+    this.#tabs.open();
+    this._connection.open();
   }
 
-  /** Release the socket; what the store holds stays. */
+  /** Close the connection. The store keeps its rows. */
   close() {
-    this.connection.close();
-    this.tabs.close();
+    this._connection.close();
+    this.#tabs.close();
+  }
+
+  /** Forget the user, whose connection was closed for good. */
+  _end() {
+    this.#tabs.close();
+    this.store._clear();
+    this._emit("end");
+  }
+
+  /** Close for good, with all timers. */
+  _stop() {
+    this.close();
+    this._commands.close();
+    this.store._close();
   }
 
   /**
@@ -139,105 +128,120 @@ export class Client extends Emitter {
    */
   mark(mark, notifications, { leaving = false } = {}) {
     if (notifications.length === 0) return;
-    const ids = notifications.map(pair);
-    const ref = this.commands.nextRef();
-    this.#show(mark, ids, ref);
-    this.commands.issue({ type: mark, ids, epoch: this.#epoch(), ref }, { leaving });
+    const ids = notifications.map(shown);
+    this.#issue(mark, ids, { type: mark, ids }, { leaving });
   }
 
   /**
-   * Mark everything up to what this tab surely knows. What arrives meanwhile
-   * stays new.
+   * Mark everything up to the last cursor at which this tab missed nothing.
+   * Notifications that arrive meanwhile stay new.
    * @param {Mark} mark
    */
   markAll(mark) {
     const { complete } = this.store;
     const all = this.store.all();
     if (complete === null) return this.mark(mark, all);
-    const epoch = this.#epoch();
+    const epoch = epochOf(this.store.cursor);
     const above = all.filter((row) => compare(`${epoch}:${row.arrived}`, complete) > 0);
-    const ref = this.commands.nextRef();
-    this.#show(mark, all.map(pair), ref);
     const type = /** @type {Command["type"]} */ (`${mark}_all`);
-    this.commands.issue({ type, cursor: complete, ids: above.map(pair), epoch, ref });
+    this.#issue(mark, all.map(shown), { type, cursor: complete, ids: above.map(shown) });
   }
 
   /**
-   * Here and in the other tabs, before the server has answered.
+   * Go on with the marks of the page before, which the server may not have received.
+   * @param {Command[]} commands
+   */
+  _resume(commands) {
+    const renewed = commands.map((command) => ({ ...command, ref: this._commands.nextRef() }));
+    for (const { type, ids, ref } of renewed) this.store._mark(/** @type {Mark} */ (type.replace("_all", "")), /** @type {Shown[]} */ (ids), ref);
+    this._commands.replace(renewed);
+  }
+
+  /**
+   * Show a mark here and in the other tabs, before the server has answered, and send it.
    * @param {Mark} mark
    * @param {Shown[]} ids
-   * @param {number} ref
+   * @param {Omit<Command, "ref">} command
+   * @param {{leaving?: boolean}} [options]
    */
-  #show(mark, ids, ref) {
-    this.store.mark(mark, ids, ref);
-    this.#tell(ref, { mark, ids, epoch: this.#epoch() });
+  #issue(mark, ids, command, options) {
+    const ref = this._commands.nextRef();
+    const epoch = epochOf(this.store.cursor);
+    this.store._mark(mark, ids, ref);
+    this.#post(ref, { mark, ids, epoch });
+    this._commands.issue({ ...command, epoch, ref }, options);
   }
 
   /**
-   * Tell the other tabs what becomes of a mark.
+   * Post to the other tabs what becomes of a mark.
    * @param {number} ref
-   * @param {object} news
+   * @param {object} outcome
    */
-  #tell(ref, news) {
-    this.tabs.post({ ...news, ref: `${this.#id}:${ref}` });
+  #post(ref, outcome) {
+    this.#tabs.post({ ...outcome, ref: `${this.#id}:${ref}` });
   }
 
-  /** @param {any} news  of another tab's mark */
-  #overhear({ ref, mark, ids, epoch, acked, refused }) {
-    if (mark && epoch === this.#epoch()) this.store.mark(mark, ids, ref);
-    if (acked) this.store.acknowledge(ref, acked);
-    if (refused) this.store.fail(ref, true);
+  /** @param {any} message  about a mark of another tab */
+  #receiveMark({ ref, mark, ids, epoch, acked, refused }) {
+    if (mark && epoch === epochOf(this.store.cursor)) this.store._mark(mark, ids, ref);
+    if (acked) this.store._acknowledge(ref, acked);
+    if (refused) this.store._fail(ref, true);
   }
 
-  /** In which the rows of the store arrived. */
-  #epoch() {
-    return this.store.cursor?.split(":")[0];
-  }
-
-  #listen() {
-    const { connection, store, commands, tabs } = this;
-    tabs.on("message", (message) => this.#overhear(message));
-    const tellState = () => this.emit("state", { state: this.state, transport: this.transport });
-    connection.on("state", tellState);
-    connection.on("rename", tellState);
-    connection.on("document", (detail) => this.#hear(detail));
-    connection.on("doubt", () => connection.send({ type: "ping", cursor: store.cursor }));
+  #listenToConnection() {
+    const connection = this._connection;
+    const emitState = () => this._emit("state", { state: this.state, transport: this.transport });
+    connection.on("state", emitState);
+    connection.on("rename", emitState);
+    connection.on("document", (detail) => this.#receive(detail));
+    connection.on("doubt", () => connection.send({ type: "ping", cursor: this.store.cursor }));
     connection.on("open", () => {
-      commands.resend();
-      // Said again, because the page may show older ones than the store knows.
-      if (store.counts) this.emit("counts", store.counts);
+      this._commands.resend();
+      // Emitted again, because a page may show older counts than the store has.
+      if (this.counts) this._emit("counts", this.counts);
     });
     connection.on("end", ({ code }) => {
-      this.emit("error", { code: reasonOf(code), message: `Closed with ${code}` });
-      tabs.close();
-      this.emit("end");
+      const reason = reasonOf(code);
+      const message = `notify: closed by the server: ${reason.replace("_", " ")}`;
+      console.warn(message);
+      this._emit("error", { code: reason, message });
+      this._end();
     });
-    store.on("reset", () => this.emit("reset"));
-    store.on("counts", () => this.emit("counts", store.counts));
-    store.on("cursor", () => this.emit("cursor", store.cursor));
+  }
+
+  #listenToStore() {
+    const { store } = this;
+    store.on("reset", () => this._emit("reset"));
+    store.on("counts", () => this._emit("counts", store.counts));
+    store.on("cursor", () => this._emit("cursor", store.cursor));
     store.on("change", ({ notification, previous, fresh, refused }) => {
-      this.emit("change", { notification, previous, refused });
+      this._emit("change", { notification, previous, refused });
       if (!fresh) return;
       this.#life.recovered += 1;
-      this.emit("notification", { notification });
+      this._emit("notification", { notification });
     });
-    commands.on("ack", ({ ref, cursor }) => {
-      store.acknowledge(ref, cursor);
-      this.#tell(ref, { acked: cursor });
-      // A poll would learn of its own mark seconds later.
-      if (this.transport === "poll" && compare(cursor, store.cursor) > 0) connection.ask();
+  }
+
+  #listenToCommands() {
+    this._commands.on("ack", ({ ref, cursor }) => {
+      this.store._acknowledge(ref, cursor);
+      this.#post(ref, { acked: cursor });
+      // Otherwise a poll would read its own mark only seconds later.
+      if (this.transport === "poll" && compare(cursor, this.store.cursor) > 0) this._connection.ask();
     });
-    commands.on("error", ({ ref, code, message }) => {
+    this._commands.on("error", ({ ref, code, message }) => {
       if (ref !== null) {
-        store.fail(ref, true);
-        this.#tell(ref, { refused: true });
+        this.store._fail(ref, true);
+        this.#post(ref, { refused: true });
       }
-      this.emit("error", { code, message });
+      const end = CLOSE[code.toUpperCase()];
+      if (isTerminal(end)) this._connection.end(end);
+      else this._emit("error", { code, message });
     });
   }
 
   /** @param {{document: Document, own: boolean}} detail */
-  #hear({ document, own }) {
+  #receive({ document, own }) {
     switch (document.type) {
       case "welcome":
         this.#question.open = false;
@@ -245,51 +249,51 @@ export class Client extends Emitter {
       case "changes":
         return this.#take(document, own, own);
       case "ping":
-        this.connection.send({ type: "pong", cursor: this.store.cursor, ref: document.ref });
+        this._connection.send({ type: "pong", cursor: this.store.cursor, ref: document.ref });
         return this.#compare(document.cursor);
       case "pong":
         return this.#compare(document.cursor);
       case "ack":
       case "error":
-        return this.commands.settle(document);
+        return this._commands.settle(document);
       case "tick":
-        this.emit("tick", document);
+        this._emit("tick", document);
     }
   }
 
   /**
    * @param {Changes} changes
    * @param {boolean} own
-   * @param {boolean} asked  whoever sends it sends no more by itself
+   * @param {boolean} asked  whether its sender waits to be asked for more
    */
   #take(changes, own, asked) {
     const question = this.#question;
     const answered = question.open && (changes.reset || compare(changes.since, question.since) === 0);
-    const verdict = this.store.apply(changes, { authoritative: own });
+    const verdict = this.store._apply(changes, { authoritative: own });
     if (answered) question.open = false;
-    // The rest of a full page: the server sends it by itself, a poll must ask.
+    // A socket's server sends the rest of a full page by itself; a poll has to ask for it.
     const more = asked && verdict === "apply" && this.store.cursor !== null && this.store.complete !== this.store.cursor;
     if (verdict === "read" || more || (answered && question.again)) this.#ask();
   }
 
   /** @param {Cursor} theirs */
   #compare(theirs) {
-    // Theirs may be below, too: the database was restored while this tab polled beside its socket.
+    // Theirs may be below ours as well, if the database was restored while this tab polled beside its socket.
     if (compare(theirs, this.store.cursor) !== 0) this.#ask();
   }
 
-  /** One question at a time. */
+  /** Ask for the changes, one question at a time. */
   #ask() {
     const question = this.#question;
-    if (question.open && Date.now() - question.at < PATIENCE) {
+    if (question.open && now() - question.at < PATIENCE) {
       question.again = true;
       return;
     }
     const since = this.store.cursor;
-    // The question needs no ack: the changes are its answer.
-    const asked = this.connection.send({ type: "changes", since, ref: this.commands.nextRef() });
-    Object.assign(question, { open: asked, since, at: Date.now(), again: false });
-    if (!asked) this.connection.ask();
+    // The question gets no ack. The changes are its answer.
+    const sent = this._connection.send({ type: "changes", since, ref: this._commands.nextRef() });
+    Object.assign(question, { open: sent, since, at: now(), again: false });
+    if (!sent) this._connection.ask();
   }
 }
 
@@ -297,6 +301,6 @@ export class Client extends Emitter {
  * @param {Notification} notification
  * @returns {Shown}
  */
-function pair({ id, arrived }) {
+function shown({ id, arrived }) {
   return [id, arrived];
 }

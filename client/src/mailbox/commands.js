@@ -1,40 +1,52 @@
 import { Backoff } from "../link/backoff.js";
+import { address, request } from "../link/transports/transport.js";
 import { Emitter } from "../platform/emitter.js";
+import { Timer } from "../platform/timer.js";
 
 /**
- * Tells the server what the user did: over the socket while one is open, else
- * by POST. What was not answered is said again when the connection is back;
- * marks carry what was shown, so saying them twice does no harm.
- *
- * Events: `ack` ({ref, cursor}), `error` ({ref, code, message}).
- *
  * @import { Ack, Command, Failure } from "../protocol.js"
  *
  * @typedef {object} Csrf
  * @property {string} cookie  name of the cookie
  * @property {string} header  name of the header
- * @property {string | null} token  given by the page where scripts cannot read the cookie
+ * @property {string | null} token  from the page, if scripts cannot read the cookie
  */
 
-/** A tab that is offline for a day does not remember every click of it. */
+/** So many unanswered commands are kept, so that a tab that is offline for a day does not send every click of it. */
 const KEPT = 100;
 
+/** With these errors the server asks for the command to be sent again later. */
+const LATER = ["unavailable", "too_many"];
+
+/**
+ * Sends to the server what the user did: through the socket while one is open,
+ * else by POST. Commands that were not answered are sent again when the
+ * connection is back, and those that the server could not execute after a
+ * while. Marks name what was shown, so sending them twice does no harm.
+ *
+ * Events: `ack` ({ref, cursor}), `error` ({ref, code, message}).
+ */
 export class Commands extends Emitter {
   #ref = 0;
   /** @type {Map<number, Command>} */
   #pending = new Map();
   /** Commands whose POST is not answered yet. @type {Set<number>} */
   #posted = new Set();
-  /** @type {any} */
-  #retry;
+  #retry = new Timer();
   #backoff = new Backoff();
+  /** Until all are sent again, in ms. @type {number | undefined} */
+  #wait;
+  /** The answer to the request for a new CSRF token. False if that was refused as well. @type {Promise<any> | false | undefined} */
+  #renewal;
+  /** The token of the page that was refused, and the one in its place. @type {[stale?: string, fresh?: string]} */
+  #tokens = [];
   #options;
 
   /**
    * @param {object} options
    * @param {string} options.src  absolute address of notify's urls
-   * @param {(command: Command) => boolean} options.send  over the socket, if there is one
-   * @param {() => Csrf} options.csrf  asked at each call: tokens change at sign-in
+   * @param {(command: Command) => boolean} options.send  through the socket; returns false without one
+   * @param {() => Csrf} options.csrf  called for each POST, because tokens change at sign-in
    * @param {{cookie: string}} options.document
    */
   constructor(options) {
@@ -42,7 +54,7 @@ export class Commands extends Emitter {
     this.#options = options;
   }
 
-  /** A number for the next command. */
+  /** The number of the next command. */
   nextRef() {
     this.#ref += 1;
     return this.#ref;
@@ -50,7 +62,7 @@ export class Commands extends Emitter {
 
   /**
    * @param {Command} command
-   * @param {{leaving?: boolean}} [options]  leaving: the page may be gone before a socket is emptied
+   * @param {{leaving?: boolean}} [options]  leaving: the page may be gone before the socket has sent what is buffered
    */
   issue(command, { leaving = false } = {}) {
     this.#pending.set(command.ref, command);
@@ -59,26 +71,47 @@ export class Commands extends Emitter {
     this.#deliver(command, leaving);
   }
 
-  /** @param {Ack | Failure} answer */
-  settle(answer) {
-    if (answer.ref === null) return this.emit("error", answer);
-    if (!this.#pending.delete(answer.ref)) return;
-    this.emit(answer.type, answer);
+  /** Those that are not answered, the oldest first. */
+  get pending() {
+    return [...this.#pending.values()];
   }
 
   /**
-   * Say again what was not answered.
+   * Replace all that is not answered. It is sent when the connection is open.
+   * @param {Command[]} commands
+   */
+  replace(commands) {
+    this.#pending = new Map(commands.map((command) => [command.ref, command]));
+  }
+
+  /** @param {Ack | Failure} answer */
+  settle(answer) {
+    const { ref, type } = answer;
+    if (ref === null) return this._emit("error", answer);
+    if (!this.#pending.has(ref)) return;
+    if (type === "error" && LATER.includes(answer.code)) return this.#later();
+    if (type === "ack") {
+      this.#backoff.reset();
+      this.#renewal = undefined;
+    }
+    this.#pending.delete(ref);
+    this._emit(type, answer);
+  }
+
+  /**
+   * Send again what was not answered.
    * @param {{leaving?: boolean}} [options]
    */
   resend({ leaving = false } = {}) {
-    clearTimeout(this.#retry);
-    for (const command of [...this.#pending.values()]) {
+    this.#retry.stop();
+    this.#wait = undefined;
+    for (const command of this.pending) {
       if (!this.#posted.has(command.ref)) this.#deliver(command, leaving);
     }
   }
 
   close() {
-    clearTimeout(this.#retry);
+    this.#retry.stop();
     this.#pending.clear();
   }
 
@@ -90,44 +123,90 @@ export class Commands extends Emitter {
     if (leaving || !this.#options.send(command)) this.#post(command);
   }
 
-  /** @param {Command} command */
-  async #post(command) {
+  #later() {
+    // Drawn once for all commands that fail together, so that they count as one try.
+    this.#wait ??= this.#backoff.next();
+    this.#retry.start(this.#wait, () => this.resend());
+  }
+
+  /**
+   * @param {Command} command
+   * @param {boolean} [isSecond]  with a new token
+   * @returns {Promise<void>}
+   */
+  async #post(command, isSecond = false) {
     const { ref } = command;
     this.#posted.add(ref);
-    /** @type {Response | null} */
-    let response = null;
-    let answer;
-    try {
-      response = await fetch(new URL("commands/", this.#options.src), {
-        method: "POST",
-        // The request outlives the page that a click on a link ends.
-        keepalive: true,
-        headers: { "Content-Type": "application/json", ...this.#token() },
-        body: JSON.stringify(command),
-      });
-      answer = await response.json();
-    } catch {
-      answer = null;
+    let { response, answer } = await this.#fetch("commands/", {
+      method: "POST",
+      // Without it the request would end with the page, when a click on a link leaves that.
+      keepalive: true,
+      headers: { "Content-Type": "application/json", ...this.#header() },
+      body: JSON.stringify(command),
+    });
+    if (response?.status === 403 && answer?.type !== "error") {
+      // Otherwise each command would ask for a token that does not help.
+      if (isSecond) this.#renewal = false;
+      answer = await (this.#renewal ??= this.#renew());
+      if (answer?.token) return this.#post(command, true);
     }
     this.#posted.delete(ref);
+    this.#conclude(ref, response, answer);
+  }
+
+  /** Get a token in place of the page's, which another tab has made stale by signing in anew. Returns the server's answer. */
+  async #renew() {
+    const stale = this.#token();
+    const { answer } = await this.#fetch("token/", { cache: "no-store" });
+    if (answer?.token) this.#tokens = [stale, answer.token];
+    return answer;
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} options
+   * @returns {Promise<{response: Response | null, answer: any}>}  answer: null if it is no JSON; then its status decides
+   */
+  async #fetch(path, options) {
+    /** @type {Response | null} */
+    let response = null;
+    try {
+      // The token must not reach another site.
+      response = await request(address(path, this.#options.src, null), { mode: "same-origin", ...options });
+      return { response, answer: await response.json() };
+    } catch {
+      return { response, answer: null };
+    }
+  }
+
+  /**
+   * @param {number} ref
+   * @param {Response | null} response
+   * @param {any} answer  the JSON of the response
+   */
+  #conclude(ref, response, answer) {
     if (response?.ok && answer?.type === "ack") {
-      this.#backoff.reset();
       this.settle({ type: "ack", ref, cursor: answer.cursor ?? null });
     } else if (response && response.status >= 400 && response.status < 500 && response.status !== 429) {
       const code = answer?.code ?? (response.status === 403 ? "csrf" : "bad_command");
       this.settle({ type: "error", ref, code, message: answer?.message ?? response.statusText });
     } else if (this.#pending.has(ref)) {
-      clearTimeout(this.#retry);
-      this.#retry = setTimeout(() => this.resend(), this.#backoff.next());
+      this.#later();
     }
   }
 
   /** @returns {Record<string, string>} */
+  #header() {
+    const value = this.#token();
+    const [stale, fresh] = this.#tokens;
+    const token = value === stale ? fresh : value;
+    return token ? { [this.#options.csrf().header]: token } : {};
+  }
+
+  /** The token of the page, or of its cookie. */
   #token() {
-    const { csrf, document } = this.#options;
-    const { cookie, header, token } = csrf();
-    const value = token ?? readCookie(document.cookie, cookie);
-    return value ? { [header]: value } : {};
+    const { cookie, token } = this.#options.csrf();
+    return token ?? readCookie(this.#options.document.cookie, cookie);
   }
 }
 

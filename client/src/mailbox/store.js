@@ -1,37 +1,37 @@
 import { Emitter } from "../platform/emitter.js";
-import { compare, isDone, judgeChanges, parseCursor, runs } from "../protocol.js";
+import { compare, epochOf, isDone, judgeChanges, parseCursor, runs } from "../protocol.js";
 
 /**
- * What this tab knows of the mailbox: one reducer for every transport.
- *
- *     store.apply(changes)             the rule, then the rows, then the counts
- *     store.mark("read", shown, ref)   shown at once, until the server has spoken
- *
- * Events, all dispatched when the store is whole again: `reset`, `change`
- * ({notification, previous, fresh, refused}), `counts`, `cursor`.
- *
  * @import { Changes, Counts, Cursor, Mark, Notification, Shown, Verdict } from "../protocol.js"
  *
  * @typedef {{notification: Notification, previous: Notification | null, fresh: boolean, refused?: boolean}} Change
- * @typedef {number | string} Ref  of a command of this tab, or what names that of another
- * @typedef {{ref: Ref, fields: (keyof Notification)[], shown: Map<number, number>, epoch: string | undefined, until: Cursor | undefined, timer: any}} Overlay
+ * @typedef {number | string} Ref  of a command of this tab, or the name of one of another tab
+ *
+ * @typedef {object} Overlay  a mark that is shown before the rows have it
+ * @property {Ref} ref
+ * @property {(keyof Notification)[]} fields
+ * @property {Map<number, number>} shown
+ * @property {string | undefined} epoch
+ * @property {Cursor} [until]  the cursor at which the rows have it
+ * @property {any} timer
+ *
  * @typedef {object} Saved
  * @property {Cursor} cursor
  * @property {Cursor} complete
  * @property {Cursor} countsAt
  * @property {Counts | null} counts
  * @property {Cursor} newest
- * @property {[string, number][]} told
+ * @property {[string, number][]} told  what was emitted, under the name that it has in the stored record
  * @property {Notification[]} rows
  */
 
-/** An optimistic mark that nobody confirmed is taken back after this time. */
+/** An optimistic mark that was not confirmed is taken back after so many ms. */
 const OVERLAY_LIFE = 10_000;
 
-/** A tab that stays open for weeks keeps the newest rows only. */
+/** A tab that stays open for weeks keeps only so many rows, the newest. */
 const ROWS_KEPT = 500;
 
-/** What each mark says about a row. */
+/** The fields of a row that each mark sets. */
 const FIELDS = /** @type {Record<Mark, (keyof Notification)[]>} */ ({
   seen: ["seen_at"],
   read: ["seen_at", "read_at"],
@@ -40,27 +40,36 @@ const FIELDS = /** @type {Record<Mark, (keyof Notification)[]>} */ ({
   cancel: [],
 });
 
+/**
+ * This tab's copy of the mailbox: one reducer for all transports.
+ *
+ *     store._apply(changes)             the rule, then the rows, then the counts
+ *     store._mark("read", shown, ref)   shown at once, until the server has answered
+ *
+ * Events, all emitted when the store is consistent again: `reset`, `change`
+ * ({notification, previous, fresh, refused}), `counts`, `cursor`.
+ */
 export class Store extends Emitter {
   /** @type {Cursor} */
   cursor = null;
-  /** The last cursor at which nothing was missing: what mark-all may vouch for. @type {Cursor} */
+  /** The last cursor at which nothing was missing: mark-all covers what is at or below it. @type {Cursor} */
   complete = null;
   /** @type {Counts | null} */
   counts = null;
 
   /** The head that the counts belong to, as a cursor. @type {Cursor} */
   #countsAt = null;
-  /** The highest cursor at which nothing was missing: what had arrived at or below it is old news. @type {Cursor} */
+  /** The highest cursor at which nothing was missing. Content at or below it is not news. @type {Cursor} */
   #newest = null;
-  /** What was told above that, page by page: it may come again before the last page has. @type {Map<string, number>} */
-  #told = new Map();
+  /** The rows emitted above that, page by page. It may come again before the last page has come. @type {Map<string, number>} */
+  #emitted = new Map();
   /** @type {Map<number, Notification>} */
   #rows = new Map();
   /** @type {Overlay[]} */
   #overlays = [];
 
   /**
-   * The row as it is shown: the server's words, and our marks on the way to it.
+   * The row as it is shown: as the server sent it, with our marks that it does not have yet.
    * @param {number} id
    * @returns {Notification | null}
    */
@@ -80,76 +89,44 @@ export class Store extends Emitter {
 
   /** All rows as shown, newest content first. */
   all() {
-    const rows = [...this.#rows.keys()].map((id) => /** @type {Notification} */ (this.get(id)));
-    return rows.sort((a, b) => b.arrived - a.arrived);
+    const rows = [...this.#views(this.#rows.keys()).values()];
+    return /** @type {Notification[]} */ (rows).sort((a, b) => b.arrived - a.arrived);
   }
 
   /**
-   * Take one `changes` document. `authoritative` says that it answers our own
-   * question (a welcome, a poll): its reset replaces the store even where it
-   * lowers the cursor, as after a restored database.
+   * Apply one `changes` document. `authoritative` means that it answers our own
+   * question (a welcome, a poll): its reset replaces the store even if it lowers
+   * the cursor, as after a restored database.
    * @param {Changes} changes
    * @param {{authoritative?: boolean}} [options]
    * @returns {Verdict}
-   * @internal
    */
-  apply(changes, { authoritative = false } = {}) {
+  _apply(changes, { authoritative = false } = {}) {
     const verdict = authoritative && changes.reset ? "apply" : judgeChanges(this.cursor, changes);
     if (verdict !== "apply") return verdict;
-
     const mine = this.cursor;
-    // Every poll of a user without a mailbox answers so; once is enough.
+    // For a user without a mailbox every poll is answered like this. Applying it once is enough.
     if (changes.cursor === null && mine === null && this.counts) return "drop";
-    const reset = Boolean(changes.reset);
-    const epoch = changes.cursor && parseCursor(changes.cursor).epoch;
-    // In another epoch the same id and place may be those of another row.
-    if (epoch) this.#end(this.#overlays.filter((overlay) => overlay.epoch !== epoch));
-    const known = epoch === null ? -1 : positionIn(epoch, this.#newest);
-    const floor = reset || epoch === null ? -1 : positionIn(epoch, mine);
-    const before = new Map([...this.#rows.keys()].map((id) => [id, this.get(id)]));
-    const fresh = new Set();
-    const touched = new Set();
+    const epoch = epochOf(changes.cursor);
+    // In another epoch a row with the same id and position may be another notification.
+    if (epoch) this.#end((overlay) => overlay.epoch !== epoch);
+    const before = this.#views(this.#rows.keys());
+    const fresh = this.#takeRows(changes, epoch, before);
+    this.#advance(changes, epoch);
+    // A leader passes its reset to all its tabs, and some of them may show the counts of a newer head.
+    const counted = this.#count(changes, epoch, Boolean(changes.reset) && authoritative);
+    const released = this.#end(({ until }) => until !== undefined && compare(until, this.complete) <= 0);
 
-    if (reset) this.#rows.clear();
-    for (const row of changes.notifications) {
-      // A row at or below the cursor was here before, even if it was let go.
-      if (row.position <= Math.max(floor, this.#rows.get(row.id)?.position ?? -1)) continue;
-      const held = before.get(row.id);
-      // Not the cursor decides: a mark may move a row from one page to a later one. And after a
-      // restored backup another row may have the same id and place.
-      const isHeld = row.arrived === held?.arrived && row.updated_at === held.updated_at;
-      const told = this.#told.get(`${epoch}:${row.id}`) ?? -1;
-      if (row.arrived > Math.max(known, told) && !isHeld) fresh.add(row.id);
-      this.#told.set(`${epoch}:${row.id}`, Math.max(row.arrived, told));
-      this.#rows.set(row.id, row);
-      touched.add(row.id);
-    }
-    this.#trim();
-
-    this.cursor = changes.cursor;
-    const here = positionIn(epoch, this.cursor);
-    if (epoch === null || here === changes.head) {
-      this.complete = this.cursor;
-      if (positionIn(epoch, this.#newest) < here) this.#newest = this.cursor;
-      for (const [id, arrived] of this.#told) if (arrived <= here) this.#told.delete(id);
-    }
-    // The complete cursor of another epoch vouches for nothing in this one.
-    else if (positionIn(epoch, this.complete) < 0) this.complete = null;
-    // A room tells its reset to all its tabs, and some may show the counts of a newer head.
-    const counted = this.#count(changes, epoch, reset && authoritative);
-    const ended = this.#overlays.filter(({ until }) => until !== undefined && compare(until, this.complete) <= 0);
-    const released = this.#end(ended);
-
-    if (reset) this.emit("reset");
-    // Rows come by position, which a mark moves; what is new comes in the order of its arrival.
-    for (const { id } of this.all().toReversed()) {
+    if (changes.reset) this._emit("reset");
+    // Rows come by position, which a mark changes. They are emitted in the order in which their content arrived.
+    for (const { id } of this.all().reverse()) {
       const notification = this.get(id);
-      if (!notification || !touched.has(id)) continue;
-      this.emit("change", { notification, previous: before.get(id) ?? null, fresh: fresh.has(id) && !isDone(notification) });
+      if (!notification || !fresh.has(id)) continue;
+      this._emit("change", { notification, previous: before.get(id) ?? null, fresh: fresh.get(id) && !isDone(notification) });
     }
-    for (const change of released) if (!touched.has(change.notification.id)) this.emit("change", change);
-    if (counted) this.emit("counts", this.counts);
-    if (compare(mine, this.cursor) !== 0) this.emit("cursor", this.cursor);
+    for (const change of released) if (!fresh.has(change.notification.id)) this._emit("change", change);
+    if (counted) this._emit("counts", this.counts);
+    if (compare(mine, this.cursor) !== 0) this._emit("cursor", this.cursor);
     return verdict;
   }
 
@@ -158,73 +135,120 @@ export class Store extends Emitter {
    * @param {Mark} mark
    * @param {Shown[]} shown
    * @param {Ref} ref  of the command that carries it
-   * @internal
    */
-  mark(mark, shown, ref) {
-    const targets = new Map(shown);
-    const before = this.#views(targets.keys());
-    const timer = setTimeout(() => this.fail(ref), OVERLAY_LIFE);
-    const epoch = this.cursor?.split(":")[0];
-    this.#overlays.push({ ref, fields: FIELDS[mark], shown: targets, epoch, until: undefined, timer });
-    for (const change of this.#differences(before)) this.emit("change", change);
+  _mark(mark, shown, ref) {
+    const before = this.#views(shown.map(([id]) => id));
+    const timer = setTimeout(() => this._fail(ref), OVERLAY_LIFE);
+    this.#overlays.push({ ref, fields: FIELDS[mark], shown: new Map(shown), epoch: epochOf(this.cursor), timer });
+    for (const change of this.#differences(before)) this._emit("change", change);
   }
 
   /**
-   * The server has made the mark: it is in the rows once the cursor is there.
+   * Note that the server has made a mark: the rows have it once they are at the cursor.
    * @param {Ref} ref
    * @param {Cursor} cursor
-   * @internal
    */
-  acknowledge(ref, cursor) {
+  _acknowledge(ref, cursor) {
     for (const overlay of this.#overlays) if (overlay.ref === ref) overlay.until = cursor;
-    if (compare(cursor, this.complete) <= 0) this.fail(ref);
+    if (compare(cursor, this.complete) <= 0) this._fail(ref);
   }
 
   /**
-   * Take an optimistic mark back: what the rows say is shown again.
+   * Take an optimistic mark back, so that the rows are shown as they are.
    * @param {Ref} ref
-   * @param {boolean} [refused]  by the server, rather than not heard of
-   * @internal
+   * @param {boolean} [refused]  whether the server refused it, rather than did not answer
    */
-  fail(ref, refused) {
-    const ended = this.#overlays.filter((overlay) => overlay.ref === ref);
-    for (const change of this.#end(ended)) this.emit("change", { ...change, refused });
+  _fail(ref, refused) {
+    for (const change of this.#end((overlay) => overlay.ref === ref)) this._emit("change", { ...change, refused });
   }
 
-  /** Forget the clock; used when the element is removed. @internal */
-  close() {
-    this.#end([...this.#overlays]);
+  /** Stop the timers. Called when the element is removed. */
+  _close() {
+    this.#end(() => true);
+  }
+
+  /** Forget everything, because this tab may no longer show it. */
+  _clear() {
+    this._close();
+    this._restore(new Store()._save([]));
+    this._emit("reset");
+    this._emit("cursor", null);
   }
 
   /**
-   * All that a next page needs to go on from here.
-   * @param {number[]} ids  of the rows to keep; those of running tasks are kept anyway
+   * Returns the state with which the next page continues.
+   * @param {number[]} ids  of the rows to keep; those of running tasks are kept as well
    * @returns {Saved}
-   * @internal
    */
-  save(ids) {
+  _save(ids) {
     const rows = [...this.#rows.values()].filter((row) => ids.includes(row.id) || runs(row));
     const { cursor, complete, counts } = this;
-    return { cursor, complete, counts, countsAt: this.#countsAt, newest: this.#newest, told: [...this.#told], rows };
+    return { cursor, complete, counts, countsAt: this.#countsAt, newest: this.#newest, told: [...this.#emitted], rows };
   }
 
-  /** @param {Saved} saved @internal */
-  restore({ cursor, complete, counts, countsAt, newest, told, rows }) {
+  /** @param {Saved} saved */
+  _restore({ cursor, complete, counts, countsAt, newest, told, rows }) {
     Object.assign(this, { cursor, complete, counts });
     this.#countsAt = countsAt;
     this.#newest = newest;
-    this.#told = new Map(told);
+    this.#emitted = new Map(told);
     this.#rows = new Map(rows.map((row) => [row.id, row]));
   }
 
   /**
-   * Counts are the server's, and never go back in time.
+   * Take the rows of a document. Returns the ids of those that changed, and for each whether its content is new to this tab.
    * @param {Changes} changes
-   * @param {string | null} epoch
+   * @param {string | undefined} epoch
+   * @param {Map<number, Notification | null>} before
+   */
+  #takeRows({ notifications, reset }, epoch, before) {
+    const known = positionIn(epoch, this.#newest);
+    const floor = reset ? -1 : positionIn(epoch, this.cursor);
+    /** @type {Map<number, boolean>} */
+    const fresh = new Map();
+    if (reset) this.#rows.clear();
+    for (const row of notifications) {
+      // A row at or below the cursor was here before, even if #trim has dropped it.
+      if (row.position <= Math.max(floor, this.#rows.get(row.id)?.position ?? -1)) continue;
+      const held = before.get(row.id);
+      // The cursor cannot decide this: a mark may move a row from one page to a later one, and after a
+      // restored backup another row may have the same id and position.
+      const isHeld = row.arrived === held?.arrived && row.updated_at === held.updated_at;
+      const key = `${epoch}:${row.id}`;
+      const emitted = this.#emitted.get(key) ?? -1;
+      fresh.set(row.id, row.arrived > Math.max(known, emitted) && !isHeld);
+      this.#emitted.set(key, Math.max(row.arrived, emitted));
+      this.#rows.set(row.id, row);
+    }
+    this.#trim();
+    return fresh;
+  }
+
+  /**
+   * Move the cursor, and with it the cursors at which nothing is missing.
+   * @param {Changes} changes
+   * @param {string | undefined} epoch
+   */
+  #advance({ cursor, head }, epoch) {
+    this.cursor = cursor;
+    const here = positionIn(epoch, cursor);
+    if (epoch === undefined || here === head) {
+      this.complete = cursor;
+      if (positionIn(epoch, this.#newest) < here) this.#newest = cursor;
+      for (const [id, arrived] of this.#emitted) if (arrived <= here) this.#emitted.delete(id);
+    }
+    // The complete cursor of another epoch means nothing in this one.
+    else if (positionIn(epoch, this.complete) < 0) this.complete = null;
+  }
+
+  /**
+   * Take the counts, unless they are older than ours. Returns whether they changed.
+   * @param {Changes} changes
+   * @param {string | undefined} epoch
    * @param {boolean} reset
    */
   #count({ counts, head }, epoch, reset) {
-    const at = epoch && `${epoch}:${head}`;
+    const at = epoch === undefined ? null : `${epoch}:${head}`;
     if (!reset && compare(at, this.#countsAt) < 0) return false;
     this.#countsAt = at;
     const changed = counts.unseen !== this.counts?.unseen || counts.unread !== this.counts?.unread;
@@ -239,10 +263,11 @@ export class Store extends Emitter {
   }
 
   /**
-   * Remove overlays; returns what looks different without them.
-   * @param {Overlay[]} overlays
+   * Remove overlays. Returns what looks different without them.
+   * @param {(overlay: Overlay) => boolean} ends
    */
-  #end(overlays) {
+  #end(ends) {
+    const overlays = this.#overlays.filter(ends);
     const before = this.#views(overlays.flatMap(({ shown }) => [...shown.keys()]));
     for (const { timer } of overlays) clearTimeout(timer);
     this.#overlays = this.#overlays.filter((overlay) => !overlays.includes(overlay));
@@ -271,8 +296,8 @@ export class Store extends Emitter {
 }
 
 /**
- * The position of a cursor if it is of this epoch, else -1.
- * @param {string | null} epoch
+ * The position of a cursor if it belongs to this epoch, else -1.
+ * @param {string | undefined} epoch
  * @param {Cursor} cursor
  */
 function positionIn(epoch, cursor) {

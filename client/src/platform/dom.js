@@ -1,6 +1,6 @@
 /**
- * Give a node its attributes and its content. Text goes in as text, never as
- * markup.
+ * Set attributes of a node and append its content. Text is inserted as text,
+ * never as markup.
  * @template {Element} T
  * @param {T} node
  * @param {Record<string, string | number>} attributes
@@ -13,6 +13,7 @@ export function dress(node, attributes, ...content) {
 }
 
 /**
+ * Create an element.
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
  * @param {string} name  its class
@@ -21,4 +22,16 @@ export function dress(node, attributes, ...content) {
  */
 export function element(tag, name, attributes, ...content) {
   return dress(document.createElement(tag), { class: name, ...attributes }, ...content);
+}
+
+/** The base of our elements. Node's tests import their modules, where HTMLElement is missing. */
+export const BaseElement = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
+
+/**
+ * Define a custom element, unless the script was loaded before.
+ * @param {string} name
+ * @param {CustomElementConstructor} constructor
+ */
+export function define(name, constructor) {
+  if (!customElements.get(name)) customElements.define(name, constructor);
 }

@@ -1,7 +1,7 @@
 /**
- * Hear several kinds of events, until the signal says that it is enough.
+ * Listen to several types of events, until the signal is aborted.
  * @param {EventTarget} target
- * @param {string} types  with spaces between them
+ * @param {string} types  separated by spaces
  * @param {(event: any) => void} listener
  * @param {AbortSignal} [signal]
  */
@@ -10,12 +10,12 @@ export function listen(target, types, listener, signal) {
 }
 
 /**
- * An EventTarget whose events have a detail.
+ * An EventTarget whose events carry a detail.
  * @template {Record<string, any>} [Events=Record<string, any>]  the details by name
  */
 export class Emitter extends EventTarget {
   /**
-   * Hear of one kind of event, until the signal ends; the answer takes the listener away as well.
+   * Listen to one type of event, until the signal is aborted. Returns a function that removes the listener.
    * @template {keyof Events & string} Name
    * @param {Name} name
    * @param {(detail: Events[Name]) => void} listener
@@ -23,19 +23,18 @@ export class Emitter extends EventTarget {
    * @returns {() => void}
    */
   on(name, listener, signal) {
-    const hear = (/** @type {Event} */ event) => listener(/** @type {CustomEvent} */ (event).detail);
-    listen(this, name, hear, signal);
-    return () => this.removeEventListener(name, hear);
+    const receive = (/** @type {Event} */ event) => listener(/** @type {CustomEvent} */ (event).detail);
+    listen(this, name, receive, signal);
+    return () => this.removeEventListener(name, receive);
   }
 
   /**
    * @protected
-   * @internal
    * @template {keyof Events & string} Name
    * @param {Name} name
    * @param {Events[Name]} [detail]
    */
-  emit(name, detail) {
+  _emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }

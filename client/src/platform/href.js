@@ -1,8 +1,8 @@
 const SAFE = new Set(["http:", "https:", "mailto:"]);
 
 /**
- * The address if a link may carry it, else null. The server checks as well;
- * a row may be older than its check.
+ * The absolute address if a link may lead to it, else null. The server checks
+ * addresses as well, but a row may be older than that check.
  * @param {string} url
  * @param {string} base
  */

@@ -13,11 +13,11 @@ const PATHS = {
 };
 
 /**
- * A picture for the eye only; made node by node, because markup in a string
- * is what Trusted Types forbid.
+ * A picture that screen readers skip. It is built node by node, because Trusted
+ * Types forbid markup in a string.
  * @param {string} name
  */
 export function icon(name) {
-  const path = dress(document.createElementNS(SVG, "path"), { d: PATHS[name] ?? PATHS.info });
+  const path = dress(document.createElementNS(SVG, "path"), { d: PATHS[Object.hasOwn(PATHS, name) ? name : "info"] });
   return dress(document.createElementNS(SVG, "svg"), { class: "nf-icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, path);
 }

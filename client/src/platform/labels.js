@@ -1,19 +1,22 @@
 /**
- * The words of the chrome. The server sends translations in the `labels`
+ * The texts of the interface. The server sends translations in the `labels`
  * attribute; these stand in for what it leaves out.
  */
 export const DEFAULTS = {
   notifications: "Notifications",
   new: "%(count)s new",
   more: "%(count)s more",
+  fewer: "Show fewer",
+  whole: "Show more",
   dismiss: "Dismiss",
   times: "%(count)s times",
-  actions: "Press F6 for its actions.",
+  actions: "Press F6 for actions.",
 };
 
 /** @typedef {Record<keyof typeof DEFAULTS, string>} Labels */
 
 /**
+ * The labels of a `labels` attribute, completed by the defaults.
  * @param {string | null} json
  * @returns {Labels}
  */
@@ -26,7 +29,7 @@ export function readLabels(json) {
 }
 
 /**
- * Fill `%(name)s`, as translators know it from Django.
+ * Fill in `%(name)s`, the placeholders that translators know from Django.
  * @param {string} label
  * @param {Record<string, string | number>} values
  */
@@ -35,9 +38,23 @@ export function fill(label, values) {
 }
 
 /**
+ * Fill in the number of a label that has a form for each kind of numbers. The
+ * server sends the form of each number in `forms`, and form 1 of `more` in `more1`.
+ * @template {string} Name
+ * @param {Record<Name, string>} labels
+ * @param {Name} name
+ * @param {number} count
+ */
+export function fillCount(labels, name, count) {
+  const all = /** @type {Record<string, string>} */ (labels);
+  return fill(all[name + all.forms?.[count < 200 ? count : 100 + (count % 100)]] ?? labels[name], { count });
+}
+
+/**
+ * The name of a level, translated if the server sent a translation.
  * @param {Labels} labels
  * @param {string} level
  */
-export function levelWord(labels, level) {
+export function levelName(labels, level) {
   return Object.hasOwn(labels, level) ? labels[/** @type {keyof Labels} */ (level)] : level;
 }

@@ -1,30 +1,32 @@
+import { now } from "../platform/clock.js";
 import { element } from "../platform/dom.js";
 import { Eta } from "./eta.js";
 import { fill } from "../platform/labels.js";
 import { keep } from "./memory.js";
 
 /** @import { Notification, Progress } from "../protocol.js" */
-/** @import { Labels, Root } from "../tasks.js" */
+/** @import { Labels } from "./labels.js" */
 
-/** How long a task may take to say that it is to end, in ms. */
+/** A task may take so many ms to confirm that it is being cancelled. After that the button works again. */
 const PATIENCE = 10_000;
 
 /**
- * How far a task is, in its toast. The nodes stay while it runs, so that
- * neither the focus nor a screen reader is disturbed by an update.
+ * Draw the progress of a task into its toast. The nodes stay while it runs, so
+ * that an update disturbs neither the focus nor a screen reader.
  * @param {HTMLElement} item
  * @param {Notification} notification
  * @param {Labels} labels
+ * @param {() => number | undefined} requestCancel  returns the position of the task at that time
  */
-export function drawBar(item, notification, labels) {
+export function drawBar(item, notification, labels, requestCancel) {
   const { progress } = notification;
   const part = item.querySelector(".nf-progress");
   if (!progress || progress.ended_at) return part?.remove();
-  const { bar, note, cancel } = part ? partsOf(part) : build(item, notification, labels);
-  // It was asked for, and the server says later that it still can be.
+  const { bar, note, cancel } = part ? partsOf(part) : build(item, notification, labels, requestCancel);
+  // A newer row that still can be cancelled means that the request was not granted.
   if (notification.position > Number(cancel.dataset.asked)) cancel.disabled = false;
   const state = cancel.disabled ? "cancelling" : progress.state;
-  const text = status({ ...progress, state }, labels, timeOf(notification, Date.now()));
+  const text = statusText({ ...progress, state }, labels, timeOf(notification, now()));
   bar.hidden = progress.state === "lost";
   if (typeof progress.total !== "number" || progress.state === "queued") bar.removeAttribute("value");
   else Object.assign(bar, { max: progress.total || 1, value: progress.done });
@@ -34,44 +36,49 @@ export function drawBar(item, notification, labels) {
 }
 
 /**
- * Seconds that it will still take, or, where it has no end in sight, that it has taken.
+ * The seconds that a task will still take, or has taken if its total is unknown.
  * @param {Notification} notification
- * @param {number} now  ms
+ * @param {number} time  by now()
  * @returns {{left?: number | null, elapsed?: number}}
  */
-function timeOf(notification, now) {
+function timeOf(notification, time) {
   const { progress, updated_at } = notification;
   if (progress?.state !== "running" || progress.silent) return {};
   const { done, total, started_at } = progress;
-  if (total === null) return { elapsed: Math.floor((now - Date.parse(started_at ?? "")) / 1_000) };
-  // By the server's clock, whatever ours says.
+  if (total === null) {
+    // Only once, because the wall clock may be set while the task runs.
+    const began = keep(notification, "began", () => time - (Date.now() - Date.parse(started_at ?? "")));
+    return { elapsed: Math.floor((time - began) / 1_000) };
+  }
+  // Both times are of the server's clock, which may differ from ours.
   const spent = Date.parse(updated_at) - Date.parse(started_at ?? "");
-  const eta = keep(notification, "eta", () => new Eta(0, now - (spent || 0)));
-  eta.update(done, total, now);
-  return { left: eta.left(now) };
+  const eta = keep(notification, "eta", () => new Eta(0, time - (spent || 0)));
+  eta.update(done, total, time);
+  return { left: eta.left(time) };
 }
 
 /**
- * What is said of it beside the bar.
+ * The text beside the bar.
  * @param {Progress} progress
  * @param {Labels} labels
  * @param {{left?: number | null, elapsed?: number}} [time]  seconds
  */
-export function status({ state, done, total, message, silent }, labels, { left, elapsed } = {}) {
-  const words = { queued: labels.queued, cancelling: labels.cancelling, lost: labels.lost };
+export function statusText({ state, done, total, message, silent }, labels, { left, elapsed } = {}) {
+  /** @type {Record<string, string>} */
+  const states = { queued: labels.queued, cancelling: labels.cancelling, lost: labels.lost };
   const number = numbers(document.documentElement.lang);
-  const percent = total ? `${Math.floor((100 * Math.min(done, total)) / total)} %` : "";
+  const percent = total ? `${Math.floor((100 * Math.min(done, total)) / total)}\u00a0%` : "";
   const share = percent && ` (${percent})`;
-  // Of a task in steps no more than the share is known, which is the part of 1.
+  // A task in steps knows its share alone, as a part of 1.
   const counted = total === 1 ? percent : fill(labels.progress, { done: number.format(done), total: number.format(total ?? 0) }) + share;
   const count = typeof total === "number" ? counted : done ? number.format(done) : "";
   const time = left ? fill(labels.left, { time: span(left) }) : elapsed && elapsed > 2 ? span(elapsed) : "";
-  const parts = [/** @type {Record<string, string>} */ (words)[state] ?? count, message, time, silent && state !== "lost" ? labels.silent : ""];
-  return parts.filter(Boolean).join(" · ");
+  const parts = [states[state] ?? count, message, time, silent && state !== "lost" ? labels.silent : ""];
+  return parts.filter(Boolean).join("\u00a0· ");
 }
 
 /**
- * A time in words of the page's language.
+ * A duration in the language of the page.
  * @param {number} seconds
  */
 function span(seconds) {
@@ -80,7 +87,7 @@ function span(seconds) {
 }
 
 /**
- * @param {string} language  of the page, which may have written anything
+ * @param {string} language  of the page; an invalid one falls back to the browser's
  * @param {any} [style]
  */
 function numbers(language, style) {
@@ -95,12 +102,19 @@ function numbers(language, style) {
  * @param {HTMLElement} item
  * @param {Notification} notification
  * @param {Labels} labels
+ * @param {() => number | undefined} requestCancel
  */
-function build(item, { title, message }, labels) {
+function build(item, { title, message }, labels, requestCancel) {
   const bar = element("progress", "nf-bar", { "aria-label": title || message });
   const note = element("p", "nf-text nf-note", { dir: "auto" });
   const cancel = element("button", "nf-action nf-cancel", { type: "button" }, labels.cancel);
-  cancel.addEventListener("click", () => ask(item, cancel));
+  cancel.addEventListener("click", () => {
+    const position = requestCancel();
+    if (position === undefined) return;
+    cancel.disabled = true;
+    cancel.dataset.asked = String(position);
+    setTimeout(() => (cancel.disabled = false), PATIENCE);
+  });
   item.querySelector(".nf-body")?.append(element("div", "nf-progress", {}, bar, note, cancel));
   return { bar, note, cancel };
 }
@@ -109,20 +123,4 @@ function build(item, { title, message }, labels) {
 function partsOf(part) {
   const [bar, note, cancel] = part.children;
   return { bar: /** @type {HTMLProgressElement} */ (bar), note, cancel: /** @type {HTMLButtonElement} */ (cancel) };
-}
-
-/**
- * Ask the task to end, as it is shown now.
- * @param {HTMLElement} item
- * @param {HTMLButtonElement} cancel
- */
-function ask(item, cancel) {
-  const client = /** @type {Root | null} */ (item.closest("notify-root"))?.client;
-  const notification = client?.store.get(Number(item.dataset.id));
-  if (!client || !notification) return;
-  cancel.disabled = true;
-  cancel.dataset.asked = String(notification.position);
-  client.mark("cancel", [notification]);
-  // Refused, or not heard of: it may be asked again.
-  setTimeout(() => (cancel.disabled = false), PATIENCE);
 }

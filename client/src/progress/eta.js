@@ -1,27 +1,25 @@
-/** Nothing is foretold before so much is done, or so much time is over. */
+/** There is no estimate before this share is done, or this many ms have passed. */
 const SHARE = 0.05;
 const TIME = 3_000;
 
-/** The pace is that of about so many ms, or of all the time where that is less: a burst is none. */
+/** The pace is averaged over about so many ms, or over all the time if that is less, so that one burst does not count as the pace. */
 const SMOOTH = 5_000;
 
-/** An estimate changes by more than this or not at all: one that grows and shrinks is read as a lie. */
+/** An estimate changes by more than this factor or not at all. Users do not trust one that grows and shrinks all the time. */
 const CHANGE = 1.2;
 
-/** For so many seconds after the end that was said, a moment is still left. */
+/** For so many seconds after the estimated end the estimate stays at its shortest. */
 const GRACE = 5;
 
-/**
- * How long a task will still take, as far as its pace tells; without jumps.
- */
+/** Estimates from its pace how long a task will still take, without jumps. */
 export class Eta {
   #since;
   #at;
   #done;
-  /** Units in a ms, and how much is known of them, from 0 to 1, by which they are multiplied. */
+  /** The average of units per ms, multiplied by its weight: from 0 to 1, how much of the average is known. */
   #pace = 0;
   #weight = 0;
-  /** When it ends, as it was said last. */
+  /** The estimated end that was shown last. */
   #end = Infinity;
 
   /**
@@ -34,7 +32,7 @@ export class Eta {
   }
 
   /**
-   * So much is done by now.
+   * Note how much is done by now.
    * @param {number} done
    * @param {number | null} total
    * @param {number} now  ms
@@ -50,17 +48,17 @@ export class Eta {
     this.#done = done;
     if (total === null || (done < total * SHARE && now - this.#since < TIME)) return;
     const end = now + ((total - done) / this.#pace) * this.#weight;
-    const [left, said] = [end - now, this.#end - now];
-    if (left < said / CHANGE || left > said * CHANGE) this.#end = end;
+    const [left, shown] = [end - now, this.#end - now];
+    if (left < shown / CHANGE || left > shown * CHANGE) this.#end = end;
   }
 
   /**
-   * Seconds that are left, in steps that a reader can follow; null where nobody knows.
+   * The seconds that are left, in steps that a user can follow, or null if there is no estimate.
    * @param {number} now  ms
    */
   left(now) {
     const left = Math.round((this.#end - now) / 1_000);
-    // Its time is long over and it is not: whatever we said was wrong.
+    // The estimated end has long passed and the task has not ended, so the estimate was wrong.
     if (left < -GRACE || left === Infinity) return null;
     const step = left > 90 ? 60 : left > 20 ? 10 : 5;
     return Math.max(1, Math.ceil(left / step)) * step;

@@ -1,10 +1,10 @@
 /** @import { Notification } from "../protocol.js" */
 
-/** What is kept of running tasks, by task, attempt and kind. @type {Map<string, any>} */
+/** Values remembered about running tasks, by task, attempt and kind. @type {Map<string, any>} */
 const kept = new Map();
 
 /**
- * What is kept of this task, made if need be; a retry is another one.
+ * Returns a value remembered about this task, made at the first call. A retry is remembered as another task.
  * @template T
  * @param {Notification} notification
  * @param {string} kind
@@ -18,7 +18,7 @@ export function keep({ id, progress }, kind, make) {
 }
 
 /**
- * Let go of what is kept of all others: a page may stay open for weeks.
+ * Forget all tasks that are not running, because a page may stay open for weeks.
  * @param {(id: number) => boolean} isRunning
  */
 export function release(isRunning) {

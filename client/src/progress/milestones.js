@@ -1,9 +1,14 @@
-/** Between two words on one task lie so many ms, and a quarter of it. */
+import { keep } from "./memory.js";
+
+/** @import { Notification } from "../protocol.js" */
+
+/** A task is announced at most once in so many ms, and only after it has passed another quarter. */
 const PAUSE = 15_000;
 
 /**
- * When to speak of a running task: seldom, and never of what was past before
- * this page saw it. Its start and its end are news, and said as all news is.
+ * Decides when the progress of a running task is announced: seldom, and no
+ * quarter that it had passed before this page saw it. Its start and its end are
+ * announced with their toasts.
  */
 export class Milestones {
   #quarter;
@@ -19,7 +24,7 @@ export class Milestones {
   }
 
   /**
-   * The percent to speak of, or 0.
+   * The percentage to announce, or 0.
    * @param {number} share
    * @param {number} now  ms
    */
@@ -30,4 +35,16 @@ export class Milestones {
     this.#at = now;
     return quarter * 25;
   }
+}
+
+/**
+ * The percentage to announce for a task now, or 0.
+ * @param {Notification} notification
+ * @param {number} now  ms
+ */
+export function milestone(notification, now) {
+  const { progress } = notification;
+  if (progress?.state !== "running" || !progress.total) return 0;
+  const share = progress.done / progress.total;
+  return keep(notification, "milestones", () => new Milestones(share, now)).reached(share, now);
 }

@@ -1,46 +1,58 @@
 /**
- * Toasts of the page's own work. Their ids are below 0: no server knows them,
- * and no other page.
+ * Toasts of the page's own work. Their ids are below 0, because neither the
+ * server nor another page knows them.
  *
+ * @import { NotifyRoot } from "../elements/root.js"
  * @import { Notification } from "../protocol.js"
- * @import { Root } from "../tasks.js"
  */
 
 /**
- * What is said of it.
+ * The texts of its toast.
  * @template T
  * @typedef {object} Words
  * @property {string} loading  while it is pending
- * @property {string | ((value: T) => string)} [success]  left out: as while it was pending
+ * @property {string | ((value: T) => string)} [success]  without it, as while it was pending
  * @property {string | ((reason: any) => string)} [error]  the reason may be a Response that is not ok
  */
 
-/** What is pending. @type {Map<number, Notification>} */
+/** The notifications of pending work. @type {Map<number, Notification>} */
 const own = new Map();
 
-/** How many have begun. */
+/** How many promises were followed. */
 let begun = 0;
 
-/** How many were shown, results included. */
+/** How many toasts were shown, results included. */
 let shown = 0;
 
 /**
- * The notification of this page that has this id, while its work is pending.
+ * The notification with this id, if it is one of this page and its work is pending.
  * @param {number} id
  */
 export function find(id) {
   return own.get(id);
 }
 
-/** All work of this page that is pending. */
+/** The notifications of all pending work of this page. */
 export function pending() {
   return [...own.values()];
 }
 
 /**
+ * Show that work of the page is pending, and how it ends: a method of <notify-root>. Returns the work.
+ * @template T
+ * @this {NotifyRoot}
+ * @param {Promise<T>} work
+ * @param {Words<T>} words
+ */
+export function promise(work, words) {
+  follow(this, work, words);
+  return work;
+}
+
+/**
  * Show that a promise is pending, and then how it ended.
  * @template T
- * @param {Pick<Root, "show" | "getAttribute">} root
+ * @param {Pick<NotifyRoot, "show" | "getAttribute">} root
  * @param {Promise<T>} work
  * @param {Words<T>} words
  */
@@ -56,7 +68,7 @@ export async function follow(root, work, { loading, success = loading, error = l
     try {
       end("error", error, reason);
     } catch (fault) {
-      // It has ended all the same; what is wrong with its words is for the console.
+      // The work has ended all the same. The error in the page's function is thrown for the console.
       end("error", loading, reason);
       throw fault;
     }
@@ -74,16 +86,16 @@ export async function follow(root, work, { loading, success = loading, error = l
 }
 
 /**
- * @param {Pick<Root, "show" | "getAttribute">} root
+ * @param {Pick<NotifyRoot, "show" | "getAttribute">} root
  * @param {{id: number, level: "info" | "success" | "error", message: string, since: string, ended?: string}} toast
  */
 function show(root, { id, level, message, since, ended }) {
   shown += 1;
-  // Newer than all that has come, and older than all that will.
+  // Newer than everything that has arrived, and older than everything that will.
   const arrived = Number(root.getAttribute("cursor")?.split(":")[1] ?? 0) + shown / (shown + 1);
   const notification = {
     ...{ id, level, message, arrived, position: arrived, category: "", title: "", url: "", actions: [], data: null, key: "", count: 1 },
-    // Nobody need be told that it was seen.
+    // Seen from the start, so that it is never marked.
     ...{ created_at: since, updated_at: since, expires_at: null, seen_at: since, read_at: null, archived_at: null, dismissed_at: null },
     progress: {
       ...{ state: STATES[level], done: 0, total: null, message: "", attempt: 1, cancellable: false, silent: false },

@@ -3,13 +3,10 @@ import { SVG } from "../platform/icons.js";
 import { summarize } from "./summary.js";
 
 /** @import { Notification } from "../protocol.js" */
-/** @import { Labels } from "../tasks.js" */
-
-/** What the names of rings and links are made of. */
-let count = 0;
+/** @import { Labels } from "./labels.js" */
 
 /**
- * A ring on a badge: how far those tasks are that run although their toasts were closed.
+ * Draw a ring on a badge: the progress of tasks that run although their toasts were closed.
  * @param {Element} badge
  * @param {Notification[]} tasks
  * @param {Labels} labels
@@ -22,20 +19,22 @@ export function drawRing(badge, tasks, labels) {
     return ring?.remove();
   }
   const { text, percent } = summarize(tasks, labels);
-  const { id, lastChild: share } = dress(ring ?? build(link ?? badge), { "aria-label": text, "data-known": String(percent !== null) });
-  // Of an unknown share a quarter is shown, which turns.
-  dress(/** @type {Element} */ (share), { "stroke-dasharray": `${percent ?? 25} 100` });
-  // The link keeps the name that the badge gives it, and has ours after it.
+  const { id, lastChild: arc } = dress(ring ?? build(link ?? badge), { "aria-label": text, "data-known": String(percent !== null) });
+  // If the share is unknown, a quarter of the ring is drawn, and turns.
+  dress(/** @type {Element} */ (arc), { "stroke-dasharray": `${percent ?? 25} 100` });
+  // The link is named by itself, as the badge has labelled it, and then by the ring.
   if (!link) return;
   link.id ||= `${id}-link`;
   link.setAttribute("aria-labelledby", `${link.id} ${id}`);
 }
 
-/** @param {Element} parent */
+/**
+ * The ring has a random id, because users of the site may be able to give their own elements any other.
+ * @param {Element} parent
+ */
 function build(parent) {
-  count += 1;
-  const [track, share] = [0, 1].map(() => dress(document.createElementNS(SVG, "circle"), { cx: 12, cy: 12, r: 9, pathLength: 100 }));
-  const ring = dress(document.createElementNS(SVG, "svg"), { id: `nf-ring-${count}`, class: "nf-ring", viewBox: "0 0 24 24", role: "img" }, track, share);
+  const [track, arc] = [0, 1].map(() => dress(document.createElementNS(SVG, "circle"), { cx: 12, cy: 12, r: 9, pathLength: 100 }));
+  const ring = dress(document.createElementNS(SVG, "svg"), { id: `nf-ring-${Math.random()}`, class: "nf-ring", viewBox: "0 0 24 24", role: "img" }, track, arc);
   parent.append(ring);
   return ring;
 }

@@ -1,13 +1,12 @@
 /**
- * How far tasks are between two changes of their rows. A tick stands until the
- * row says something else.
+ * The progress of tasks between two changes of their rows. A tick is valid until
+ * the row changes, and as long as the row is behind it: a mark brings the row as
+ * it was last written, with which the bar would fall back.
  *
- * @import { Notification } from "../protocol.js"
- *
- * @typedef {{id: number, attempt: number, done: number, total: number | null, message: string}} Tick
+ * @import { Notification, Tick } from "../protocol.js"
  */
 
-/** With what the row said when it came. @type {Map<number, Tick & {row: unknown}>} */
+/** The newest tick of each task, with the progress that its row had when the tick came. @type {Map<number, Tick & {row: unknown}>} */
 const newest = new Map();
 
 /**
@@ -17,13 +16,13 @@ const newest = new Map();
 export function take(ticks, get) {
   for (const tick of ticks) {
     const row = get(tick.id)?.progress;
-    // One that is behind its row was overtaken by it.
+    // A tick that is behind its row was overtaken by it on the way.
     if (row?.state === "running" && row.attempt === tick.attempt && tick.done >= row.done) newest.set(tick.id, { ...tick, row });
   }
 }
 
 /**
- * The notification as the newest tick has it.
+ * The notification with the progress of its newest tick.
  * @template {Notification | null | undefined} T
  * @param {T} notification
  * @returns {T}
@@ -31,10 +30,12 @@ export function take(ticks, get) {
 export function advance(notification) {
   const tick = notification && newest.get(notification.id);
   if (!tick) return notification;
-  if (tick.row !== notification.progress) {
+  const row = notification.progress;
+  const { done, total, message } = tick;
+  // The row has reached the tick, or counts anew.
+  if (row !== tick.row && (row?.attempt !== tick.attempt || row.total !== total || row.done >= done)) {
     newest.delete(notification.id);
     return notification;
   }
-  const { done, total, message } = tick;
-  return { ...notification, progress: { ...notification.progress, done, total, message } };
+  return { ...notification, progress: { ...row, done, total, message } };
 }

@@ -1,31 +1,32 @@
-import { Cell } from "../platform/cell.js";
 import { listen } from "../platform/emitter.js";
+import { StoredValue } from "../platform/stored-value.js";
 
 const KEY = "notify:focused";
 
 /**
- * Whether this tab is the one that speaks to screen readers: the focused one,
- * else the one focused last if it can still be seen.
+ * Decides in which tab announcements are made: in the focused one, else in the
+ * one that was focused last, while it is visible. Without it a screen reader
+ * would announce each notification once for each window.
  */
-export class Speaker {
-  // Where it is forbidden, each visible tab speaks.
-  #focused = new Cell("localStorage", KEY);
-  #me = Math.random().toString(36).slice(2);
+export class ActiveTab {
+  // If the storage is forbidden, each visible tab is active.
+  #focused = new StoredValue("localStorage", KEY);
+  #id = Math.random().toString(36).slice(2);
 
   /** @param {AbortSignal} signal */
   start(signal) {
-    const claim = () => document.hasFocus() && this.#focused.write(this.#me);
-    const leave = () => this.#focused.read() === this.#me && this.#focused.write(null);
+    const claim = () => document.hasFocus() && this.#focused.write(this.#id);
+    const leave = () => this.#focused.read() === this.#id && this.#focused.write(null);
     listen(window, "focus", claim, signal);
     listen(window, "pagehide", leave, signal);
     listen(document, "visibilitychange", () => (document.hidden ? leave() : claim()), signal);
     claim();
   }
 
-  /** Ask at the moment of speaking. */
-  speaks() {
+  /** True while this tab is the active one. Call it for each announcement, because focus moves. */
+  get isActive() {
     if (document.hasFocus()) return true;
     const focused = this.#focused.read();
-    return !document.hidden && (focused === null || focused === this.#me);
+    return !document.hidden && (focused === null || focused === this.#id);
   }
 }

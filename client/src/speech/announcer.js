@@ -1,52 +1,59 @@
 import { element } from "../platform/dom.js";
-import { levelWord } from "../platform/labels.js";
+import { fillCount, levelName } from "../platform/labels.js";
+import { Timer } from "../platform/timer.js";
 
 /** @import { Labels } from "../platform/labels.js" */
 /** @import { Notification } from "../protocol.js" */
 
-/** A screen reader has taken a polite text by then. */
+/** A screen reader has picked up a polite text after so many ms. */
 const POLITE_LIFE = 7_000;
 
-/** A region that is cleared and filled at once looks unchanged. */
+/** A region that is cleared and filled again in less time looks unchanged to a screen reader. */
 const ASSERTIVE_PAUSE = 100;
 
 /**
- * What is said of a notification.
+ * The text that is announced for a notification.
  * @param {Notification} notification
  * @param {Labels} labels
  */
-export function spoken({ level, title, message, actions, url }, labels) {
-  const parts = [`${levelWord(labels, level)}: ${title || message}`];
+export function announcement({ level, title, message, actions, url }, labels) {
+  const parts = [`${levelName(labels, level)}: ${title || message}`];
   if (title) parts.push(message);
   if (actions.length > 0 || url) parts.push(labels.actions);
   return parts.map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`)).join(" ");
 }
 
 /**
- * Speaks to screen readers through two live regions that are there, empty,
- * before the first word: regions made on the spot are not heard.
+ * The text that is announced for many notifications at once.
+ * @param {number} count
+ * @param {Labels} labels
+ */
+export function summary(count, labels) {
+  return `${labels.notifications}: ${fillCount(labels, "new", count)}.`;
+}
+
+/**
+ * Announces texts to screen readers through two live regions. They are on the
+ * page, empty, before the first text: screen readers ignore the first text of a
+ * region that has just been inserted.
  */
 export class Announcer {
-  /** @type {any} */
-  #timer;
-  /** What is to be said urgently. */
+  #timer = new Timer();
+  /** The urgent texts that wait for the pause. */
   #urgent = "";
-
-  constructor() {
-    this.polite = this.#region("status", "polite", "false");
-    this.assertive = this.#region("alert", "assertive", "true");
-  }
+  polite = region("status", "polite", "false");
+  assertive = region("alert", "assertive", "true");
 
   /**
    * @param {string} text
    * @param {{urgent?: boolean}} [options]
    */
-  say(text, { urgent = false } = {}) {
+  announce(text, { urgent = false } = {}) {
     const { ariaNotify } = /** @type {any} */ (document);
     if (typeof ariaNotify === "function") {
       ariaNotify.call(document, text, { priority: urgent ? "high" : "normal" });
     } else if (urgent) {
-      this.#shout(text);
+      this.#interrupt(text);
     } else {
       const line = element("div", "nf-line", {}, text);
       this.polite.append(line);
@@ -55,23 +62,22 @@ export class Announcer {
   }
 
   /** @param {string} text */
-  #shout(text) {
-    clearTimeout(this.#timer);
-    // Two errors in a row: the second must not swallow the first.
+  #interrupt(text) {
+    // Added to what waits: of two errors in a row, the second would otherwise replace the first.
     this.#urgent += ` ${text}`;
     this.assertive.textContent = "";
-    this.#timer = setTimeout(() => {
+    this.#timer.start(ASSERTIVE_PAUSE, () => {
       this.assertive.textContent = this.#urgent.trim();
       this.#urgent = "";
-    }, ASSERTIVE_PAUSE);
+    });
   }
+}
 
-  /**
-   * @param {string} role
-   * @param {string} live
-   * @param {string} atomic
-   */
-  #region(role, live, atomic) {
-    return element("div", "nf-sr", { role, "aria-live": live, "aria-atomic": atomic });
-  }
+/**
+ * @param {string} role
+ * @param {string} live
+ * @param {string} atomic
+ */
+function region(role, live, atomic) {
+  return element("div", "nf-sr", { role, "aria-live": live, "aria-atomic": atomic });
 }

@@ -3,33 +3,34 @@ import { listen } from "../platform/emitter.js";
 /** @import { ToastList } from "../toasts/toast-list.js" */
 
 /**
- * Gets the toasts out of the way of whoever types underneath: a focused
- * element that they cover completely is shown again (WCAG 2.4.11), and Escape
- * uncovers one that is covered in part.
+ * Gets the toasts out of the way of a user who works underneath: if they cover
+ * the focused element completely they collapse (WCAG 2.4.11), and if they cover
+ * it in part Escape collapses them.
  */
-export class Duck {
-  /** The ground that the toasts covered when they were last spread out. */
+export class Ducking {
+  /** The area that the toasts covered before they collapsed. */
   #area = new DOMRect();
+  #list;
 
   /** @param {ToastList} list */
   constructor(list) {
-    this.list = list;
+    this.#list = list;
   }
 
   /** @param {AbortSignal} signal */
   start(signal) {
     listen(document, "focusin", ({ target }) => this.look(target), signal);
     const press = (/** @type {KeyboardEvent} */ { key }) => {
-      if (key === "Escape" && this.#covers(document.activeElement, overlaps)) this.list.duck();
+      if (key === "Escape" && this.#covers(document.activeElement, overlaps)) this.#list.duck();
     };
     listen(document, "keydown", press, signal);
   }
 
-  /** Look again at whatever has the focus. */
+  /** Compare the toasts with the focused element again. */
   look(target = /** @type {EventTarget | null} */ (document.activeElement)) {
-    if (this.list.toasts.size === 0 || this.list.focused) this.list.duck(false);
-    else if (this.#covers(target, contains)) this.list.duck();
-    else if (this.list.ducked && !this.#covers(target, overlaps)) this.list.duck(false);
+    if (this.#list.isEmpty || this.#list.focused) this.#list.duck(false);
+    else if (this.#covers(target, contains)) this.#list.duck();
+    else if (this.#list.ducked && !this.#covers(target, overlaps)) this.#list.duck(false);
   }
 
   /**
@@ -37,9 +38,9 @@ export class Duck {
    * @param {(area: DOMRect, rect: DOMRect) => boolean} test
    */
   #covers(target, test) {
-    if (!(target instanceof Element) || target === document.body || this.list.region.contains(target)) return false;
-    if (this.list.toasts.size === 0) return false;
-    if (!this.list.ducked) this.#area = this.list.list.getBoundingClientRect();
+    if (!(target instanceof Element) || target === document.body || this.#list.region.contains(target)) return false;
+    if (this.#list.isEmpty) return false;
+    if (!this.#list.ducked) this.#area = this.#list.area;
     const rect = target.getBoundingClientRect();
     return rect.width > 0 && test(this.#area, rect);
   }

@@ -1,83 +1,92 @@
-import { Announcer, spoken } from "../speech/announcer.js";
-import { Duck } from "./ducking.js";
-import { listen } from "../platform/emitter.js";
-import { SeenWatch } from "../mailbox/seen.js";
-import { Speaker } from "../speech/active-tab.js";
+import { runs } from "../protocol.js";
+import { ActiveTab } from "../speech/active-tab.js";
+import { announcement, Announcer, summary } from "../speech/announcer.js";
 import { FAREWELL, ToastList } from "../toasts/toast-list.js";
+import { Ducking } from "./ducking.js";
 import { TopLayer } from "./top-layer.js";
 
-/** @import { Labels } from "../platform/labels.js" */
-/** @import { Toast, Toasts } from "../toasts/toasts.js" */
+/** @import { Options } from "../toasts/more.js" */
+/** @import { Toast } from "../toasts/toasts.js" */
+
+/** More notifications at once are announced in one sentence. */
+const MOST = 3;
 
 /**
- * Where the toasts appear: drawn as a list, above all else but out of the way
- * of whoever types, said to screen readers, and watched until they are seen.
+ * Puts the toasts on the page: drawn as a list, above everything else but out
+ * of the way of a user who works underneath, and announced to screen readers.
  */
 export class Stage {
-  /**
-   * @param {object} options
-   * @param {HTMLElement} options.host
-   * @param {Toasts} options.toasts
-   * @param {() => Labels} options.labels
-   * @param {(home: Element) => void} options.move  take the host to where it can be seen
-   */
-  constructor({ host, toasts, labels, move }) {
-    this.host = host;
-    this.toasts = toasts;
-    this.labels = labels;
-    this.announcer = new Announcer();
-    this.list = new ToastList({ toasts, labels });
-    this.duck = new Duck(this.list);
-    this.seen = new SeenWatch();
-    this.topLayer = new TopLayer({ host, region: this.list.region, move });
-    this.speaker = new Speaker();
+  #announcer = new Announcer();
+  #activeTab = new ActiveTab();
+  #ducking;
+  #topLayer;
+  #options;
+
+  /** @param {Options & {host: HTMLElement, move: (home: Element) => void}} options  move: takes the host to where it can be seen */
+  constructor(options) {
+    this.#options = options;
+    this.list = new ToastList(options);
+    this.#ducking = new Ducking(this.list);
+    this.#topLayer = new TopLayer({ ...options, region: this.list.region });
   }
 
-  /** Fill the host with what is there before the first toast. */
+  /** Fill the host with the live regions and the empty list, which have to be there before the first toast. */
   build() {
-    this.list.region.setAttribute("aria-label", this.labels().notifications);
-    this.host.replaceChildren(this.announcer.polite, this.announcer.assertive, this.list.region);
+    const { host, labels } = this.#options;
+    this.list.region.setAttribute("aria-label", labels().notifications);
+    host.replaceChildren(this.#announcer.polite, this.#announcer.assertive, this.list.region);
   }
 
   /** @param {AbortSignal} signal */
   start(signal) {
-    this.toasts.on("change", () => this.#draw(), signal);
-    this.speaker.start(signal);
-    this.topLayer.start(signal);
-    this.duck.start(signal);
-    listen(signal, "abort", () => this.seen.stop());
+    this.#options.toasts.on("change", () => this.#draw(), signal);
+    this.#activeTab.start(signal);
+    this.#topLayer.start(signal);
+    this.#ducking.start(signal);
   }
 
-  /** The tab may have been hidden, or be visible again. */
-  look() {
-    this.seen.look(this.toasts.visible().map(({ notification }) => notification));
-  }
-
-  /** Go to the toasts, or back to where the reader was. */
+  /** Move the focus to the toasts, or back to where it was. */
   toggleFocus() {
     if (this.list.focused) this.list.leave();
     else this.list.focus();
   }
 
-  #draw() {
-    const visible = this.toasts.visible();
-    if (visible.length > 0) this.topLayer.show(true);
-    else setTimeout(() => this.topLayer.show(this.toasts.size > 0), FAREWELL);
-    this.list.draw();
-    this.duck.look();
-    this.look();
-    this.#announce(visible);
+  /** Move the host, because its home was removed from the document. */
+  rehome() {
+    this.#topLayer.rehome();
   }
 
-  /** @param {Toast[]} toasts */
-  #announce(toasts) {
-    const speaks = this.speaker.speaks();
-    // The oldest first: as they came.
-    for (const toast of toasts.toReversed()) {
-      if (toast.announced) continue;
-      toast.announced = true;
-      const { notification } = toast;
-      if (speaks) this.announcer.say(spoken(notification, this.labels()), { urgent: notification.level === "error" });
-    }
+  /**
+   * Announce a text to screen readers, if this is the active tab.
+   * @param {string} text
+   * @param {{urgent?: boolean}} [options]
+   */
+  announce(text, options) {
+    if (this.#activeTab.isActive) this.#announcer.announce(text, options);
+  }
+
+  #draw() {
+    const { toasts } = this.#options;
+    if (toasts.visible().length > 0) this.#topLayer.show(true);
+    else setTimeout(() => this.#topLayer.show(toasts.size > 0), FAREWELL);
+    this.list.draw();
+    this.#ducking.look();
+    // In a microtask, so that the notifications of one document are announced together.
+    queueMicrotask(() => this.#announceNew());
+  }
+
+  #announceNew() {
+    const { toasts, labels } = this.#options;
+    // A seen one was announced before, maybe in another tab. Tasks behind "N more" are announced by the script of tasks.
+    const unheard = toasts.all().filter(({ announced, visible, notification }) => {
+      return !announced && (visible || !runs(notification)) && !(notification.id > 0 && notification.seen_at);
+    });
+    const isLot = unheard.length > MOST;
+    const heard = isLot ? unheard : unheard.filter(({ visible }) => visible);
+    for (const toast of heard) toast.announced = true;
+    const isUrgent = (/** @type {Toast} */ { notification }) => notification.level === "error";
+    if (isLot) this.announce(summary(heard.length, labels()), { urgent: heard.some(isUrgent) });
+    // In the order in which they arrived: the oldest first.
+    else for (const toast of heard.reverse()) this.announce(announcement(toast.notification, labels()), { urgent: isUrgent(toast) });
   }
 }

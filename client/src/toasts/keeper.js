@@ -1,75 +1,86 @@
-import { Cell } from "../platform/cell.js";
+import { StoredValue } from "../platform/stored-value.js";
 
 /** @import { Client } from "../mailbox/client.js" */
 /** @import { Saved } from "../mailbox/store.js" */
+/** @import { Command } from "../protocol.js" */
 /** @import { Toasts } from "./toasts.js" */
 
-/** JSON makes null of Infinity. @typedef {{id: number, left: number | null, announced: boolean, visible: boolean}} SavedToast */
-/** @typedef {{version: number, user: string, memory: {store: Saved, toasts: SavedToast[]}}} Kept */
+/**
+ * @typedef {{id: number, left: number | null, announced: boolean, visible: boolean}} SavedToast  left: JSON turns Infinity into null
+ * @typedef {{version: number, user: string, memory: {store: Saved, toasts: SavedToast[], commands?: Command[]}}} Kept  commands: not in the records of older releases
+ */
 
-const KEY = "notify";
-
-/** The shape of the record, and of the cursor in it; another release must not read what it cannot. */
+/** Of the shape of the record, and of the cursor in it. A release must not read the record of another. */
 const VERSION = 1;
 
 /**
- * Keeps over a full-page navigation what the client holds and which toasts are
- * open, with the time that they have left. One record, so that a crash never
- * leaves a cursor without the toasts that go with it.
+ * The record of a site. An origin may have several.
+ * @param {string} site  address of notify's urls, as the page has it
+ */
+export function recordOf(site) {
+  return new StoredValue("sessionStorage", `notify:${site}`);
+}
+
+/**
+ * Keeps the rows of the client, the marks that are not answered, and the open
+ * toasts with the reading time that they have left, over a full-page
+ * navigation. It is one record, so that a crash
+ * never leaves a cursor without the toasts that belong to it.
  */
 export class Keeper {
   #saving = false;
-  #cell = new Cell("sessionStorage", KEY);
+  #stored;
+  #options;
 
   /**
    * @param {object} options
-   * @param {string} options.user  whose memory this is; another user's is wiped
+   * @param {string} options.user  whose record this is; that of another user is wiped
+   * @param {string} options.site
    * @param {Client} options.client
    * @param {Toasts} options.toasts
-   * @param {AbortSignal} options.signal  once aborted, nothing is saved
+   * @param {AbortSignal} options.signal  once it is aborted, nothing is saved
    */
-  constructor({ user, client, toasts, signal }) {
-    this.user = user;
-    this.client = client;
-    this.toasts = toasts;
-    this.signal = signal;
+  constructor(options) {
+    this.#options = options;
+    this.#stored = recordOf(options.site);
   }
 
-  /** @returns {boolean} whether there was something to remember */
+  /** Go on from the record of the page before. Returns whether there was one. */
   restore() {
-    const { version, user, memory } = /** @type {Partial<Kept>} */ (this.#cell.read() ?? {});
-    if (version !== VERSION || user !== this.user || !memory) {
+    const { user, client, toasts } = this.#options;
+    const { version, memory, ...record } = /** @type {Partial<Kept>} */ (this.#stored.read() ?? {});
+    if (version !== VERSION || record.user !== user || !memory) {
       this.forget();
       return false;
     }
-    const { store } = this.client;
-    store.restore(memory.store);
-    const toasts = memory.toasts.flatMap(({ id, left, announced, visible }) => {
-      const notification = store.get(id);
+    client.store._restore(memory.store);
+    client._resume(memory.commands ?? []);
+    const open = memory.toasts.flatMap(({ id, left, announced, visible }) => {
+      const notification = client.store.get(id);
       return notification ? [{ notification, left: left ?? Infinity, announced, visible, quiet: true }] : [];
     });
-    this.toasts.restore(toasts);
+    toasts.restore(open);
     return true;
   }
 
   saveSoon() {
     if (this.#saving) return;
     this.#saving = true;
-    // Once for all that one document changed.
+    // In a microtask, so that all changes of one document are saved once.
     queueMicrotask(() => this.save());
   }
 
   save() {
     this.#saving = false;
-    if (this.signal.aborted || this.client.state === "closed") return;
-    this.toasts.settle();
-    const open = this.toasts.all();
-    const toasts = open.map(({ notification: { id }, left, announced, visible }) => ({ id, left, announced, visible }));
-    const memory = { store: this.client.store.save(toasts.map(({ id }) => id)), toasts };
-    this.#cell.write({ version: VERSION, user: this.user, memory });
+    const { user, client, toasts, signal } = this.#options;
+    if (signal.aborted || client.state === "closed") return;
+    toasts.settle();
+    const open = toasts.all().map(({ notification: { id }, left, announced, visible }) => ({ id, left, announced, visible }));
+    const memory = { store: client.store._save(open.map(({ id }) => id)), toasts: open, commands: client._commands.pending };
+    this.#stored.write({ version: VERSION, user, memory });
   }
 
   forget() {
-    this.#cell.write(null);
+    this.#stored.write(null);
   }
 }

@@ -1,71 +1,79 @@
 import { element } from "../platform/dom.js";
 import { listen } from "../platform/emitter.js";
-import { fill } from "../platform/labels.js";
+import { MoreButton } from "./more.js";
 import { createToast, fillToast } from "./toast-view.js";
 
-/** @import { Labels } from "../platform/labels.js" */
-/** @import { Toasts } from "./toasts.js" */
+/** @import { Decoration, Options } from "./more.js" */
+/** @import { Toast } from "./toasts.js" */
 
-/** The animation of a new toast is over; shown again, it must not play again. */
+/** After so many ms the animation of a new toast is over. Moved into the document again, it must not play again. */
 const ARRIVAL = 400;
 
-/** A closing toast is gone after this time, whether or not it was animated. */
+/** A closing toast is removed after so many ms, whether or not it was animated. */
 export const FAREWELL = 180;
 
+/** This share of a toast has to be in view. */
+const SHARE = 0.5;
+
 /**
- * Draws the toasts into a labelled region: the newest first in the document,
- * so that Tab meets it first.
+ * Draws the toasts into a labelled region. The newest is the first in the
+ * document, so that Tab reaches it first.
  */
 export class ToastList {
   /** @type {Map<number, HTMLElement>} */
   #items = new Map();
-  /** Where the focus was before it came in here. @type {HTMLElement | null} */
+  /** @type {Decoration[]} */
+  #decorations = [];
+  /** The element that had the focus before it moved in here. @type {HTMLElement | null} */
   #origin = null;
-  /** Whether the last thing done here was done with a pointer. */
+  /** True if the last action in here was made with a pointer. */
   #pointer = false;
+  // Safari drops the list role of a list without markers.
+  #list = element("ol", "nf-list", { role: "list" });
+  #more;
+  #watch = new IntersectionObserver((entries) => this.#look(entries), { threshold: SHARE });
+  #options;
 
-  /**
-   * @param {object} options
-   * @param {Toasts} options.toasts
-   * @param {() => Labels} options.labels
-   */
-  constructor({ toasts, labels }) {
-    this.toasts = toasts;
-    this.labels = labels;
-    // Safari takes the list role from a list without markers.
-    this.list = element("ol", "nf-list", { role: "list" });
-    this.more = element("button", "nf-more", { type: "button", hidden: "" });
-    this.region = element("section", "nf-region", { tabindex: "-1", role: "region", popover: "manual" }, this.list, this.more);
-    this.#listen();
+  /** @param {Options} options */
+  constructor(options) {
+    this.#options = options;
+    this.#more = new MoreButton(options);
+    this.region = element("section", "nf-region", { tabindex: "-1", role: "region", popover: "manual" }, this.#list, this.#more.button);
+    this.#listenToPointer();
+    this.#listenToFocus();
+    this.#listenToActions();
   }
 
-  /** Draw what the toasts are now. */
+  /** Draw the toasts as they are now. */
   draw() {
-    const visible = this.toasts.visible();
+    const { toasts } = this.#options;
+    const visible = toasts.visible();
     const wanted = new Set(visible.map(({ notification }) => notification.id));
-    const open = new Set(this.toasts.all().map(({ notification }) => notification.id));
+    const open = new Set(toasts.all().map(({ notification }) => notification.id));
     for (const [id, item] of this.#items) if (!wanted.has(id)) this.#remove(id, item, !open.has(id));
 
     /** @type {Element | null} */
-    let next = this.list.firstElementChild;
+    let next = this.#list.firstElementChild;
     for (const toast of visible) {
-      const { id } = toast.notification;
-      let item = this.#items.get(id);
-      if (item) {
-        fillToast(item, toast.notification, this.labels());
-      } else {
-        item = createToast(toast, this.labels());
-        this.#items.set(id, item);
-        if (!toast.quiet) this.#welcome(item);
-      }
+      const item = this.#drawItem(toast);
       while (next && /** @type {HTMLElement} */ (next).dataset.state === "closing") next = next.nextElementSibling;
       if (item === next) next = next.nextElementSibling;
-      else this.list.insertBefore(item, next);
+      else this.#list.insertBefore(item, next);
     }
-    this.#drawMore();
+    this.#decorate();
   }
 
-  /** Collapse to a chip that lets what is underneath be seen, or come back. */
+  /**
+   * Let another script add to the toasts, now and whenever they are drawn. Returns a function that repeats it.
+   * @param {Decoration} draw
+   */
+  decorate(draw) {
+    this.#decorations.push(draw);
+    this.#decorate();
+    return () => this.#decorate();
+  }
+
+  /** Collapse to a chip that uncovers what is underneath, or expand again. */
   duck(on = true) {
     this.region.toggleAttribute("data-ducked", on);
     this.#drawMore();
@@ -75,8 +83,17 @@ export class ToastList {
     return this.region.hasAttribute("data-ducked");
   }
 
+  get isEmpty() {
+    return this.#options.toasts.size === 0;
+  }
+
+  /** The area that the toasts cover. */
+  get area() {
+    return this.#list.getBoundingClientRect();
+  }
+
   /**
-   * Whether the reader is at one: what is under the pointer or has the focus is not pushed off the screen.
+   * Returns true if the user is at a toast: under the pointer or focused, it is not pushed off the screen.
    * @param {number} id
    */
   holds(id) {
@@ -87,11 +104,14 @@ export class ToastList {
     return this.region.contains(document.activeElement);
   }
 
+  /** Move the focus to the newest toast, or to the region if all toasts are folded. */
   focus() {
     this.region.focus({ preventScroll: true });
+    // Only now it is on screen, if the toasts had collapsed.
+    this.#open()[0]?.focus({ preventScroll: true });
   }
 
-  /** Give the focus back to where it came from. */
+  /** Give the focus back to the element that it came from. */
   leave() {
     const origin = this.#origin;
     if (origin?.isConnected) origin.focus({ preventScroll: true });
@@ -99,7 +119,7 @@ export class ToastList {
   }
 
   /**
-   * The id of the toast that an event happened in.
+   * The id of the toast in which an event happened.
    * @param {Element} target
    */
   idAt(target) {
@@ -107,94 +127,118 @@ export class ToastList {
     return item && Number(item.dataset.id);
   }
 
-  #listen() {
-    const { region, toasts } = this;
-
+  #listenToPointer() {
+    const { region } = this;
+    const { toasts } = this.#options;
     listen(region, "pointerover", (event) => {
-      // A finger leaves without a word; it holds while it is down.
+      // No pointerleave follows when a finger is lifted. It pauses the toasts while it is down.
       if (event.pointerType !== "touch") toasts.pause("pointer");
     });
-    listen(region, "pointerleave", () => {
-      toasts.pause("pointer", false);
-    });
+    listen(region, "pointerleave", () => toasts.pause("pointer", false));
     listen(region, "pointerdown", (event) => {
       this.#pointer = true;
       if (event.pointerType === "touch") toasts.pause("touch");
     });
     listen(document, "pointerup pointercancel", () => toasts.pause("touch", false));
-    listen(region, "focusin", (event) => {
-      const from = event.relatedTarget;
-      if (!region.contains(from)) this.#origin = from;
+  }
+
+  #listenToFocus() {
+    const { region } = this;
+    const { toasts } = this.#options;
+    listen(region, "focusin", ({ relatedTarget }) => {
+      if (!region.contains(relatedTarget)) this.#origin = relatedTarget;
       toasts.pause("focus");
     });
-    listen(region, "focusout", (event) => {
-      if (region.contains(event.relatedTarget)) return;
-      toasts.pause("focus", false);
+    listen(region, "focusout", ({ relatedTarget }) => {
+      if (!region.contains(relatedTarget)) toasts.pause("focus", false);
     });
-    listen(region, "keydown", (event) => {
+  }
+
+  #listenToActions() {
+    const { toasts } = this.#options;
+    listen(this.region, "keydown", (event) => {
       this.#pointer = false;
       if (event.key !== "Escape" && event.key !== "Delete") return;
       const id = this.idAt(event.target);
       if (id === null) return;
-      // A dialog around the region would take Escape for itself.
+      // Otherwise Escape would also close a dialog around the region.
       event.preventDefault();
       event.stopPropagation();
       toasts.close(id, "user");
     });
-    listen(region, "click", (event) => {
-      const id = this.idAt(event.target);
-      if (id !== null && event.target.closest(".nf-close")) toasts.close(id, "user");
+    listen(this.region, "click", ({ target }) => {
+      const id = this.idAt(target);
+      if (id !== null && target.closest(".nf-close")) toasts.close(id, "user");
     });
-    listen(this.more, "click", () => {
+    listen(this.#more.button, "click", () => {
       if (this.ducked) this.duck(false);
       else toasts.expand();
-      if (this.more.hidden) this.focus();
+      if (this.#more.button.hidden) this.focus();
     });
   }
 
-  /** @param {HTMLElement} item */
-  #welcome(item) {
-    item.dataset.fresh = "";
-    setTimeout(() => delete item.dataset.fresh, ARRIVAL);
+  /** @param {Toast} toast */
+  #drawItem({ notification, quiet }) {
+    const known = this.#items.get(notification.id);
+    const item = known ?? createToast(notification);
+    fillToast(item, notification, this.#options.labels());
+    if (known) return item;
+    this.#items.set(notification.id, item);
+    this.#watch.observe(item);
+    if (!quiet) {
+      item.dataset.fresh = "";
+      setTimeout(() => delete item.dataset.fresh, ARRIVAL);
+    }
+    return item;
+  }
+
+  /** @param {IntersectionObserverEntry[]} entries */
+  #look(entries) {
+    for (const { target, intersectionRatio } of entries) this.#options.toasts.look(Number(this.idAt(target)), intersectionRatio >= SHARE);
+  }
+
+  #decorate() {
+    for (const { notification } of this.#options.toasts.visible()) {
+      const item = this.#items.get(notification.id);
+      for (const draw of this.#decorations) if (item) draw.toast(item, notification);
+    }
+    this.#drawMore();
+  }
+
+  #drawMore() {
+    this.#more.draw(this.ducked, this.#decorations);
   }
 
   /**
    * @param {number} id
    * @param {HTMLElement} item
-   * @param {boolean} closed  for good, and not only behind "N more"
+   * @param {boolean} closed  for good, and not only moved behind "N more"
    */
   #remove(id, item, closed) {
     this.#items.delete(id);
+    this.#watch.unobserve(item);
     if (item.contains(document.activeElement)) this.#passFocus(item);
     if (!closed) return item.remove();
     item.dataset.state = "closing";
     item.inert = true;
-    item.removeAttribute("id");
     setTimeout(() => item.remove(), FAREWELL);
   }
 
+  /** The toasts on screen that are not closing, newest first. */
+  #open() {
+    return /** @type {HTMLElement[]} */ ([...this.#list.querySelectorAll("[data-state=open]")]);
+  }
+
   /**
-   * Keyboard users go on with the next toast; a click leaves no focus behind,
-   * which would hold the others on screen.
+   * Move the focus of a keyboard user to the next toast. After a click it leaves
+   * the toasts, because a focus in them would keep the others on screen.
    * @param {HTMLElement} item
    */
   #passFocus(item) {
-    const items = /** @type {HTMLElement[]} */ ([...this.list.children]);
-    const open = items.filter((other) => other.dataset.state === "open");
+    const open = this.#open();
     const index = open.indexOf(item);
     const next = open[index + 1] ?? open[index - 1];
     if (next && !this.#pointer) next.focus({ preventScroll: true });
     else this.leave();
-  }
-
-  #drawMore() {
-    const all = this.toasts.all();
-    const behind = all.filter((toast) => !toast.visible);
-    const labels = this.labels();
-    const whole = this.ducked || this.toasts.expanded;
-    this.more.textContent = whole ? `${labels.notifications} (${all.length})` : fill(labels.more, { count: behind.length });
-    this.more.dataset.ids = behind.map(({ notification }) => notification.id).join(" ");
-    this.more.ariaExpanded = /** @type {any} */ (whole && !this.ducked);
-    this.more.hidden = (whole ? all : behind).length === 0;
   }
 }

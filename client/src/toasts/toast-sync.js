@@ -3,41 +3,39 @@ import { isDone } from "../protocol.js";
 
 /** @import { Client } from "../mailbox/client.js" */
 /** @import { Notification } from "../protocol.js" */
-/** @import { SeenWatch } from "../mailbox/seen.js" */
 /** @import { ToastList } from "./toast-list.js" */
+/** @import { Toasts } from "./toasts.js" */
 /** @typedef {{notification: Notification, reason: string}} Closing */
 
 /**
- * Keeps toasts and notifications in step, both ways: what the reader does with
- * a toast marks its notification, and a notification that is done with, in
- * whatever tab, takes its toast away. If the server refuses another tab's mark,
- * the toast comes back here.
+ * Keeps toasts and notifications in step, both ways: what the user does with a
+ * toast marks its notification, and a notification that is marked in any tab
+ * loses its toast here. If the server refuses another tab's mark, the toast
+ * comes back.
  */
 export class ToastSync {
-  /** Those whose toast another tab has closed here. @type {Set<number>} */
+  /** The notifications whose toast was closed here by another tab. @type {Set<number>} */
   #taken = new Set();
+  #options;
 
   /**
    * @param {object} options
    * @param {Client} options.client
+   * @param {Toasts} options.toasts
    * @param {ToastList} options.list
-   * @param {SeenWatch} options.seen
    */
-  constructor({ client, list, seen }) {
-    this.client = client;
-    this.list = list;
-    this.toasts = list.toasts;
-    this.seen = seen;
+  constructor(options) {
+    this.#options = options;
   }
 
   /** @param {AbortSignal} signal */
   start(signal) {
     this.#listenToClient();
-    this.#listenToReader(signal);
+    this.#listenToUser(signal);
   }
 
   #listenToClient() {
-    const { client, toasts } = this;
+    const { client, toasts } = this.#options;
     client.on("reset", () => {
       for (const { notification } of toasts.all()) {
         if (notification.id > 0 && !client.store.get(notification.id)) toasts.close(notification.id, "elsewhere");
@@ -51,22 +49,23 @@ export class ToastSync {
   }
 
   /** @param {AbortSignal} signal */
-  #listenToReader(signal) {
-    const { client, list, toasts, seen } = this;
+  #listenToUser(signal) {
+    const { client, list, toasts } = this.#options;
     const closed = (/** @type {Closing} */ { notification, reason }) => {
       if (reason === "elsewhere") this.#taken.add(notification.id);
       else if (notification.id > 0) client.mark("dismissed", [notification]);
     };
     toasts.on("close", closed, signal);
-    seen.on("seen", ({ notifications }) => client.mark("seen", notifications), signal);
-    // Of the buttons beside the first, the middle one follows a link.
+    toasts.on("seen", ({ notifications }) => client.mark("seen", notifications), signal);
+    // Of the other buttons only the middle one (1) follows a link.
     listen(list.region, "click auxclick", (event) => event.button < 2 && this.#follow(event), signal);
   }
 
   /** @param {MouseEvent} event */
   #follow({ target }) {
     const link = /** @type {Element} */ (target).closest("a.nf-link, a.nf-action");
-    const notification = link && this.client.store.get(this.list.idAt(link) ?? -1);
-    if (notification) this.client.mark("read", [notification], { leaving: true });
+    const { client, list } = this.#options;
+    const notification = link && client.store.get(list.idAt(link) ?? -1);
+    if (notification) client.mark("read", [notification], { leaving: true });
   }
 }

@@ -1,20 +1,17 @@
 import { Emitter } from "../platform/emitter.js";
+import { Timer } from "../platform/timer.js";
 import { runs } from "../protocol.js";
 
 /**
- * Which toasts are open, which of them are on screen, and how long they stay.
- * Knows no DOM: it is told when the reader is near, and says what changed.
- *
- * Events: `change`, `close` ({notification, reason}).
- *
  * @import { Notification } from "../protocol.js"
  *
  * @typedef {object} Toast
  * @property {Notification} notification
- * @property {number} left       ms of reading time left; Infinity: until dismissed
- * @property {boolean} visible   on screen, or behind "N more"
+ * @property {number} left  ms of reading time left; Infinity until it is dismissed
+ * @property {number} glance  ms for which it has to stay on screen until it counts as seen; Infinity once it does
+ * @property {boolean} visible  whether it is on screen, and not behind "N more"
  * @property {boolean} announced
- * @property {boolean} quiet     was on screen before this page: no animation
+ * @property {boolean} quiet  whether it appears without an animation, because it was on screen before this page
  *
  * @typedef {"timeout" | "user" | "elsewhere"} Reason
  */
@@ -22,13 +19,19 @@ import { runs } from "../protocol.js";
 /** Reading time by level, in ms. Errors stay until dismissed. @type {Record<string, number>} */
 const BASE = { debug: 8_000, info: 8_000, success: 8_000, warning: 12_000 };
 
-/** Nobody reads a toast in less. */
+/** The least reading time, in ms. */
 const FLOOR = 6_000;
 
-/** More running tasks than these are behind "N more", all of them. */
+/** A toast counts as seen after so many ms on screen. */
+const GLANCE = 1_000;
+
+/** The time is taken off so often, in ms. If twice as much has passed, the page was asleep and nobody looked at it. */
+const TICK = 1_000;
+
+/** If more tasks than these are running, all of them are behind "N more". */
 const MOST_RUNNING = 3;
 
-/** Who comes back to a toast that was about to go still sees it for this long. */
+/** A toast whose time was almost over stays for so many ms when the user comes back. */
 const RESUME = 1_500;
 
 /**
@@ -41,28 +44,37 @@ export function duration({ level, title, message, actions, progress }) {
   return Math.max(FLOOR, BASE[level], 5_000 + Math.ceil(words / 20) * 1_000);
 }
 
+/**
+ * Which toasts are open, which of them are on screen, how long they stay, and
+ * when they count as seen. It knows no DOM: the list pauses it while the user
+ * is at a toast, and draws it when it emits `change`.
+ *
+ * Events: `change`, `close` ({notification, reason}), `seen` ({notifications}:
+ * those that came together are reported together).
+ */
 export class Toasts extends Emitter {
   /** @type {Map<number, Toast>} */
   #open = new Map();
   /** @type {Set<string>} */
   #pauses = new Set();
-  /** Whether those behind "N more" were brought to the screen. */
+  /** The ids of toasts that are scrolled out of view, or not displayed. @type {Set<number>} */
+  #outOfView = new Set();
+  /** True if the toasts behind "N more" were brought to the screen. */
   expanded = false;
   #folds = false;
-  /** Up to when the reading time is accounted for. */
+  /** The time up to which all time is accounted for. */
   #settled = 0;
-  /** @type {any} */
-  #timer;
+  #timer = new Timer();
+  #options;
 
   /**
    * @param {object} options
    * @param {() => number} options.limit  how many fit on screen
-   * @param {(id: number) => boolean} options.holds  whether the reader is at one
+   * @param {(id: number) => boolean} options.holds  whether the user is at a toast
    */
-  constructor({ limit, holds }) {
+  constructor(options) {
     super();
-    this.limit = limit;
-    this.holds = holds;
+    this.#options = options;
   }
 
   get size() {
@@ -81,27 +93,27 @@ export class Toasts extends Emitter {
   /**
    * Open a toast, or give the open one its new content and its full time.
    * @param {Notification} notification
-   * @param {boolean} [quiet]  it is no news
+   * @param {boolean} [quiet]  whether it is not news, so that it is neither announced nor animated
    */
   show(notification, quiet = false) {
     const visible = this.#open.get(notification.id)?.visible ?? false;
     this.settle();
-    this.#open.set(notification.id, { notification, left: duration(notification), visible, announced: quiet, quiet });
+    this.#open.set(notification.id, { notification, left: duration(notification), glance: GLANCE, visible, announced: quiet, quiet });
     this.#arrange();
   }
 
   /**
-   * Open toasts as a page before this one left them.
-   * @param {Toast[]} toasts
+   * Open the toasts as the page before this one left them.
+   * @param {Omit<Toast, "glance">[]} toasts
    */
   restore(toasts) {
     this.settle();
-    this.#open = new Map(toasts.map((toast) => [toast.notification.id, { ...toast, quiet: true }]));
+    this.#open = new Map(toasts.map((toast) => [toast.notification.id, { ...toast, glance: GLANCE, quiet: true }]));
     this.#arrange();
   }
 
   /**
-   * The row changed, not its content: the time goes on.
+   * Take a row that changed while its content did not. The reading time goes on.
    * @param {Notification} notification
    */
   update(notification) {
@@ -123,7 +135,7 @@ export class Toasts extends Emitter {
   }
 
   /**
-   * Stop all clocks while there is a reason to.
+   * Stop all reading times while there is a reason to, or drop that reason.
    * @param {string} reason
    * @param {boolean} [on]
    */
@@ -136,39 +148,69 @@ export class Toasts extends Emitter {
     this.#schedule();
   }
 
-  /** Bring those behind "N more" to the screen, or put them back. */
+  /**
+   * Note whether a toast is in view. The time of one that is not stands still.
+   * @param {number} id
+   * @param {boolean} isInView
+   */
+  look(id, isInView) {
+    this.settle();
+    const toast = this.#open.get(id);
+    if (!isInView) this.#outOfView.add(id);
+    else if (this.#outOfView.delete(id) && toast) toast.left = Math.max(toast.left, RESUME);
+    this.#schedule();
+  }
+
+  /** Bring the toasts behind "N more" to the screen, or put them back. */
   expand() {
     this.settle();
     this.expanded = !this.expanded;
-    // Who brings them there himself need not be told of each.
+    // The user brings them there by pressing the button, so they are not announced one by one.
     for (const toast of this.#open.values()) toast.announced = true;
     this.#arrange();
   }
 
-  /** The number that fits has changed. */
+  /** Arrange the toasts again, because another number fits on screen. */
   refit() {
     this.settle();
     this.#arrange();
   }
 
   stop() {
-    clearTimeout(this.#timer);
+    this.#timer.stop();
   }
 
-  /** Bring the reading time up to date: take the time since the last look off the toasts that were being read. */
+  /** The toasts that the user can see. */
+  #inSight() {
+    return this.#pauses.has("hidden") ? [] : this.visible().filter(({ notification }) => !this.#outOfView.has(notification.id));
+  }
+
+  /** Take the time since the last call off that of the toasts in sight, unless they are paused or the page was asleep. */
   settle() {
-    const now = Date.now();
-    if (this.#pauses.size === 0) {
-      for (const toast of this.#open.values()) if (toast.visible) toast.left -= now - this.#settled;
-    }
+    const now = performance.now();
+    const time = now - this.#settled;
     this.#settled = now;
+    const inSight = time > 2 * TICK ? [] : this.#inSight();
+    for (const toast of this.#open.values()) {
+      if (!inSight.includes(toast)) toast.glance = Math.max(toast.glance, GLANCE);
+      else {
+        toast.glance -= time;
+        if (this.#pauses.size === 0) toast.left -= time;
+      }
+    }
   }
 
   #tick() {
     this.settle();
-    const over = [...this.#open.values()].filter((toast) => toast.visible && toast.left <= 0);
-    this.#close(over.map((toast) => toast.notification.id), "timeout");
-    this.#arrange();
+    const inSight = this.#inSight();
+    const seen = inSight.filter(({ glance }) => glance <= 0);
+    for (const toast of seen) toast.glance = Infinity;
+    const notifications = seen.map(({ notification }) => notification).filter(({ seen_at }) => !seen_at);
+    if (notifications.length > 0) this._emit("seen", { notifications });
+    const over = inSight.filter(({ left }) => left <= 0);
+    this.#close(over.map(({ notification }) => notification.id), "timeout");
+    if (over.length > 0) this.#arrange();
+    else this.#schedule();
   }
 
   /**
@@ -180,43 +222,45 @@ export class Toasts extends Emitter {
       const toast = this.#open.get(id);
       if (!toast) continue;
       this.#open.delete(id);
-      this.emit("close", { notification: toast.notification, reason });
+      this.#outOfView.delete(id);
+      this._emit("close", { notification: toast.notification, reason });
     }
   }
 
   /**
-   * Choose what is on screen: what the reader is at, the errors, then the
-   * newest. One more than fit at the most, because news is never hidden behind
+   * Choose the toasts on screen: those that the user is at, the errors, then the
+   * newest. It may be one more than fit, because news must not be hidden by
    * errors that nobody has closed.
    */
   #arrange() {
-    const limit = this.limit();
+    const { holds } = this.#options;
+    const limit = this.#options.limit();
     if (this.#open.size <= limit) this.expanded = false;
     const all = this.all();
     const running = all.filter(({ notification }) => runs(notification));
-    // Until one is left: else they would come and go with each that ends and begins.
+    // Folded until one is left: otherwise they would come and go whenever a task ends or begins.
     this.#folds = !this.expanded && running.length > (this.#folds ? 1 : MOST_RUNNING);
-    const folded = running.filter(({ notification }) => this.#folds && !this.holds(notification.id));
+    const folded = running.filter(({ notification }) => this.#folds && !holds(notification.id));
     for (const toast of folded) toast.visible = false;
     const toasts = all.filter((toast) => !folded.includes(toast));
     const shown = toasts.filter((toast) => toast.visible);
     const errors = shown.filter(({ notification }) => notification.level === "error").slice(0, limit);
-    const stays = shown.filter((toast) => errors.includes(toast) || this.holds(toast.notification.id));
+    const stays = shown.filter((toast) => errors.includes(toast) || holds(toast.notification.id));
     let room = this.expanded ? Infinity : limit - stays.length;
     for (const [age, toast] of toasts.entries()) {
       if (stays.includes(toast)) continue;
       toast.visible = room > 0 || age === 0;
       room -= 1;
     }
-    this.emit("change");
+    this._emit("change");
     this.#schedule();
   }
 
-  /** One timer, for the toast that goes next. */
+  /** Start the timer for the toast that is seen or closes next. */
   #schedule() {
-    clearTimeout(this.#timer);
-    if (this.#pauses.size > 0) return;
-    const next = Math.min(...this.visible().map((toast) => toast.left));
-    if (next < Infinity) this.#timer = setTimeout(() => this.#tick(), next);
+    this.#timer.stop();
+    const isPaused = this.#pauses.size > 0;
+    const next = Math.min(...this.#inSight().flatMap(({ glance, left }) => (isPaused ? glance : [glance, left])));
+    if (next < Infinity) this.#timer.start(Math.min(next, TICK), () => this.#tick());
   }
 }

@@ -1,8 +1,8 @@
 import { globals } from "./helpers.js";
 
 /**
- * What the tabs of one browser have in common, as far as this client looks at
- * it: Web Locks and BroadcastChannel.
+ * The parts of a browser that its tabs share, as far as this client uses them:
+ * Web Locks and BroadcastChannel.
  */
 export class FakeBrowser {
   /** @type {Set<any>} */
@@ -41,7 +41,7 @@ export class FakeBrowser {
     globals({ navigator: { locks: this.locks }, BroadcastChannel: this.Channel });
   }
 
-  /** How many hold or wait for a lock. */
+  /** How many tabs hold a lock or wait for one. */
   get interest() {
     return this.#held.size + this.#queue.length;
   }

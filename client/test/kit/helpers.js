@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import "./custom-event.js";
 
 /** @import { Changes, Notification } from "../../src/protocol.js" */
 
@@ -34,7 +35,7 @@ export function row(id, position, more = {}) {
 }
 
 /**
- * How far a task is.
+ * The progress of a task.
  * @param {any} [more]
  * @returns {import("../../src/protocol.js").Progress}
  */
@@ -68,20 +69,20 @@ export function welcome(document, heartbeat = 25) {
   return { type: "welcome", version: 1, heartbeat, changes: document };
 }
 
-/** What happens after all that is already promised. */
+/** Wait until all promises that are resolved already have run their callbacks. */
 export async function settled() {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
 }
 
 /**
- * What the page's global names mean from now on.
+ * Set global names of the page.
  * @param {Record<string, unknown>} values  by name
  */
 export function globals(values) {
   for (const [name, value] of Object.entries(values)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
 }
 
-/** As a browser does where cookies are blocked. */
+/** Make both storages throw, as browsers do if cookies are blocked. */
 export function forbidStorage() {
   const get = () => {
     throw new Error("SecurityError");
@@ -89,7 +90,7 @@ export function forbidStorage() {
   for (const name of ["localStorage", "sessionStorage"]) Object.defineProperty(globalThis, name, { get, configurable: true });
 }
 
-/** A window and a document as far as this client looks at them. */
+/** A window and a document, as far as this client uses them. */
 export class FakePage extends EventTarget {
   hidden = false;
   cookie = "";
@@ -142,7 +143,7 @@ export class FakeWebSocket extends EventTarget {
   }
 
   /** @param {unknown} document */
-  say(document) {
+  push(document) {
     this.dispatchEvent(new MessageEvent("message", { data: typeof document === "string" ? document : JSON.stringify(document) }));
   }
 
@@ -176,14 +177,14 @@ export class FakeEventSource extends EventTarget {
   }
 
   /** @param {string} data */
-  say(data, type = "message") {
+  push(data, type = "message") {
     this.dispatchEvent(new MessageEvent(type, { data }));
   }
 }
 
 /** A fetch that waits until the test answers. */
 export class FakeFetch {
-  /** @type {{url: URL, options: any, answer: (status: number, body?: unknown, headers?: Record<string, string>) => Promise<void>, fail: () => Promise<void>}[]} */
+  /** @type {{url: URL, options: any, answer: (status: number, body?: unknown, headers?: Record<string, string>, redirected?: boolean) => Promise<void>, fail: () => Promise<void>}[]} */
   calls = [];
 
   get last() {
@@ -199,10 +200,10 @@ export class FakeFetch {
       this.calls.push({
         url,
         options,
-        answer: (status, body, headers = {}) => {
+        answer: (status, body, headers = {}, redirected = false) => {
           const text = body === undefined ? null : typeof body === "string" ? body : JSON.stringify(body);
-          resolve(new Response(text, { status, headers }));
-          // A body is read in turns of the event loop that no fake clock moves.
+          resolve(Object.defineProperty(new Response(text, { status, headers }), "redirected", { value: redirected }));
+          // Node reads a body in later turns of the event loop, which the fake clock does not run.
           return new Promise((done) => setImmediate(() => setImmediate(() => done(undefined))));
         },
         fail: () => {
@@ -232,12 +233,12 @@ export class FakeStorage {
 }
 
 /**
- * The details of the events of one type, as they come.
+ * A list to which the details of the events of one type are added as they come.
  * @param {EventTarget} target
  * @param {string} type
  * @returns {any[]}
  */
-export function heard(target, type) {
+export function eventsOf(target, type) {
   /** @type {any[]} */
   const details = [];
   target.addEventListener(type, (event) => details.push(/** @type {any} */ (event).detail));

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Backoff } from "../../src/link/backoff.js";
 import { Connection } from "../../src/link/connection.js";
+import { now } from "../../src/platform/clock.js";
 import { Emitter } from "../../src/platform/emitter.js";
 import { Network } from "../../src/link/network.js";
-import { changes, FakePage, FakeStorage, forbidStorage, globals, heard, settled, snapshot, welcome } from "../kit/helpers.js";
+import { clock } from "../kit/clock.js";
+import { changes, FakePage, FakeStorage, forbidStorage, globals, eventsOf, settled, snapshot, welcome } from "../kit/helpers.js";
 
 class FakeTransport extends Emitter {
   /** @type {any[]} */
@@ -39,22 +41,22 @@ class FakeTransport extends Emitter {
     return this.greets;
   }
   answer() {
-    this.emit("open");
+    this._emit("open");
   }
   /** @param {unknown} document */
-  say(document, own = false) {
-    this.emit("message", { data: typeof document === "string" ? document : JSON.stringify(document), own });
+  push(document, own = false) {
+    this._emit("message", { data: typeof document === "string" ? document : JSON.stringify(document), own });
   }
   /** @param {number} code */
   end(code, retryAfter = 0) {
     this.closed = true;
-    this.emit("close", { code, retryAfter });
+    this._emit("close", { code, retryAfter });
   }
 }
 
 /** @param {import("node:test").TestContext} t */
 function connection(t, names = ["websocket", "poll"], storage = new FakeStorage()) {
-  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1_000_000 });
+  clock.start(t);
   /** @type {FakeTransport[]} */
   const made = [];
   const [window, document] = [new FakePage(), new FakePage()];
@@ -73,9 +75,9 @@ function connection(t, names = ["websocket", "poll"], storage = new FakeStorage(
   const subject = new Connection({ ladder, window, document, backoff, probing, network });
   subject.open();
   return {
-    ...{ subject, made, window, document, clock: t.mock.timers },
-    documents: heard(subject, "document"),
-    ends: heard(subject, "end"),
+    ...{ subject, made, window, document, clock },
+    documents: eventsOf(subject, "document"),
+    ends: eventsOf(subject, "end"),
     get last() {
       return /** @type {FakeTransport} */ (made.at(-1));
     },
@@ -91,7 +93,7 @@ test("a socket is in use from its welcome on, not from its opening", (t) => {
   const it = connection(t);
   it.last.answer();
   assert.deepEqual([it.subject.state, it.subject.transport], ["connecting", ""]);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   assert.deepEqual([it.subject.state, it.subject.transport], ["open", "websocket"]);
   assert.deepEqual(it.documents, [{ document: HELLO, own: false, text: JSON.stringify(HELLO) }]);
 });
@@ -107,22 +109,22 @@ test("after 2.5 s without a first document the next one starts, and the first th
   assert.deepEqual([it.subject.state, it.subject.transport], ["open", "poll"]);
 });
 
-test("a socket that fails is left for the poll at once", (t) => {
+test("after a socket fails, the poll is used at once", (t) => {
   const it = connection(t);
   it.last.end(1006);
   assert.deepEqual(it.names, ["websocket", "poll"]);
 });
 
-test("what a transport calls an answer is told as one", (t) => {
+test("a document that answers the transport's own question is emitted as such", (t) => {
   const it = connection(t);
-  it.last.say(HELLO, true);
-  it.last.say(changes(42, 43));
+  it.last.push(HELLO, true);
+  it.last.push(changes(42, 43));
   assert.deepEqual(it.documents.map(({ own }) => own), [true, false]);
 });
 
 test("a lost socket comes back with backoff, and then by poll if need be", (t) => {
   const it = connection(t);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.last.end(1001);
   assert.equal(it.subject.state, "waiting");
   it.clock.tick(1_999);
@@ -139,7 +141,7 @@ test("a lost socket comes back with backoff, and then by poll if need be", (t) =
 test("a connection that lasted makes the next wait short again", (t) => {
   const it = connection(t);
   for (const [tries, expected] of [2_000, 2_000, 4_000].entries()) {
-    it.last.say(HELLO);
+    it.last.push(HELLO);
     it.clock.tick(4_999);
     it.last.end(1001);
     it.clock.tick(expected - 1);
@@ -147,7 +149,7 @@ test("a connection that lasted makes the next wait short again", (t) => {
     it.clock.tick(1);
     assert.equal(it.made.length, tries + 2);
   }
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.clock.tick(5_000);
   it.last.end(1001);
   it.clock.tick(2_000);
@@ -175,12 +177,12 @@ test("while polling, sockets are probed with backoff, and the first that greets 
   it.clock.tick(1);
   assert.equal(it.subject.transport, "poll");
   assert.equal(poll.closed, false);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   assert.deepEqual([it.subject.transport, poll.closed, it.names.length], ["websocket", true, 4]);
   const before = it.documents.length;
-  poll.say(changes(42, 43));
+  poll.push(changes(42, 43));
   poll.end(4501);
-  assert.deepEqual([it.documents.length, it.subject.state], [before, "open"], "what the poll still says is not heard");
+  assert.deepEqual([it.documents.length, it.subject.state], [before, "open"], "what the poll sends after that is ignored");
 });
 
 test("after a socket that lasted, the next loss is probed soon again", (t) => {
@@ -190,7 +192,7 @@ test("after a socket that lasted, the next loss is probed soon again", (t) => {
   it.clock.tick(2_000);
   it.last.end(1006);
   it.clock.tick(4_000);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.clock.tick(30_000);
   it.last.end(1006);
   it.clock.tick(2_000);
@@ -208,7 +210,7 @@ test("after one that broke soon, the next probe waits longer", (t) => {
   it.clock.tick(2_000);
   it.last.end(1006);
   it.clock.tick(2_000);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.clock.tick(29_999);
   it.last.end(1006);
   it.clock.tick(2_000);
@@ -226,8 +228,8 @@ test("a late welcome of an earlier socket does not set the heartbeat", (t) => {
   const old = it.last;
   it.clock.tick(10_000);
   it.clock.tick(2_000);
-  it.last.say(HELLO);
-  old.say({ ...HELLO, heartbeat: 1_000 });
+  it.last.push(HELLO);
+  old.push({ ...HELLO, heartbeat: 1_000 });
   it.clock.tick(35_000);
   assert.equal(it.subject.state, "waiting");
 });
@@ -263,9 +265,9 @@ for (const [place, type] of /** @type {["window" | "document", string][]} */ ([[
   });
 }
 
-test("a terminal code ends it for good, in use, on trial and as a probe", (t) => {
+test("a terminal code ends the connection for good, in use, on trial and as a probe", (t) => {
   for (const play of /** @type {((it: ReturnType<typeof connection>) => void)[]} */ ([
-    (it) => it.last.say(HELLO),
+    (it) => it.last.push(HELLO),
     () => {},
     (it) => (it.last.end(1006), it.last.answer(), it.clock.tick(2_000)),
   ])) {
@@ -277,11 +279,30 @@ test("a terminal code ends it for good, in use, on trial and as a probe", (t) =>
     it.window.fire("online");
     assert.deepEqual([it.subject.state, it.made.length, it.ends], ["closed", count, [{ code: 4501 }]]);
     assert.ok(it.made.every((transport) => transport.closed));
-    t.mock.timers.reset();
   }
 });
 
-test("a server that is full is left for the poll at once, and asked again within two minutes", (t) => {
+test("an error before the welcome is a hint for developers, which the console shows", (t) => {
+  const warn = t.mock.method(console, "warn", () => {});
+  const it = connection(t);
+  it.last.push({ type: "error", ref: null, code: "foreign_origin", message: "Pass on Host." });
+  it.last.end(4503);
+  assert.equal(it.subject.state, "closed");
+  assert.deepEqual(
+    warn.mock.calls.map(({ arguments: words }) => words),
+    [["Pass on Host."]],
+  );
+});
+
+test("an error that answers a command is none", (t) => {
+  const warn = t.mock.method(console, "warn", () => {});
+  const it = connection(t);
+  it.last.push(HELLO);
+  it.last.push({ type: "error", ref: 7, code: "too_many", message: "Too many." });
+  assert.equal(warn.mock.callCount(), 0);
+});
+
+test("if a server is full, the poll is used at once, and the server is asked again within two minutes", (t) => {
   const it = connection(t);
   it.last.answer();
   it.last.end(4002);
@@ -295,7 +316,7 @@ test("a server that is full is left for the poll at once, and asked again within
     assert.deepEqual([it.last.name, it.made.length], ["websocket", count]);
     if (count === 3) it.last.end(4002);
   }
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   assert.equal(it.subject.transport, "websocket");
   it.clock.tick(10_000);
   it.last.end(1006);
@@ -303,7 +324,7 @@ test("a server that is full is left for the poll at once, and asked again within
   assert.equal(it.made.length, 5, "a connection that lasted has made the waits short again");
 });
 
-test("where there is no poll, a full server is asked again at the slowest pace", (t) => {
+test("without a poll, a full server is asked again at the slowest pace", (t) => {
   const it = connection(t, ["websocket"]);
   it.last.end(4002);
   assert.equal(it.subject.state, "waiting");
@@ -314,14 +335,14 @@ test("where there is no poll, a full server is asked again at the slowest pace",
 });
 
 test("a thousand tabs that a full server refuses do not storm it, nor when it has room again", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  clock.start(t);
   let [seed, isFull, asked] = [1, true, 0];
   const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
   class Socket extends FakeTransport {
     open() {
       asked += 1;
       if (isFull) this.end(4002);
-      else this.say(welcome(changes(41, 42), 1_000));
+      else this.push(welcome(changes(41, 42), 1_000));
     }
   }
   class Poll extends FakeTransport {
@@ -344,7 +365,7 @@ test("a thousand tabs that a full server refuses do not storm it, nor when it ha
     let most = 0;
     for (let second = 0; second < seconds; second += 1) {
       asked = 0;
-      t.mock.timers.tick(1_000);
+      clock.tick(1_000);
       most = Math.max(most, asked);
     }
     return most;
@@ -360,7 +381,7 @@ test("a thousand tabs that a full server refuses do not storm it, nor when it ha
 
 test("silence kills a socket, and it comes back", (t) => {
   const it = connection(t);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   const first = it.last;
   it.clock.tick(34_999);
   assert.equal(it.subject.state, "open");
@@ -368,29 +389,29 @@ test("silence kills a socket, and it comes back", (t) => {
   assert.deepEqual([it.subject.state, first.closed], ["waiting", true]);
 });
 
-test("any document is a sign of life, also one of a type that nobody knows", (t) => {
+test("any document is a sign of life, also one of an unknown type", (t) => {
   const it = connection(t);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.clock.tick(30_000);
-  it.last.say({ type: "later" });
+  it.last.push({ type: "later" });
   it.clock.tick(34_999);
   assert.equal(it.subject.state, "open");
   assert.equal(it.documents.length, 1);
 });
 
-test("nonsense ends the connection, not the client", (t) => {
+test("an invalid document ends the connection, but not the client", (t) => {
   const it = connection(t);
-  it.last.say(HELLO);
-  it.last.say("{");
+  it.last.push(HELLO);
+  it.last.push("{");
   assert.deepEqual([it.subject.state, it.made[0].closed], ["waiting", true]);
 });
 
-test("a closed connection rests, and opens again when told", (t) => {
+test("a closed connection does nothing, and can be opened again", (t) => {
   const it = connection(t);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   const old = it.last;
   it.subject.close();
-  old.say(changes(42, 43));
+  old.push(changes(42, 43));
   it.clock.tick(1_000_000);
   assert.deepEqual([it.subject.state, it.made.length, it.documents.length, old.closed], ["closed", 1, 1, true]);
   it.subject.open();
@@ -400,7 +421,7 @@ test("a closed connection rests, and opens again when told", (t) => {
 
 const LADDER = ["websocket", "sse", "longpoll", "poll"];
 
-test("each has 2.5 s before the next one starts, and ten before it is given up", (t) => {
+test("each trial has 2.5 s before the next one starts, and ten before it is given up", (t) => {
   const it = connection(t, LADDER);
   it.clock.tick(2_499);
   assert.deepEqual(it.names, ["websocket"]);
@@ -416,25 +437,25 @@ test("each has 2.5 s before the next one starts, and ten before it is given up",
   assert.deepEqual([it.made.every(({ closed }) => closed), it.subject.state], [true, "waiting"]);
 });
 
-test("a ping before the welcome says that the server is busy: nobody else makes it busier for a minute", (t) => {
+test("a ping before the welcome means that the server is busy: for a minute no other trial starts", (t) => {
   const it = connection(t, LADDER);
   it.clock.tick(2_000);
-  it.last.say({ type: "ping", cursor: null, ref: 0 });
+  it.last.push({ type: "ping", cursor: null, ref: 0 });
   assert.deepEqual([it.subject.state, it.documents], ["connecting", []]);
   it.clock.tick(59_000);
   assert.deepEqual([it.names, it.last.closed], [["websocket"], false]);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   assert.equal(it.subject.transport, "websocket");
 });
 
-test("who said that it is busy, and is still not welcomed after a minute, is given up", (t) => {
+test("a trial whose busy server has not welcomed it after a minute is given up", (t) => {
   const it = connection(t, LADDER);
-  it.last.say({ type: "ping", cursor: null, ref: 0 });
+  it.last.push({ type: "ping", cursor: null, ref: 0 });
   it.clock.tick(60_000);
   assert.deepEqual([it.names, it.made[0].closed], [["websocket", "sse"], true]);
 });
 
-test("who fails is followed at once, unless another has been started since", (t) => {
+test("a trial that fails is followed at once, unless another was started since", (t) => {
   const it = connection(t, LADDER);
   it.clock.tick(2_500);
   it.made[0].end(1006);
@@ -443,22 +464,22 @@ test("who fails is followed at once, unless another has been started since", (t)
   assert.deepEqual(it.names, ["websocket", "sse", "longpoll"]);
 });
 
-test("when one has won, worse ones are closed, and a better one that comes late takes over", (t) => {
+test("when one has won, worse ones are closed, and a better one that is healthy later takes over", (t) => {
   const it = connection(t, LADDER);
   it.clock.tick(2_500);
   it.clock.tick(2_500);
   const [websocket, sse, longpoll] = it.made;
-  sse.say(HELLO);
+  sse.push(HELLO);
   assert.deepEqual([it.subject.transport, longpoll.closed, websocket.closed], ["sse", true, false]);
   it.clock.tick(2_500);
-  assert.equal(it.made.length, 3, "nothing worse is started");
-  websocket.say(HELLO);
+  assert.equal(it.made.length, 3, "no worse one is started");
+  websocket.push(HELLO);
   assert.deepEqual([it.subject.transport, sse.closed], ["websocket", true]);
 });
 
-test("changes without a greeting are no connection, and the next one starts at their end", (t) => {
+test("changes without a greeting do not make a connection, and the next trial starts at their end", (t) => {
   const it = connection(t, ["sse", "poll"]);
-  it.last.say(changes(41, 42));
+  it.last.push(changes(41, 42));
   assert.deepEqual([it.subject.state, it.documents], ["connecting", []]);
   it.last.end(1006);
   assert.deepEqual(it.names, ["sse", "poll"]);
@@ -471,107 +492,104 @@ test("in the background all better ones are probed, by the same race", (t) => {
   it.clock.tick(2_000);
   assert.deepEqual(it.names.slice(4), ["websocket"]);
   it.clock.tick(2_500);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   assert.deepEqual([it.names.slice(4), it.subject.transport], [["websocket", "sse"], "sse"]);
   it.made[4].end(1006);
   it.clock.tick(4_000);
   assert.deepEqual(it.names.slice(6), ["websocket"], "from there only what is better still");
 });
 
-test("the next page starts with what was had last, and probes for better within two minutes", (t) => {
+test("the next page starts with the transport that worked last, and probes better ones within two minutes", (t) => {
   const storage = new FakeStorage();
   const before = connection(t, LADDER, storage);
   before.last.end(1006);
-  before.last.say(HELLO);
+  before.last.push(HELLO);
   before.subject.close();
-  t.mock.timers.reset();
   const it = connection(t, LADDER, storage);
   assert.deepEqual(it.names, ["sse"]);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.clock.tick(20_000);
-  it.last.say(changes(42, 42));
+  it.last.push(changes(42, 42));
   it.clock.tick(30_000);
-  it.last.say(changes(42, 42));
+  it.last.push(changes(42, 42));
   it.clock.tick(30_000);
-  it.last.say(changes(42, 42));
+  it.last.push(changes(42, 42));
   it.clock.tick(30_000);
-  it.last.say(changes(42, 42));
+  it.last.push(changes(42, 42));
   it.clock.tick(9_999);
   assert.deepEqual(it.names, ["sse"]);
   it.clock.tick(1);
   assert.deepEqual(it.names, ["sse", "websocket"]);
 });
 
-test("a socket that was had last and is lost is probed for soon", (t) => {
+test("a socket that worked last and is lost is probed soon", (t) => {
   const storage = new FakeStorage();
   const before = connection(t, LADDER, storage);
-  before.last.say(HELLO);
+  before.last.push(HELLO);
   before.subject.close();
-  t.mock.timers.reset();
   const it = connection(t, LADDER, storage);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.last.end(1006);
   it.clock.tick(20_000);
   it.last.end(1006);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   assert.deepEqual([it.names, it.subject.transport], [["websocket", "websocket", "sse"], "sse"]);
   it.clock.tick(2_000);
   assert.equal(it.names.at(-1), "websocket");
 });
 
-test("whoever hears that a connection is open may close it", (t) => {
+test("a listener that learns that the connection is open may close it", (t) => {
   const it = connection(t);
   it.subject.on("state", () => it.subject.state === "open" && it.subject.close());
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   assert.deepEqual([it.subject.state, it.last.closed], ["closed", true]);
 });
 
-test("what was had last but cannot be had now is followed by all others, the best first", (t) => {
+test("a transport that worked last but does not now is followed by all others, the best first", (t) => {
   const storage = new FakeStorage();
-  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  clock.start(t);
   globals({ localStorage: storage });
   new Network().remember("longpoll");
-  t.mock.timers.reset();
   const it = connection(t, LADDER, storage);
   for (let rung = 0; rung < 3; rung += 1) it.last.end(1006);
   assert.deepEqual(it.names, ["longpoll", "websocket", "sse", "poll"]);
 });
 
 /**
- * Have the transport in use, opened anew if need be, end after a time.
+ * End the transport in use after a time; open one first if none is.
  * @param {ReturnType<typeof connection>} it
  * @param {number} life  ms
  * @param {number} [code]
  */
 function shortLife(it, life, code = 1006) {
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.clock.tick(life);
   if (it.subject.state === "open") it.last.end(code);
   it.clock.tick(20_000);
 }
 
-test("a rung that breaks three times in a row is left for the one below, for ten minutes", (t) => {
+test("a rung that breaks three times in a row is avoided for ten minutes, and the one below is used", (t) => {
   const it = connection(t, ["websocket", "sse"]);
   for (let life = 0; life < 3; life += 1) shortLife(it, 29_000);
   assert.deepEqual(it.names, ["websocket", "websocket", "websocket", "sse"]);
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   for (let minute = 0; minute < 9; minute += 1) {
     it.clock.tick(30_000);
-    it.last.say(changes(42, 42));
+    it.last.push(changes(42, 42));
     it.clock.tick(30_000);
-    it.last.say(changes(42, 42));
+    it.last.push(changes(42, 42));
   }
   assert.equal(it.made.length, 4);
   for (let half = 0; half < 6 && it.made.length === 4; half += 1) {
     it.clock.tick(30_000);
-    it.made[3].say(changes(42, 42));
+    it.made[3].push(changes(42, 42));
   }
   assert.equal(it.names[4], "websocket");
   shortLife(it, 29_000);
   assert.equal(it.last.name, "sse", "one more time is enough then");
 });
 
-test("a rung that lasts once has a clean record", (t) => {
+test("a rung that lasts once has no strikes", (t) => {
   const it = connection(t, ["websocket", "sse"]);
   shortLife(it, 29_000);
   shortLife(it, 29_000);
@@ -581,51 +599,51 @@ test("a rung that lasts once has a clean record", (t) => {
   assert.ok(it.names.every((name) => name === "websocket"));
 });
 
-test("what the server ends in good order counts against nobody", (t) => {
+test("an end that the server orders is no strike", (t) => {
   const it = connection(t, ["websocket", "sse"]);
   for (let life = 0; life < 5; life += 1) shortLife(it, 1_000, 4000);
   assert.ok(it.names.every((name) => name === "websocket"));
 });
 
-test("open but silent counts: after three times the next one is taken", (t) => {
+test("an open but silent transport gets a strike: after three times the next one is used", (t) => {
   const it = connection(t, ["websocket", "sse"]);
   for (let life = 0; life < 3; life += 1) shortLife(it, 35_000);
   assert.deepEqual(it.names, ["websocket", "websocket", "websocket", "sse"]);
 });
 
-test("silence after a long life counts against nobody", (t) => {
+test("silence after a long life is no strike", (t) => {
   const it = connection(t, ["websocket", "sse"]);
   for (let life = 0; life < 4; life += 1) {
-    it.last.say(HELLO);
+    it.last.push(HELLO);
     it.clock.tick(30_000);
-    it.last.say(changes(42, 42));
+    it.last.push(changes(42, 42));
     it.clock.tick(35_000);
     it.clock.tick(20_000);
   }
   assert.ok(it.names.every((name) => name === "websocket"));
 });
 
-test("another network clears all records", (t) => {
+test("another network clears all strikes", (t) => {
   const it = connection(t, ["websocket", "sse"]);
   for (let life = 0; life < 3; life += 1) shortLife(it, 1_000);
   assert.equal(it.last.name, "sse");
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.window.fire("online");
   assert.equal(it.last.name, "websocket");
 });
 
-test("a link that cuts what is silent is kept busy from its second cut on", (t) => {
+test("a network that cuts silent connections is kept busy from its second cut on", (t) => {
   const it = connection(t, ["websocket"]);
-  const doubts = heard(it.subject, "doubt");
+  const doubts = eventsOf(it.subject, "doubt");
   for (let life = 0; life < 2; life += 1) {
-    it.last.say(HELLO);
-    it.last.used = Date.now();
+    it.last.push(HELLO);
+    it.last.used = now();
     it.clock.tick(10_000);
     it.last.end(1006);
     assert.equal(doubts.length, 0);
     it.clock.tick(4_000);
   }
-  it.last.say(HELLO);
+  it.last.push(HELLO);
   it.clock.tick(4_999);
   assert.equal(doubts.length, 0);
   it.clock.tick(1);
@@ -637,12 +655,12 @@ test("a link that cuts what is silent is kept busy from its second cut on", (t) 
   assert.equal(doubts.length, 2);
 });
 
-test("two ends after different silences teach nothing, nor do the server's own", (t) => {
+test("ends after different silences teach nothing, nor do those that the server orders", (t) => {
   const storage = new FakeStorage();
   const it = connection(t, ["websocket"], storage);
   for (const [silence, code] of /** @type {[number, number][]} */ ([[10_000, 1006], [20_000, 1006], [7_000, 4000], [7_000, 4000]])) {
-    it.last.say(HELLO);
-    it.last.used = Date.now();
+    it.last.push(HELLO);
+    it.last.used = now();
     it.clock.tick(silence);
     it.last.end(code);
     it.clock.tick(20_000);
@@ -650,7 +668,7 @@ test("two ends after different silences teach nothing, nor do the server's own",
   assert.equal(new Network().beat, Infinity);
 });
 
-test("before the time that the server has given, nothing brings it back", (t) => {
+test("before the time that the server has set, nothing makes it try again", (t) => {
   const it = connection(t, ["poll"]);
   it.last.end(1006, 60_000);
   it.window.fire("online");
@@ -661,7 +679,27 @@ test("before the time that the server has given, nothing brings it back", (t) =>
   assert.equal(it.made.length, 2);
 });
 
-test("while one waits for the time that the server has given, probes wait as well", (t) => {
+test("a wall clock that is set back delays no try", (t) => {
+  const it = connection(t, ["poll"]);
+  it.last.end(1006, 60_000);
+  it.clock.step(-3_600_000);
+  it.clock.tick(60_000);
+  assert.equal(it.made.length, 2);
+  it.last.end(1006, 1_000);
+  it.clock.step(-3_600_000);
+  it.clock.tick(1_000);
+  it.window.fire("online");
+  assert.equal(it.made.length, 3);
+});
+
+test("a wait of more than 24 days, which browsers would not wait at all, is waited", (t) => {
+  const it = connection(t, ["poll"]);
+  it.last.end(1006, 10 ** 12);
+  it.clock.tick(3_600_000);
+  assert.equal(it.made.length, 1);
+});
+
+test("until the time that the server has set, probes wait as well", (t) => {
   const it = connection(t, ["longpoll", "poll"]);
   it.last.end(1006, 60_000);
   it.last.answer();
@@ -675,18 +713,18 @@ test("while one waits for the time that the server has given, probes wait as wel
 for (const [place, type] of /** @type {["window" | "document", string][]} */ ([["window", "pageshow"], ["document", "visibilitychange"], ["document", "resume"]])) {
   test(`after a sleep a dead connection is replaced at ${type}, without a wait`, (t) => {
     const it = connection(t, ["websocket"]);
-    it.last.say(HELLO);
-    it.clock.setTime(1_000_000 + 600_000);
+    it.last.push(HELLO);
+    it.clock.set(1_000_000 + 600_000);
     const before = it.made.length;
     it[place].fire(type);
     assert.deepEqual([before, it.made.length, it.made[0].closed], [1, 2, true]);
   });
 }
 
-test("another network is a reason to doubt: no sign in ten seconds is death", (t) => {
+test("another network is a reason to doubt: no sign of life in ten seconds means dead", (t) => {
   const it = connection(t, ["websocket"]);
-  const doubts = heard(it.subject, "doubt");
-  it.last.say(HELLO);
+  const doubts = eventsOf(it.subject, "doubt");
+  it.last.push(HELLO);
   it.clock.tick(1_000);
   it.window.fire("online");
   it.clock.tick(9_999);
@@ -695,7 +733,7 @@ test("another network is a reason to doubt: no sign in ten seconds is death", (t
   assert.equal(it.subject.state, "waiting");
 });
 
-test("whoever is looked at again reads what is due", (t) => {
+test("a tab that is visible again reads what is due", (t) => {
   const it = connection(t, ["poll"]);
   it.last.answer();
   it.document.hidden = true;
@@ -706,22 +744,22 @@ test("whoever is looked at again reads what is due", (t) => {
   assert.equal(it.last.awake, 1);
 });
 
-test("it is told open when what a transport had to say is said", async (t) => {
+test('"open" is emitted after the first document of the transport', async (t) => {
   const it = connection(t, ["poll"]);
   /** @type {number[]} */
   const opened = [];
   it.subject.on("open", () => opened.push(it.documents.length));
   it.last.answer();
-  it.last.say(snapshot(42), true);
+  it.last.push(snapshot(42), true);
   await settled();
   assert.deepEqual(opened, [1]);
 });
 
-test("what is lost is told with its reason", (t) => {
+test("a lost connection is emitted with its reason", (t) => {
   const it = connection(t, ["websocket", "sse"]);
-  const lost = heard(it.subject, "lost");
-  it.last.say("{");
-  it.last.say(HELLO);
+  const lost = eventsOf(it.subject, "lost");
+  it.last.push("{");
+  it.last.push(HELLO);
   it.clock.tick(35_000);
   it.clock.tick(2_000);
   it.clock.tick(10_000);

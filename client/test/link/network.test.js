@@ -1,16 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Network } from "../../src/link/network.js";
+import { clock } from "../kit/clock.js";
 import { FakeStorage, forbidStorage, globals } from "../kit/helpers.js";
 
 const MINUTE = 60_000;
 
 /** @param {import("node:test").TestContext} t */
 function network(t) {
-  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+  clock.start(t);
   const storage = new FakeStorage();
   globals({ localStorage: storage });
-  return { storage, subject: new Network(), tab: new Network(), clock: t.mock.timers };
+  return { storage, subject: new Network(), tab: new Network(), clock };
 }
 
 test("all tabs know for half an hour what one has learned", (t) => {
@@ -25,7 +26,7 @@ test("all tabs know for half an hour what one has learned", (t) => {
   assert.deepEqual([tab.winner, tab.beat], [undefined, Infinity]);
 });
 
-test("what is only gone by is not learned anew", (t) => {
+test("a lesson that was only followed is not prolonged", (t) => {
   const { subject, clock } = network(t);
   subject.remember("sse");
   clock.tick(20 * MINUTE);
@@ -34,7 +35,7 @@ test("what is only gone by is not learned anew", (t) => {
   assert.equal(subject.winner, undefined);
 });
 
-test("the shortest silence counts, and none below three seconds", (t) => {
+test("the shortest silence counts, if it is not below three seconds", (t) => {
   const { subject } = network(t);
   subject.learn(2_999);
   assert.equal(subject.beat, Infinity);
@@ -44,8 +45,8 @@ test("the shortest silence counts, and none below three seconds", (t) => {
   assert.equal(subject.beat, 4_000);
 });
 
-test("a tab whose storage is forbidden goes by what it knows itself", (t) => {
-  t.mock.timers.enable({ apis: ["Date"], now: 1_000_000 });
+test("a tab whose storage is forbidden uses its own lesson", (t) => {
+  clock.start(t);
   forbidStorage();
   const subject = new Network();
   subject.remember("sse");
@@ -53,7 +54,7 @@ test("a tab whose storage is forbidden goes by what it knows itself", (t) => {
 });
 
 for (const text of ["{", "null", "5", '{"until": "soon"}', '{"name": "sse", "until": 9e15}']) {
-  test(`what is stored in another shape is nothing: ${text}`, (t) => {
+  test(`a stored value in another shape is ignored: ${text}`, (t) => {
     const { subject, storage } = network(t);
     storage.setItem("notify:network:1", text);
     assert.deepEqual([subject.winner, subject.beat], [undefined, Infinity]);

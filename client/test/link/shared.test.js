@@ -5,9 +5,10 @@ import { CLOSE } from "../../src/protocol.js";
 import { Tabs } from "../../src/link/tabs.js";
 import { SharedTransport } from "../../src/link/transports/shared.js";
 import { FakeBrowser } from "../kit/browser.js";
+import { clock } from "../kit/clock.js";
 import { at, changes, FakePage, settled, snapshot, welcome } from "../kit/helpers.js";
 
-/** A connection of a leader, or that by which a follower reads, as far as its tab looks at it. */
+/** The connection of a leader, or of a follower that reads, as far as its tab uses it. */
 class FakeConnection extends Emitter {
   state = "closed";
   transport = "";
@@ -22,7 +23,7 @@ class FakeConnection extends Emitter {
   /** @param {string} state */
   become(state, transport = this.transport) {
     Object.assign(this, { state, transport });
-    this.emit("state");
+    this._emit("state");
   }
   open() {
     this.become("connecting");
@@ -38,44 +39,44 @@ class FakeConnection extends Emitter {
     this.sent.push(document);
     return this.transport === "websocket";
   }
-  /** Its first document has come. */
+  /** Its first document arrives. */
   adopt(transport = "sse", document = /** @type {any} */ (welcome(changes(41, 41)))) {
     this.become("open", transport);
-    this.say(document, true);
+    this.push(document, true);
   }
   /** A read is answered. @param {object} [document] */
   answer(document) {
     this.become("open", "poll");
-    if (document) this.say(document, true);
-    this.emit("open");
+    if (document) this.push(document, true);
+    this._emit("open");
     return settled();
   }
   /** @param {any} document */
-  say(document, own = false) {
-    this.emit("document", { document, own, text: JSON.stringify(document) });
+  push(document, own = false) {
+    this._emit("document", { document, own, text: JSON.stringify(document) });
   }
   doubt() {
-    this.emit("doubt");
+    this._emit("doubt");
   }
   /** @param {number} code */
   end(code) {
     this.close();
-    this.emit("end", { code });
+    this._emit("end", { code });
   }
   /** @param {number} [code] */
   lose(code = CLOSE.LOST, retryAfter = 0) {
-    this.emit("lost", { transport: "sse", reason: "transport close", inUse: true, returns: true, code, retryAfter });
+    this._emit("lost", { transport: "sse", reason: "transport close", inUse: true, returns: true, code, retryAfter });
     this.become("waiting", "");
   }
 }
 
 /** @param {import("node:test").TestContext} t */
 function site(t) {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  return { browser: new FakeBrowser(), clock: t.mock.timers };
+  clock.start(t);
+  return { browser: new FakeBrowser(), clock };
 }
 
-/** A tab in the browser made last. */
+/** A tab in the browser that was made last. */
 async function tab({ hidden = false, user = "alice" } = {}) {
   const document = new FakePage();
   document.hidden = hidden;
@@ -100,7 +101,7 @@ async function tab({ hidden = false, user = "alice" } = {}) {
     },
   });
   subject.on("rename", () => events.push(`rename ${subject.name}`));
-  // Said again it means nothing.
+  // The same event again has no effect.
   subject.on("open", () => events.some((event) => event.startsWith("open")) || events.push(`open ${subject.name}`));
   subject.on("close", ({ code, retryAfter }) => events.push(`close ${code} ${retryAfter}`));
   subject.on("message", ({ data, own }) => documents.push([JSON.parse(data), own]));
@@ -136,13 +137,13 @@ async function pair(t, { transport = "sse", hidden = false } = {}) {
 
 const PING = { type: "ping", cursor: at(41) };
 
-test("the first tab leads: it is open with its connection, by its name", async (t) => {
+test("the first tab leads: it opens with its connection, and has the same name", async (t) => {
   site(t);
   const it = await tab();
   assert.deepEqual(it.events, []);
   it.connection.adopt("sse", welcome(snapshot(41)));
   assert.deepEqual(it.events, ["rename sse", "open sse"]);
-  assert.deepEqual(it.documents, [[snapshot(41), true]], "a welcome's heartbeat is the connection's own business");
+  assert.deepEqual(it.documents, [[snapshot(41), true]], "the heartbeat of a welcome concerns the connection alone");
   assert.equal(it.readers.length, 0);
 });
 
@@ -150,18 +151,18 @@ test("another tab follows: one read and no connection", async (t) => {
   const { leader, follower } = await pair(t);
   assert.deepEqual(follower.events, ["rename sse", "open sse"]);
   assert.deepEqual([follower.connections.length, follower.readers.length], [0, 1]);
-  leader.connection.say(changes(41, 42));
+  leader.connection.push(changes(41, 42));
   await settled();
   assert.deepEqual(leader.documents.at(-1), [changes(41, 42), false]);
   assert.deepEqual(follower.documents.at(-1), [changes(41, 42), false]);
 });
 
-test("what is posted while a follower reads comes after its read", async (t) => {
+test("documents posted while a follower reads are emitted after its read", async (t) => {
   site(t);
   const leader = await tab();
   leader.connection.adopt();
   const follower = await tab();
-  leader.connection.say(changes(41, 42));
+  leader.connection.push(changes(41, 42));
   await settled();
   assert.deepEqual(follower.documents, []);
   await follower.reader.answer(changes(40, 41));
@@ -175,7 +176,7 @@ test("a follower is not open before its leader is", async (t) => {
   clock.tick(9_000);
   await settled();
   assert.deepEqual([follower.events, follower.readers], [[], []]);
-  assert.equal(leader.connections.length, 1, "who is about to connect is not robbed");
+  assert.equal(leader.connections.length, 1, "a leader that is about to connect keeps the lead");
   leader.connection.adopt();
   await settled();
   await follower.reader.answer();
@@ -185,10 +186,10 @@ test("a follower is not open before its leader is", async (t) => {
 test("answers to the leader's questions and acks of its commands are its own", async (t) => {
   const { leader, follower } = await pair(t, { transport: "websocket" });
   const before = follower.documents.length;
-  leader.connection.say({ type: "ack", ref: 3, cursor: at(42) });
-  leader.connection.say({ type: "pong", cursor: at(41) });
-  leader.connection.say({ type: "error", ref: 4, code: "too_many", message: "" });
-  leader.connection.say(changes(41, 42), true);
+  leader.connection.push({ type: "ack", ref: 3, cursor: at(42) });
+  leader.connection.push({ type: "pong", cursor: at(41) });
+  leader.connection.push({ type: "error", ref: 4, code: "too_many", message: "" });
+  leader.connection.push(changes(41, 42), true);
   await settled();
   assert.deepEqual(follower.documents.slice(before), [[changes(41, 42), false]]);
 });
@@ -200,7 +201,7 @@ test("commands go over the leader's socket, those of a follower by POST", async 
   assert.deepEqual(leader.connection.sent, [{ type: "read", ref: 1 }]);
 });
 
-test("over a gap a follower reads for itself, a leader asks its connection", async (t) => {
+test("after a gap a follower reads for itself, and a leader asks its connection", async (t) => {
   const { leader, follower } = await pair(t);
   leader.subject.ask();
   follower.subject.ask();
@@ -223,9 +224,9 @@ test("when the leader closes, a follower leads without an end in between", async
   for (const { events } of [follower, third]) assert.deepEqual(events, ["rename sse", "open sse"]);
 });
 
-test("what the old leader posted last is not lost to one that leads but is not connected", async (t) => {
+test("the last document of the old leader is not lost while the new one connects", async (t) => {
   const { leader, follower } = await pair(t);
-  leader.connection.say(changes(41, 42));
+  leader.connection.push(changes(41, 42));
   leader.subject.close();
   await settled();
   const documents = follower.documents.filter(([{ type }]) => type === "changes");
@@ -242,14 +243,14 @@ test("a leader that loses its connection ends, and the next one tries", async (t
   assert.deepEqual(follower.events.at(-1), `close ${CLOSE.TOO_MANY} 7000`);
 });
 
-test("another kind of connection below renames it in every tab", async (t) => {
+test("another kind of connection renames it in every tab", async (t) => {
   const { leader, follower } = await pair(t, { transport: "longpoll" });
   leader.connection.become("open", "sse");
   await settled();
   for (const { events } of [leader, follower]) assert.deepEqual(events, ["rename longpoll", "open longpoll", "rename sse"]);
 });
 
-test("an end for good ends all tabs, with its code", async (t) => {
+test("a terminal end ends all tabs, with its code", async (t) => {
   const { browser, leader, follower } = await pair(t);
   leader.connection.end(CLOSE.KICKED);
   await settled();
@@ -265,15 +266,15 @@ test("a read that is refused ends a follower, for as long as the server says", a
   assert.deepEqual(leader.events, ["rename sse", "open sse"]);
 });
 
-test("a closed one is silent and holds nothing", async (t) => {
+test("a closed tab emits nothing and holds no lock", async (t) => {
   const { browser, clock, leader, follower } = await pair(t);
   const [connection, { reader }] = [leader.connection, follower];
   const before = [...follower.documents, ...leader.documents];
   leader.subject.close();
   follower.subject.close();
-  connection.say(changes(41, 42));
+  connection.push(changes(41, 42));
   leader.tabs.post({ name: "sse", slow: false, text: JSON.stringify(PING) });
-  reader.say(changes(41, 42), true);
+  reader.push(changes(41, 42), true);
   await follower.show();
   clock.tick(100_000);
   await settled();
@@ -281,7 +282,7 @@ test("a closed one is silent and holds nothing", async (t) => {
   assert.deepEqual([follower.events.length, browser.interest, follower.connections.length], [2, 0, 0]);
 });
 
-test("a leader that does not answer is robbed by one who follows", async (t) => {
+test("a follower takes the lead from a leader that does not answer", async (t) => {
   const { clock, leader, follower } = await pair(t);
   leader.tabs.close(); // as a frozen page
   clock.tick(30_000);
@@ -302,7 +303,7 @@ test("a quiet leader that answers is left alone", async (t) => {
   assert.deepEqual([leader.connections.length, follower.connections.length, follower.events.length], [1, 0, 2]);
 });
 
-test("a tab that is shown asks at once whether its leader lives", async (t) => {
+test("a tab that is shown asks at once whether its leader is alive", async (t) => {
   const { clock, leader, follower } = await pair(t);
   leader.tabs.close();
   await follower.show();
@@ -311,7 +312,7 @@ test("a tab that is shown asks at once whether its leader lives", async (t) => {
   assert.equal(follower.connections.length, 1);
 });
 
-test("a robbed leader keeps its connection until it follows", async (t) => {
+test("a leader that lost its lead keeps its connection until it follows", async (t) => {
   const { clock, leader, follower } = await pair(t);
   const old = leader.connection;
   leader.tabs.close();
@@ -326,12 +327,12 @@ test("a robbed leader keeps its connection until it follows", async (t) => {
   await leader.reader.answer();
   assert.equal(old.state, "closed");
   assert.deepEqual(leader.events, ["rename sse", "open sse"]);
-  follower.connection.say(changes(42, 43));
+  follower.connection.push(changes(42, 43));
   await settled();
   assert.deepEqual(leader.documents.at(-1), [changes(42, 43), false]);
 });
 
-test("a follower whose leader has lost its connection for long ends", async (t) => {
+test("a follower ends if its leader has had no connection for long", async (t) => {
   const { clock } = site(t);
   const [first, second, third] = [await tab(), await tab(), await tab()];
   first.connection.adopt();
@@ -361,13 +362,13 @@ test("a visible tab takes the lead from a hidden one that polls slowly", async (
   assert.equal(leader.connections.length, 2);
 });
 
-test("what holds a request is as fast in a hidden tab, so it stays there", async (t) => {
+test("a transport that holds its request is as fast in a hidden tab, so the lead stays there", async (t) => {
   const { follower } = await pair(t, { transport: "longpoll", hidden: true });
   await follower.show();
   assert.equal(follower.connections.length, 0);
 });
 
-test("a leader that is robbed before it is connected gives up", async (t) => {
+test("a leader that loses its lead before it is connected gives up", async (t) => {
   site(t);
   const [one, two] = [await tab(), await tab()];
   const trial = one.connection;
@@ -376,7 +377,7 @@ test("a leader that is robbed before it is connected gives up", async (t) => {
   assert.equal(trial.state, "closed");
 });
 
-test("messages of another kind are passed over", async (t) => {
+test("messages of another kind are ignored", async (t) => {
   const { leader, follower } = await pair(t);
   const before = follower.documents.length;
   leader.tabs.post({ ref: "a:1", mark: "read", ids: [[1, 41]] });
@@ -385,7 +386,7 @@ test("messages of another kind are passed over", async (t) => {
   assert.deepEqual([follower.documents.length, follower.events.length], [before, 2]);
 });
 
-test("only the leader answers, and it follows nobody", async (t) => {
+test("only the leader answers, and it follows no other leader", async (t) => {
   const { leader } = await pair(t);
   const stranger = new Tabs("alice");
   /** @type {any[]} */
@@ -399,7 +400,7 @@ test("only the leader answers, and it follows nobody", async (t) => {
   assert.deepEqual([leader.readers.length, leader.subject.name], [0, "sse"]);
 });
 
-test("who led and was robbed reads again, and commands of it go by POST", async (t) => {
+test("a leader that lost its lead reads again, and its commands go by POST", async (t) => {
   const { leader, follower } = await pair(t);
   leader.subject.close();
   await settled();
@@ -413,13 +414,13 @@ test("who led and was robbed reads again, and commands of it go by POST", async 
   assert.deepEqual(follower.readers.map(({ state }) => state), ["closed", "connecting"]);
 });
 
-test("a sign of life is asked for where there is a socket", async (t) => {
+test("a sign of life is requested through a socket", async (t) => {
   const { leader } = await pair(t, { transport: "websocket" });
   leader.connection.doubt();
   assert.deepEqual(leader.connection.sent, [PING]);
 });
 
-test("one that never was open says what was tried for it", async (t) => {
+test("a transport that was never open ends with the name of the one that was tried", async (t) => {
   site(t);
   const it = await tab();
   it.connection.lose();

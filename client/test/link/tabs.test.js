@@ -7,24 +7,24 @@ import { globals, settled } from "../kit/helpers.js";
 function tab(user = "alice") {
   const tabs = new Tabs(user);
   /** @type {any[]} */
-  const heard = [];
+  const received = [];
   /** @type {string[]} */
-  const told = [];
-  tabs.on("message", (message) => heard.push(message));
+  const roles = [];
+  tabs.on("message", (message) => received.push(message));
   tabs.open();
-  const lead = (steal = false) => tabs.lead(() => told.push("won"), () => told.push("robbed"), steal);
-  return { tabs, heard, told, lead };
+  const lead = (steal = false) => tabs.lead(() => roles.push("won"), () => roles.push("robbed"), steal);
+  return { tabs, received, roles, lead };
 }
 
-test("what a tab posts all other tabs of its user hear, and nobody else", async () => {
+test("a message that a tab posts reaches all other tabs of its user, and no others", async () => {
   new FakeBrowser();
   const [one, two, three, bob] = [tab(), tab(), tab(), tab("bob")];
   one.tabs.post({ hello: true });
   await settled();
-  assert.deepEqual([one, two, three, bob].map(({ heard }) => heard), [[], [{ hello: true }], [{ hello: true }], []]);
+  assert.deepEqual([one, two, three, bob].map(({ received }) => received), [[], [{ hello: true }], [{ hello: true }], []]);
 });
 
-test("a closed tab hears and says nothing, until it is opened again", async () => {
+test("a closed tab receives and posts nothing, until it is opened again", async () => {
   new FakeBrowser();
   const [one, two] = [tab(), tab()];
   two.tabs.close();
@@ -33,21 +33,21 @@ test("a closed tab hears and says nothing, until it is opened again", async () =
   two.tabs.open();
   one.tabs.post({ n: 3 });
   await settled();
-  assert.deepEqual([one.heard, two.heard], [[], [{ n: 3 }]]);
+  assert.deepEqual([one.received, two.received], [[], [{ n: 3 }]]);
 });
 
-test("one leads at a time, in the order of asking", async () => {
+test("one tab leads at a time, in the order of asking", async () => {
   new FakeBrowser();
   const tabs = [tab(), tab(), tab()];
   const [letGo] = tabs.map(({ lead }) => lead());
   await settled();
-  assert.deepEqual(tabs.map(({ told }) => told), [["won"], [], []]);
+  assert.deepEqual(tabs.map(({ roles }) => roles), [["won"], [], []]);
   letGo();
   await settled();
-  assert.deepEqual(tabs.map(({ told }) => told), [["won"], ["won"], []]);
+  assert.deepEqual(tabs.map(({ roles }) => roles), [["won"], ["won"], []]);
 });
 
-test("who no longer waits does not get the lead", async () => {
+test("a tab that no longer waits does not get the lead", async () => {
   const browser = new FakeBrowser();
   const [one, two] = [tab(), tab()];
   const [first, second] = [one.lead(), two.lead()];
@@ -55,18 +55,18 @@ test("who no longer waits does not get the lead", async () => {
   second();
   first();
   await settled();
-  assert.deepEqual([two.told, browser.interest], [[], 0]);
+  assert.deepEqual([two.roles, browser.interest], [[], 0]);
 });
 
-test("who lets go in the moment of winning does not lead", async () => {
+test("a tab that stops waiting at the moment of winning does not lead", async () => {
   const browser = new FakeBrowser();
-  const { told, lead } = tab();
+  const { roles, lead } = tab();
   lead()();
   await settled();
-  assert.deepEqual([told, browser.interest], [[], 0]);
+  assert.deepEqual([roles, browser.interest], [[], 0]);
 });
 
-test("the lead can be taken away, and who had it is told", async () => {
+test("the lead can be taken away, and the tab that had it is notified", async () => {
   new FakeBrowser();
   const [one, two, three] = [tab(), tab(), tab()];
   one.lead();
@@ -74,18 +74,18 @@ test("the lead can be taken away, and who had it is told", async () => {
   await settled();
   const letGo = three.lead(true);
   await settled();
-  assert.deepEqual([one.told, two.told, three.told], [["won", "robbed"], [], ["won"]]);
+  assert.deepEqual([one.roles, two.roles, three.roles], [["won", "robbed"], [], ["won"]]);
   letGo();
   await settled();
-  assert.deepEqual(two.told, ["won"]);
+  assert.deepEqual(two.roles, ["won"]);
 });
 
-test("where locks are forbidden a tab leads itself", async () => {
+test("if locks are forbidden, a tab leads itself", async () => {
   globals({ navigator: { locks: { request: async () => Promise.reject(new Error("SecurityError")) } } });
-  const { told, lead } = tab();
+  const { roles, lead } = tab();
   lead();
   await settled();
-  assert.deepEqual(told, ["won"]);
+  assert.deepEqual(roles, ["won"]);
 });
 
 test("tabs are together only where there are locks, a channel and a user", () => {
@@ -99,7 +99,7 @@ test("tabs are together only where there are locks, a channel and a user", () =>
   globals({ navigator: { locks } });
 });
 
-test("where channels are forbidden each tab leads itself", async () => {
+test("if channels are forbidden, each tab leads itself", async () => {
   new FakeBrowser();
   const refuses = class {
     constructor() {
@@ -111,5 +111,5 @@ test("where channels are forbidden each tab leads itself", async () => {
   one.tabs.post({ hello: true });
   for (const { lead } of [one, two]) lead();
   await settled();
-  assert.deepEqual([one, two].map(({ heard, told }) => [heard, told]), [[[], ["won"]], [[], ["won"]]]);
+  assert.deepEqual([one, two].map(({ received, roles }) => [received, roles]), [[[], ["won"]], [[], ["won"]]]);
 });

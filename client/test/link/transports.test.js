@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
+import { now } from "../../src/platform/clock.js";
 import { PollTransport } from "../../src/link/transports/poll.js";
 import { PushTransport } from "../../src/link/transports/push.js";
+import { clock } from "../kit/clock.js";
 import { at, changes, FakeEventSource, FakeFetch, FakePage, FakeWebSocket, globals, settled } from "../kit/helpers.js";
 
 const src = "https://example.org/notify/";
@@ -49,7 +51,7 @@ test("a socket asks from the cursor, or for a snapshot without one", () => {
 test("a socket's life: open, message, close", () => {
   const { events, server } = socket();
   server.accept();
-  server.say("text");
+  server.push("text");
   server.end(4501);
   assert.deepEqual(events, ["open", "text", [4501, 0]]);
 });
@@ -64,11 +66,11 @@ test("a document is sent only while the socket is open", () => {
   assert.deepEqual(server.sent, [{ type: "ping" }]);
 });
 
-test("a socket that was closed says nothing more", () => {
+test("a socket that was closed emits nothing more", () => {
   const { transport, events, server } = socket();
   server.accept();
   transport.close();
-  server.say("late");
+  server.push("late");
   server.end(1000);
   assert.deepEqual([events, server.closedWith], [["open"], 1000]);
 });
@@ -88,7 +90,7 @@ test("a page that forbids sockets is like a socket that ends", async () => {
 
 /** @param {import("node:test").TestContext} t */
 function poll(t, { cursor = /** @type {string | null} */ (at(41)) } = {}) {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  clock.start(t);
   const [web, document] = [new FakeFetch(), new FakePage()];
   globals({ fetch: web.fetch });
   t.mock.method(Math, "random", () => 0.5);
@@ -96,7 +98,7 @@ function poll(t, { cursor = /** @type {string | null} */ (at(41)) } = {}) {
   const transport = new PollTransport({ src, cursor: () => state.cursor, interval: 5, document });
   const events = log(transport);
   transport.open();
-  return { transport, events, web, document, state, clock: t.mock.timers };
+  return { transport, events, web, document, state, clock };
 }
 
 test("a poll asks with the session's cookie, past every cache", (t) => {
@@ -110,7 +112,7 @@ test("a poll without a cursor asks for a snapshot", (t) => {
   assert.equal(poll(t, { cursor: null }).web.last.url.href, `${src}changes/`);
 });
 
-test("the first answer opens, also when nothing is new; the next is asked for in its time", async (t) => {
+test("the first answer opens the transport, even without news; the next is requested in due time", async (t) => {
   const { web, events, clock, state } = poll(t);
   await web.last.answer(204);
   assert.deepEqual(events, ["open"]);
@@ -124,7 +126,7 @@ test("the first answer opens, also when nothing is new; the next is asked for in
   assert.deepEqual(events, ["open", JSON.stringify(document)]);
 });
 
-test("one question at a time: what is asked meanwhile is asked after the answer", async (t) => {
+test("one question at a time: another one is sent after the answer", async (t) => {
   const { transport, web } = poll(t);
   transport.ask();
   transport.ask();
@@ -137,7 +139,7 @@ test("one question at a time: what is asked meanwhile is asked after the answer"
   assert.equal(web.calls.length, 3);
 });
 
-test("a hidden tab asks six times less often, and at once when it is looked at", async (t) => {
+test("a hidden tab asks six times less often, and at once when it is shown", async (t) => {
   const { transport, web, document, clock } = poll(t);
   document.hidden = true;
   await web.last.answer(204);
@@ -153,7 +155,7 @@ test("a hidden tab asks six times less often, and at once when it is looked at",
 });
 
 for (const status of [401, 403]) {
-  test(`${status} is the end for good`, async (t) => {
+  test(`the status ${status} is terminal`, async (t) => {
     const { web, events, clock } = poll(t);
     await web.last.answer(status, {});
     clock.tick(100_000);
@@ -161,11 +163,23 @@ for (const status of [401, 403]) {
   });
 }
 
-test("a failing server and a failing network end this life of the transport", async (t) => {
+test("a login page to which a middleware redirects means not signed in, another redirect means nothing", async (t) => {
+  const html = { "Content-Type": "text/html; charset=utf-8" };
+  const first = poll(t);
+  await first.web.last.answer(200, "<!doctype html>", html, true);
+  assert.deepEqual(first.events, [[4501, 0]]);
+  const second = poll(t);
+  await second.web.last.answer(200, changes(41, 42), { "Content-Type": "application/json" }, true);
+  assert.deepEqual(second.events, ["open", JSON.stringify(changes(41, 42))]);
+  const third = poll(t);
+  await third.web.last.answer(502, "<!doctype html>", html);
+  assert.deepEqual(third.events, [[1006, 0]]);
+});
+
+test("a failing server and a failing network end the transport", async (t) => {
   const first = poll(t);
   await first.web.last.answer(500, "");
   assert.deepEqual(first.events, [[1006, 0]]);
-  t.mock.timers.reset();
   const second = poll(t);
   await second.web.last.fail();
   assert.deepEqual(second.events, [[1006, 0]]);
@@ -175,13 +189,16 @@ test("Retry-After is passed on, in seconds and as a date", async (t) => {
   const first = poll(t);
   await first.web.last.answer(503, "", { "Retry-After": "120" });
   assert.deepEqual(first.events, [[1006, 120_000]]);
-  t.mock.timers.reset();
   const second = poll(t);
-  await second.web.last.answer(429, "", { "Retry-After": new Date(1_090_000).toUTCString() });
-  assert.deepEqual(second.events, [[1006, 90_000]]);
+  const [date, then] = [5_000_000, 5_090_000].map((time) => new Date(time).toUTCString());
+  await second.web.last.answer(429, "", { "Retry-After": then, Date: date });
+  assert.deepEqual(second.events, [[1006, 90_000]], "by the server's clock, because ours may be wrong");
+  const third = poll(t);
+  await third.web.last.answer(429, "", { "Retry-After": then });
+  assert.deepEqual(third.events, [[1006, 0]]);
 });
 
-test("a closed poll aborts its question and says nothing more", async (t) => {
+test("a closed poll aborts its question and emits nothing more", async (t) => {
   const { transport, web, events, clock } = poll(t);
   transport.close();
   assert.equal(web.last.options.signal.aborted, true);
@@ -191,7 +208,7 @@ test("a closed poll aborts its question and says nothing more", async (t) => {
   assert.deepEqual([events, web.calls.length], [[], 1]);
 });
 
-test("a poll that is closed by what it says asks no more", async (t) => {
+test("a poll that a listener closes sends no more questions", async (t) => {
   const { transport, web } = poll(t);
   transport.on("message", () => transport.close());
   transport.ask();
@@ -199,7 +216,7 @@ test("a poll that is closed by what it says asks no more", async (t) => {
   assert.equal(web.calls.length, 1);
 });
 
-test("a question that hangs for half a minute is lost", async (t) => {
+test("a question that is not answered for half a minute is lost", async (t) => {
   const { web, events, clock } = poll(t);
   clock.tick(30_000);
   await settled();
@@ -211,15 +228,15 @@ test("a question that hangs for half a minute is lost", async (t) => {
 function answers(transport) {
   /** @type {boolean[]} */
   const own = [];
-  transport.on("message", (heard) => own.push(heard.own));
+  transport.on("message", (received) => own.push(received.own));
   return own;
 }
 
 test("the first document of a socket answers its own question, no other does", () => {
   const { transport, server } = socket();
   const own = answers(transport);
-  server.say("welcome");
-  server.say("changes");
+  server.push("welcome");
+  server.push("changes");
   assert.deepEqual(own, [true, false]);
 });
 
@@ -237,8 +254,8 @@ for (const kind of /** @type {const} */ (["socket", "stream", "poll"])) {
     const own = answers(transport);
     transport.open();
     state.cursor = at(42);
-    if (kind === "socket") FakeWebSocket.last.say("welcome");
-    if (kind === "stream") FakeEventSource.last.say("welcome");
+    if (kind === "socket") FakeWebSocket.last.push("welcome");
+    if (kind === "stream") FakeEventSource.last.push("welcome");
     if (kind === "poll") await web.last.answer(200, "snapshot");
     transport.close();
     assert.deepEqual(own, [false]);
@@ -246,14 +263,14 @@ for (const kind of /** @type {const} */ (["socket", "stream", "poll"])) {
 }
 
 test("a socket knows when it last carried anything", (t) => {
-  t.mock.timers.enable({ apis: ["Date"], now: 1_000 });
+  clock.start(t, 1_000);
   const { transport, server } = socket();
   server.accept();
-  server.say("welcome");
-  assert.equal(transport.used, 1_000);
-  t.mock.timers.setTime(2_000);
+  server.push("welcome");
+  assert.equal(transport.used, now());
+  clock.set(2_000);
   transport.send("{}");
-  assert.equal(transport.used, 2_000);
+  assert.equal(transport.used, now());
 });
 
 /** @returns {never} */
@@ -274,30 +291,65 @@ test("a stream asks from the cursor, or for a snapshot without one", () => {
   assert.equal(stream({ cursor: null }).server.url.href, `${src}stream/`);
 });
 
-test("a stream's life: open, documents and pings, and the server's word at its end", () => {
+test("a stream's life: open, documents and pings, and the server's reason at its end", () => {
   const { transport, events, server } = stream();
   const own = answers(transport);
   server.dispatchEvent(new Event("open"));
-  server.say("welcome");
-  server.say("ping", "ping");
-  server.say("changes");
-  server.say('{"type": "close", "code": 4504}', "close");
+  server.push("welcome");
+  server.push("ping", "ping");
+  server.push("changes");
+  server.push('{"type": "close", "code": 4504}', "close");
   server.dispatchEvent(new Event("error"));
   assert.deepEqual(events, ["open", "welcome", "ping", "changes", [4504, 0]]);
   assert.deepEqual([own, server.closed], [[true, false, false], true]);
 });
 
-test("a stream that breaks is lost, and its source does not try again", () => {
+/** @param {FakeFetch} web */
+function readsFrom(web) {
+  globals({ fetch: web.fetch });
+  return () => new PollTransport({ src, cursor: () => at(41), interval: Infinity, document: new FakePage() });
+}
+
+for (const [status, code] of [
+  [401, 4501],
+  [204, 1006],
+  [503, 1006],
+]) {
+  test(`a stream that is refused asks a read for the reason, and is answered ${status}`, async (t) => {
+    clock.start(t);
+    const web = new FakeFetch();
+    const { events, server } = stream({ reader: readsFrom(web) });
+    server.dispatchEvent(new Event("error"));
+    clock.tick(1);
+    assert.deepEqual([events, server.closed, web.calls.length], [[], true, 1]);
+    await web.last.answer(status, status === 204 ? undefined : {});
+    assert.deepEqual(events, [[code, 0]]);
+  });
+}
+
+test("a stream that breaks is lost, and its source does not try again", (t) => {
+  clock.start(t);
   const { events, server } = stream();
+  server.push("welcome");
   server.readyState = 0;
   server.dispatchEvent(new Event("error"));
-  assert.deepEqual([events, server.closed], [[[1006, 0]], true]);
+  clock.tick(1);
+  assert.deepEqual([events, server.closed], [["welcome", [1006, 0]], true]);
 });
 
-test("a closed stream says nothing more", () => {
+test("a stream that the browser breaks because the page is left is closed, not lost", (t) => {
+  clock.start(t);
+  const { transport, events, server } = stream();
+  server.dispatchEvent(new Event("error"));
+  transport.close();
+  clock.tick(1);
+  assert.deepEqual([events, server.closed], [[], true]);
+});
+
+test("a closed stream emits nothing more", () => {
   const { transport, events, server } = stream();
   transport.close();
-  server.say("late");
+  server.push("late");
   server.dispatchEvent(new Event("error"));
   assert.deepEqual([events, server.closed], [[], true]);
 });
@@ -311,7 +363,7 @@ test("a browser without streams, or a page that forbids them, is like a stream t
   assert.deepEqual(events, [[1006, 0]]);
 });
 
-test("what a stream is asked is asked beside it, and its answer counts as one", async () => {
+test("a question to a stream is asked beside it, and its answer counts as the stream's", async () => {
   const web = new FakeFetch();
   globals({ fetch: web.fetch });
   const reader = () => new PollTransport({ src, cursor: () => at(41), interval: Infinity, document: new FakePage() });
@@ -324,7 +376,7 @@ test("what a stream is asked is asked beside it, and its answer counts as one", 
   assert.deepEqual([events, own, web.calls.length], [["rows", [4501, 0]], [true], 2]);
 });
 
-test("a closed stream closes what was asked beside it", () => {
+test("a closed stream closes the reader beside it", () => {
   const web = new FakeFetch();
   globals({ fetch: web.fetch });
   const reader = () => new PollTransport({ src, cursor: () => at(41), interval: Infinity, document: new FakePage() });
@@ -334,31 +386,31 @@ test("a closed stream closes what was asked beside it", () => {
   assert.equal(web.last.options.signal.aborted, true);
 });
 
-test("who reads only when asked sets no timer", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+test("a reader that reads only when asked sets no timer", async (t) => {
+  clock.start(t);
   const web = new FakeFetch();
   globals({ fetch: web.fetch });
   const reader = new PollTransport({ src, cursor: () => at(41), interval: Infinity, document: new FakePage() });
   reader.open();
   await web.last.answer(204);
-  t.mock.timers.tick(1_000_000_000);
+  clock.tick(1_000_000_000);
   assert.equal(web.calls.length, 1);
   reader.close();
 });
 
 /** @param {import("node:test").TestContext} t */
 function longpoll(t, keepBusy = Infinity) {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  clock.start(t);
   const [web, document] = [new FakeFetch(), new FakePage()];
   globals({ fetch: web.fetch });
   const transport = new PollTransport({ src, cursor: () => at(41), document, hold: () => keepBusy });
   const events = log(transport);
   transport.open();
   const wait = () => web.last.url.searchParams.get("wait");
-  return { transport, events, web, document, wait, clock: t.mock.timers };
+  return { transport, events, web, document, wait, clock };
 }
 
-test("a long poll asks once for what there is, then to be held, again and again", async (t) => {
+test("a long poll asks once without waiting, then holds one question after another", async (t) => {
   const { events, web, wait, clock } = longpoll(t);
   assert.deepEqual([wait(), web.last.url.searchParams.get("since")], ["0", at(41)]);
   await web.last.answer(204);
@@ -373,7 +425,7 @@ test("a long poll asks once for what there is, then to be held, again and again"
   assert.deepEqual([events, web.calls.length], [["open", "rows", "rows"], 4]);
 });
 
-test("answers that should have been held are not asked for more than four times a second", async (t) => {
+test("a server that does not hold its answers is asked four times a second at the most", async (t) => {
   const { web, clock } = longpoll(t);
   for (let second = 0; second < 4; second += 1) {
     await web.last.answer(204);
@@ -384,14 +436,14 @@ test("answers that should have been held are not asked for more than four times 
   }
 });
 
-test("a long poll is held no longer than the link stands", async (t) => {
+test("a long poll is held no longer than the network allows a silent connection", async (t) => {
   const { web, wait, clock } = longpoll(t, 5_900);
   await web.last.answer(204);
   clock.tick(250);
   assert.equal(wait(), "5");
 });
 
-test("a held question has its wait and ten seconds", async (t) => {
+test("a held question may take its wait and ten seconds", async (t) => {
   const { web, events, clock } = longpoll(t);
   await web.last.answer(204);
   clock.tick(250);
@@ -411,13 +463,26 @@ for (const status of [200, 204]) {
   });
 }
 
-test("after a sleep a question that is overdue is asked again, one that is not is waited for", async (t) => {
+test("a wall clock that is set back does not delay the next question", async (t) => {
+  for (const make of [poll, longpoll]) {
+    const { web, clock } = make(t);
+    await web.last.answer(204);
+    clock.tick(10_000);
+    const before = web.calls.length;
+    clock.step(-3_600_000);
+    await web.last.answer(204);
+    clock.tick(10_000);
+    assert.equal(web.calls.length, before + 1);
+  }
+});
+
+test("after a sleep an overdue question is asked again, and one that is not overdue is awaited", async (t) => {
   const { transport, events, web, clock } = longpoll(t);
   await web.last.answer(204);
   clock.tick(250);
   transport.wake();
   assert.equal(web.calls.length, 2);
-  clock.setTime(Date.now() + 600_000);
+  clock.set(Date.now() + 600_000);
   const old = web.last;
   transport.wake();
   assert.deepEqual([web.calls.length, old.options.signal.aborted], [3, true]);
@@ -433,7 +498,7 @@ for (const [code, close] of /** @type {[string, number][]} */ ([["kicked", 4504]
   });
 }
 
-test("a server that is full says so by HTTP as well", async (t) => {
+test("a full server refuses by HTTP as well", async (t) => {
   const { web, events } = poll(t);
   await web.last.answer(503, { type: "error", ref: null, code: "too_many", message: "" }, { "Retry-After": "30" });
   assert.deepEqual(events, [[4002, 30_000]]);

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Store } from "../../src/mailbox/store.js";
-import { at, changes, heard, row, snapshot, vectors } from "../kit/helpers.js";
+import { clock } from "../kit/clock.js";
+import { at, changes, eventsOf, row, snapshot, vectors } from "../kit/helpers.js";
 
 for (const { about, documents, verdicts, state, fresh } of vectors("reduce")) {
   test(`reduce: ${about}`, () => {
     const store = new Store();
-    const events = heard(store, "change");
+    const events = eventsOf(store, "change");
     const answers = documents.map((/** @type {any} */ document) =>
-      document.type === "welcome" ? store.apply(document.changes, { authoritative: true }) : store.apply(document),
+      document.type === "welcome" ? store._apply(document.changes, { authoritative: true }) : store._apply(document),
     );
     assert.deepEqual(answers, verdicts);
     assert.deepEqual({ cursor: store.cursor, complete: store.complete, counts: store.counts }, { cursor: state.cursor, complete: state.complete, counts: state.counts });
@@ -20,106 +21,106 @@ for (const { about, documents, verdicts, state, fresh } of vectors("reduce")) {
 /** @param {number} id */
 function opened(id = 1) {
   const store = new Store();
-  store.apply(snapshot(41, [row(id, 41)]), { authoritative: true });
+  store._apply(snapshot(41, [row(id, 41)]), { authoritative: true });
   return store;
 }
 
-test("a change tells what was before, and comes when the store is whole", () => {
+test("a change has the notification as it was before, and comes when the store is consistent", () => {
   const store = opened();
   /** @type {any[]} */
   const seen = [];
   store.addEventListener("change", (event) => seen.push([/** @type {any} */ (event).detail.previous.position, store.cursor, store.counts?.unseen]));
-  store.apply(changes(41, 42, [row(1, 42, { arrived: 41, seen_at: "now" })], { unseen: 0 }));
+  store._apply(changes(41, 42, [row(1, 42, { arrived: 41, seen_at: "now" })], { unseen: 0 }));
   assert.deepEqual(seen, [[41, at(42), 0]]);
 });
 
-test("counts and cursor are told only when they change", () => {
+test("counts and cursor are emitted only when they change", () => {
   const store = opened();
-  const [counts, cursors] = [heard(store, "counts"), heard(store, "cursor")];
-  store.apply(changes(41, 42, [row(1, 42, { arrived: 41 })], { unseen: 1 }));
-  store.apply(changes(41, 42, [], { unseen: 5 }));
+  const [counts, cursors] = [eventsOf(store, "counts"), eventsOf(store, "cursor")];
+  store._apply(changes(41, 42, [row(1, 42, { arrived: 41 })], { unseen: 1 }));
+  store._apply(changes(41, 42, [], { unseen: 5 }));
   assert.deepEqual([counts, cursors], [[], [at(42)]]);
 });
 
-test("a poll's reset for a user who has no mailbox is taken once", () => {
+test("a poll's reset for a user without a mailbox is applied once", () => {
   const store = new Store();
   const empty = { ...snapshot(0), cursor: null };
-  assert.equal(store.apply(empty, { authoritative: true }), "apply");
-  assert.equal(store.apply(empty, { authoritative: true }), "drop");
+  assert.equal(store._apply(empty, { authoritative: true }), "apply");
+  assert.equal(store._apply(empty, { authoritative: true }), "drop");
 });
 
 test("an optimistic mark shows at once and ends when the cursor reaches the ack's", () => {
   const store = opened();
-  store.mark("read", [[1, 41]], 7);
+  store._mark("read", [[1, 41]], 7);
   assert.ok(store.get(1)?.read_at && store.get(1)?.seen_at);
-  store.acknowledge(7, at(43));
-  store.apply(changes(41, 42, [row(2, 42)]));
+  store._acknowledge(7, at(43));
+  store._apply(changes(41, 42, [row(2, 42)]));
   assert.ok(store.get(1)?.read_at, "below the ack it stays");
-  store.apply(changes(42, 43, [row(1, 43, { arrived: 41, seen_at: "x", read_at: "server" })]));
+  store._apply(changes(42, 43, [row(1, 43, { arrived: 41, seen_at: "x", read_at: "server" })]));
   assert.equal(store.get(1)?.read_at, "server");
 });
 
 test("a mark whose ack comes after its change ends with the ack", () => {
   const store = opened();
-  store.mark("seen", [[1, 41]], 7);
-  store.apply(changes(41, 42, [row(2, 42)]));
-  const events = heard(store, "change");
-  store.acknowledge(7, at(42));
+  store._mark("seen", [[1, 41]], 7);
+  store._apply(changes(41, 42, [row(2, 42)]));
+  const events = eventsOf(store, "change");
+  store._acknowledge(7, at(42));
   assert.equal(store.get(1)?.seen_at, null);
   assert.deepEqual(events.map(({ notification, fresh }) => [notification.id, fresh]), [[1, false]]);
 });
 
-test("a mark that reaches its cursor without its row is taken back aloud", () => {
+test("a mark that reaches its cursor without its row is taken back with a change event", () => {
   const store = opened();
-  store.mark("seen", [[1, 41]], 7);
-  store.acknowledge(7, at(42));
-  const events = heard(store, "change");
-  store.apply(changes(41, 42, [row(2, 42)]));
+  store._mark("seen", [[1, 41]], 7);
+  store._acknowledge(7, at(42));
+  const events = eventsOf(store, "change");
+  store._apply(changes(41, 42, [row(2, 42)]));
   assert.deepEqual(events.map(({ notification }) => [notification.id, notification.seen_at]), [[2, null], [1, null]]);
 });
 
 test("a refused mark is taken back", () => {
   const store = opened();
-  store.mark("archived", [[1, 41]], 7);
+  store._mark("archived", [[1, 41]], 7);
   assert.ok(store.get(1)?.archived_at);
-  store.fail(7);
+  store._fail(7);
   assert.equal(store.get(1)?.archived_at, null);
 });
 
-test("a mark without an answer ends after ten seconds", (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
+test("a mark that is not answered ends after ten seconds", (t) => {
+  clock.start(t);
   const store = opened();
-  store.mark("dismissed", [[1, 41]], 7);
-  t.mock.timers.tick(9_999);
+  store._mark("dismissed", [[1, 41]], 7);
+  clock.tick(9_999);
   assert.ok(store.get(1)?.dismissed_at);
-  t.mock.timers.tick(1);
+  clock.tick(1);
   assert.equal(store.get(1)?.dismissed_at, null);
 });
 
 test("a mark does not cover content that came after it", () => {
   const store = opened();
-  const events = heard(store, "change");
-  store.mark("dismissed", [[1, 41]], 7);
-  store.apply(changes(41, 42, [row(1, 42, { count: 2 })]));
+  const events = eventsOf(store, "change");
+  store._mark("dismissed", [[1, 41]], 7);
+  store._apply(changes(41, 42, [row(1, 42, { count: 2 })]));
   assert.equal(store.get(1)?.dismissed_at, null);
   assert.equal(events.at(-1).fresh, true);
-  store.close();
+  store._close();
 });
 
 test("marks never change the counts: only the server counts", () => {
   const store = opened();
-  store.mark("read", [[1, 41]], 7);
+  store._mark("read", [[1, 41]], 7);
   assert.equal(store.counts?.unseen, 1);
-  store.close();
+  store._close();
 });
 
 test("a saved store goes on where it was, and old content is no news", () => {
   const store = opened();
-  const saved = JSON.parse(JSON.stringify(store.save([1, 99])));
+  const saved = JSON.parse(JSON.stringify(store._save([1, 99])));
   const next = new Store();
-  next.restore(saved);
-  const events = heard(next, "change");
-  assert.equal(next.apply(changes(41, 43, [row(5, 42, { arrived: 30 }), row(6, 43)])), "apply");
+  next._restore(saved);
+  const events = eventsOf(next, "change");
+  assert.equal(next._apply(changes(41, 43, [row(5, 42, { arrived: 30 }), row(6, 43)])), "apply");
   assert.deepEqual(events.filter((event) => event.fresh).map((event) => event.notification.id), [6]);
   assert.equal(next.get(1)?.message, "Message 1");
   assert.deepEqual([next.complete, next.counts], [at(43), { unseen: 2, unread: 2 }]);
@@ -127,16 +128,16 @@ test("a saved store goes on where it was, and old content is no news", () => {
 
 test("a restored store keeps the head of its counts", () => {
   const store = new Store();
-  store.apply({ ...snapshot(41), head: 45, counts: { unseen: 5, unread: 5 } }, { authoritative: true });
+  store._apply({ ...snapshot(41), head: 45, counts: { unseen: 5, unread: 5 } }, { authoritative: true });
   const next = new Store();
-  next.restore(store.save([]));
-  next.apply(changes(41, 42, [row(1, 42)], { head: 42, unseen: 1 }));
+  next._restore(store._save([]));
+  next._apply(changes(41, 42, [row(1, 42)], { head: 42, unseen: 1 }));
   assert.equal(next.counts?.unseen, 5);
 });
 
 test("a store of weeks keeps the newest rows", () => {
   const store = new Store();
-  store.apply(snapshot(600, Array.from({ length: 600 }, (_, index) => row(index + 1, index + 1))), { authoritative: true });
+  store._apply(snapshot(600, Array.from({ length: 600 }, (_, index) => row(index + 1, index + 1))), { authoritative: true });
   assert.equal(store.all().length, 500);
   assert.equal(store.get(100), null);
   assert.ok(store.get(101));
@@ -144,89 +145,89 @@ test("a store of weeks keeps the newest rows", () => {
 
 test("a lowered cursor does not make news of what was shown", () => {
   const store = opened();
-  store.apply(changes(41, 43, [row(3, 43)]));
-  store.apply(snapshot(42, [row(1, 41)]), { authoritative: true });
-  const events = heard(store, "change");
-  store.apply(changes(42, 43, [row(3, 43)]));
+  store._apply(changes(41, 43, [row(3, 43)]));
+  store._apply(snapshot(42, [row(1, 41)]), { authoritative: true });
+  const events = eventsOf(store, "change");
+  store._apply(changes(42, 43, [row(3, 43)]));
   assert.deepEqual(events.map(({ fresh }) => fresh), [false]);
 });
 
-test("the complete cursor of another epoch vouches for nothing", () => {
+test("the complete cursor of another epoch covers nothing", () => {
   const store = opened();
   assert.equal(store.complete, at(41));
-  store.apply({ ...snapshot(5), cursor: "0hqk3m9v0f00ba4ee:5", head: 9 }, { authoritative: true });
+  store._apply({ ...snapshot(5), cursor: "0hqk3m9v0f00ba4ee:5", head: 9 }, { authoritative: true });
   assert.equal(store.complete, null);
 });
 
-test("a row that a mark moved to a later page is news all the same", () => {
+test("a row that a mark moved to a later page is still news", () => {
   const store = new Store();
-  store.apply(snapshot(41), { authoritative: true });
-  const events = heard(store, "change");
-  store.apply(changes(41, 44, [row(2, 43), row(3, 44)], { head: 45 }));
-  store.apply(changes(44, 45, [row(1, 45, { arrived: 42, seen_at: "elsewhere" })]));
+  store._apply(snapshot(41), { authoritative: true });
+  const events = eventsOf(store, "change");
+  store._apply(changes(41, 44, [row(2, 43), row(3, 44)], { head: 45 }));
+  store._apply(changes(44, 45, [row(1, 45, { arrived: 42, seen_at: "elsewhere" })]));
   assert.deepEqual(events.filter(({ fresh }) => fresh).map(({ notification }) => notification.id), [2, 3, 1]);
 });
 
 test("a row that comes with two pages is news once", () => {
   const store = new Store();
-  store.apply(snapshot(41), { authoritative: true });
-  const events = heard(store, "change");
-  store.apply(changes(41, 42, [row(1, 42)], { head: 43 }));
-  store.apply(changes(42, 43, [row(1, 43, { arrived: 42, seen_at: "elsewhere" })]));
+  store._apply(snapshot(41), { authoritative: true });
+  const events = eventsOf(store, "change");
+  store._apply(changes(41, 42, [row(1, 42)], { head: 43 }));
+  store._apply(changes(42, 43, [row(1, 43, { arrived: 42, seen_at: "elsewhere" })]));
   assert.deepEqual(events.map(({ fresh }) => fresh), [true, false]);
 });
 
 test("after a restored backup a new row in the place of a lost one is news", () => {
   const store = new Store();
-  store.apply(snapshot(42, [row(1, 41), row(2, 42, { updated_at: "lost" })]), { authoritative: true });
-  const events = heard(store, "change");
+  store._apply(snapshot(42, [row(1, 41), row(2, 42, { updated_at: "lost" })]), { authoritative: true });
+  const events = eventsOf(store, "change");
   const restored = { ...snapshot(42, [row(1, 41), row(2, 42, { updated_at: "new" })]), cursor: `1${at(42).slice(1)}` };
-  assert.equal(store.apply(restored), "apply");
+  assert.equal(store._apply(restored), "apply");
   assert.deepEqual(events.filter(({ fresh }) => fresh).map(({ notification }) => notification.id), [2]);
 });
 
-test("what came is told in the order of its arrival, whatever marks have moved", () => {
+test("rows are emitted in the order of their arrival, whatever marks have moved", () => {
   const store = new Store();
-  store.apply(snapshot(41), { authoritative: true });
-  const events = heard(store, "change");
-  store.apply(changes(41, 44, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })]));
+  store._apply(snapshot(41), { authoritative: true });
+  const events = eventsOf(store, "change");
+  store._apply(changes(41, 44, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })]));
   assert.deepEqual(events.map(({ notification }) => notification.id), [1, 2]);
 });
 
-test("what a page has told is no news when it comes again, after a navigation too", () => {
+test("a row that was emitted is not news when it comes again, after a navigation too", () => {
   const store = new Store();
-  store.apply(snapshot(41), { authoritative: true });
-  store.apply(changes(41, 42, [row(1, 42)], { head: 44 }));
+  store._apply(snapshot(41), { authoritative: true });
+  store._apply(changes(41, 42, [row(1, 42)], { head: 44 }));
   const next = new Store();
-  next.restore(JSON.parse(JSON.stringify(store.save([]))));
-  const events = heard(next, "change");
-  next.apply(snapshot(41), { authoritative: true }); // a late welcome lowers the cursor
-  next.apply(changes(41, 43, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })], { head: 44 }));
+  next._restore(JSON.parse(JSON.stringify(store._save([]))));
+  const events = eventsOf(next, "change");
+  next._apply(snapshot(41), { authoritative: true }); // a late welcome lowers the cursor
+  next._apply(changes(41, 43, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })], { head: 44 }));
   assert.deepEqual(events.map(({ notification, fresh }) => [notification.id, fresh]), [[1, false], [2, true]]);
 });
 
-test("a room's reset takes no counts along that are older than those shown", () => {
+test("a room's reset does not bring counts that are older than those shown", () => {
   const store = new Store();
-  store.apply({ ...changes(0, 5, [row(1, 5)], { head: 8, unseen: 3 }), since: null, reset: true }, { authoritative: true });
+  store._apply({ ...changes(0, 5, [row(1, 5)], { head: 8, unseen: 3 }), since: null, reset: true }, { authoritative: true });
   store.cursor = null;
-  store.apply({ ...snapshot(7, [row(1, 5)]), counts: { unseen: 1, unread: 1 } });
+  store._apply({ ...snapshot(7, [row(1, 5)]), counts: { unseen: 1, unread: 1 } });
   assert.equal(store.counts?.unseen, 3);
 });
 
 test("a mark shows until its row has come, on a later page too", () => {
   const store = opened();
-  store.mark("read", [[1, 41]], 7);
-  store.apply(changes(41, 42, [row(2, 42)], { head: 44 }));
-  store.acknowledge(7, at(42));
+  store._mark("read", [[1, 41]], 7);
+  store._apply(changes(41, 42, [row(2, 42)], { head: 44 }));
+  store._acknowledge(7, at(42));
   assert.ok(store.get(1)?.read_at, "more pages follow");
-  store.apply(changes(42, 44, [row(1, 44, { arrived: 41, seen_at: "x", read_at: "server" })]));
+  store._apply(changes(42, 44, [row(1, 44, { arrived: 41, seen_at: "x", read_at: "server" })]));
   assert.equal(store.get(1)?.read_at, "server");
 });
 
 test("a mark covers nothing of another epoch", () => {
   const store = opened();
-  store.mark("read", [[1, 41]], 7);
+  store._mark("read", [[1, 41]], 7);
   const restored = { ...snapshot(41, [row(1, 41, { updated_at: "new" })]), cursor: `1${at(41).slice(1)}` };
-  store.apply(restored);
+  store._apply(restored);
   assert.equal(store.get(1)?.read_at, null);
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Eta } from "../../src/progress/eta.js";
 
-/** What is foretold after each step: [ms, done]. @param {[number, number][]} steps */
+/** The estimates after each step: [ms, done]. @param {[number, number][]} steps */
 function foretold(steps, total = 1_000) {
   const eta = new Eta(0, 0);
   return steps.map(([now, done]) => {
@@ -11,7 +11,7 @@ function foretold(steps, total = 1_000) {
   });
 }
 
-test("nothing is foretold before five in a hundred are done, or three seconds are over", () => {
+test("there is no estimate before five in a hundred are done, or three seconds have passed", () => {
   assert.deepEqual(foretold([[1_000, 10], [2_000, 40], [2_500, 50]]), [null, null, 50]);
   assert.deepEqual(foretold([[2_999, 10], [3_000, 11]]), [null, 300]);
 });
@@ -26,12 +26,12 @@ test("a pace that falters does not make it jump; one that breaks down does", () 
   eta.update(500, 1_000, 50_000);
   assert.equal(eta.left(50_000), 50);
   eta.update(505, 1_000, 51_000);
-  assert.equal(eta.left(51_000), 50, "half the pace for a second: the end that was said stands");
+  assert.equal(eta.left(51_000), 50, "half the pace for a second: the estimate stays");
   for (let second = 52; second <= 60; second += 1) eta.update(505 + (second - 51) / 10, 1_000, second * 1_000);
   assert.ok((eta.left(60_000) ?? 0) > 90, "a tenth of the pace for ten seconds is another pace");
 });
 
-test("a page that comes later foretells by the pace since the task began", () => {
+test("a page that comes later estimates by the pace since the task began", () => {
   const eta = new Eta(0, 0);
   eta.update(290, 1_000, 29_000);
   assert.equal(eta.left(29_000), 80);
@@ -43,13 +43,13 @@ test("a first burst weighs as long as it took", () => {
   assert.deepEqual(foretold(steps), [5, 15, 30, 30, 40, 50, 50, 60, 60, 60, 70]);
 });
 
-test("between two updates it counts down, and says nothing once it was wrong", () => {
+test("between two updates it counts down, and there is no estimate once it was wrong", () => {
   const eta = new Eta(0, 0);
   eta.update(500, 1_000, 50_000);
   assert.deepEqual([60_000, 90_000, 100_000, 105_000, 106_000].map((now) => eta.left(now)), [40, 10, 5, 5, null]);
 });
 
-test("without a total, or without a step, nobody knows", () => {
+test("without a total, or without a step, there is no estimate", () => {
   const eta = new Eta(5, 0);
   eta.update(50, null, 10_000);
   assert.equal(eta.left(10_000), null);

@@ -14,7 +14,7 @@ test("each task, attempt and kind has its own, made once", () => {
   assert.notEqual(keep(task(11), "eta", () => ({})), first);
 });
 
-test("what does not run any more is let go of", () => {
+test("a task that is not running any more is forgotten", () => {
   const [first, second] = [1, 11].map((id) => keep(task(id), "eta", () => ({})));
   release((id) => id === 11);
   assert.notEqual(keep(task(1), "eta", () => ({})), first);

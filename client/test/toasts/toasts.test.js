@@ -1,25 +1,29 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SeenWatch } from "../../src/mailbox/seen.js";
 import { duration, Toasts } from "../../src/toasts/toasts.js";
-import { FakePage, globals, heard, progress, row } from "../kit/helpers.js";
+import { clock } from "../kit/clock.js";
+import { eventsOf, progress, row } from "../kit/helpers.js";
 
 /** @param {import("node:test").TestContext} t */
 function toasts(t, limit = 3) {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
+  clock.start(t);
   const room = { limit, held: /** @type {number[]} */ ([]) };
   const subject = new Toasts({ limit: () => room.limit, holds: (id) => room.held.includes(id) });
-  const closed = heard(subject, "close");
+  const closed = eventsOf(subject, "close");
+  const seen = eventsOf(subject, "seen");
   return {
-    ...{ subject, room, clock: t.mock.timers },
+    ...{ subject, room, clock },
     visible: () => subject.visible().map(({ notification }) => notification.id),
+    get seen() {
+      return seen.map(({ notifications }) => notifications.map((/** @type {any} */ { id }) => id));
+    },
     get closed() {
       return closed.map(({ notification, reason }) => [notification.id, reason]);
     },
   };
 }
 
-test("time to read: by level, by length, never for what must be answered", () => {
+test("reading time: by level, by length, without an end for toasts with actions", () => {
   const of = (/** @type {any} */ more) => duration(row(1, 1, more));
   assert.deepEqual(["debug", "info", "success", "warning", "error", "other"].map((level) => of({ level })), [8_000, 8_000, 8_000, 12_000, Infinity, Infinity]);
   assert.equal(of({ actions: [{ label: "Undo", url: "/" }] }), Infinity);
@@ -36,66 +40,66 @@ test("a task stays on screen while it runs, and for the time of its level once i
 test("a toast closes when its time is over", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
-  it.clock.tick(7_999);
+  it.clock.pass(7_999);
   assert.deepEqual(it.closed, []);
-  it.clock.tick(1);
+  it.clock.pass(1);
   assert.deepEqual([it.closed, it.subject.size], [[[1, "timeout"]], 0]);
 });
 
 test("an error stays", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1, { level: "error" }));
-  it.clock.tick(10_000_000);
+  it.clock.pass(10_000_000);
   assert.deepEqual(it.visible(), [1]);
 });
 
-test("all clocks stand still while there is any reason", (t) => {
+test("all reading times stand still while there is any reason", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
   it.subject.show(row(2, 2, { level: "warning" }));
-  it.clock.tick(5_000);
+  it.clock.pass(5_000);
   it.subject.pause("pointer");
   it.subject.pause("hidden");
-  it.clock.tick(60_000);
+  it.clock.pass(60_000);
   it.subject.pause("pointer", false);
-  it.clock.tick(60_000);
+  it.clock.pass(60_000);
   assert.deepEqual(it.closed, []);
   it.subject.pause("hidden", false);
-  it.clock.tick(2_999);
+  it.clock.pass(2_999);
   assert.deepEqual(it.closed, []);
-  it.clock.tick(1);
+  it.clock.pass(1);
   assert.deepEqual(it.closed, [[1, "timeout"]]);
-  it.clock.tick(4_000);
+  it.clock.pass(4_000);
   assert.deepEqual(it.closed, [[1, "timeout"], [2, "timeout"]]);
 });
 
-test("while the clocks stand still nothing happens at all", (t) => {
+test("while the reading times stand still nothing is drawn", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
   it.subject.pause("hidden");
-  const draws = heard(it.subject, "change");
-  it.clock.tick(60_000);
+  const draws = eventsOf(it.subject, "change");
+  it.clock.pass(60_000);
   assert.equal(draws.length, 0);
 });
 
-test("who comes back has at least a second and a half", (t) => {
+test("after a pause each toast stays at least a second and a half", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
-  it.clock.tick(7_900);
+  it.clock.pass(7_900);
   it.subject.pause("focus");
   it.subject.pause("focus", false);
-  it.clock.tick(1_499);
+  it.clock.pass(1_499);
   assert.deepEqual(it.closed, []);
-  it.clock.tick(1);
+  it.clock.pass(1);
   assert.deepEqual(it.closed, [[1, "timeout"]]);
 });
 
-test("the end of a pause that never was gives no time", (t) => {
+test("the end of a pause that never began gives no time", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
-  it.clock.tick(7_900);
+  it.clock.pass(7_900);
   it.subject.pause("blur", false);
-  it.clock.tick(100);
+  it.clock.pass(100);
   assert.deepEqual(it.closed, [[1, "timeout"]]);
 });
 
@@ -103,11 +107,11 @@ test("three are on screen, the newest first; the others wait, and their time wit
   const it = toasts(t);
   for (const id of [1, 2, 3, 4]) it.subject.show(row(id, id));
   assert.deepEqual(it.visible(), [4, 3, 2]);
-  it.clock.tick(8_000);
+  it.clock.pass(8_000);
   assert.deepEqual([it.closed.map(([id]) => id).sort(), it.visible()], [[2, 3, 4], [1]]);
-  it.clock.tick(7_999);
+  it.clock.pass(7_999);
   assert.deepEqual(it.visible(), [1]);
-  it.clock.tick(1);
+  it.clock.pass(1);
   assert.deepEqual(it.visible(), []);
 });
 
@@ -121,7 +125,7 @@ test("a phone has room for one", (t) => {
   assert.deepEqual(it.visible(), [2, 1]);
 });
 
-test("errors and the toast that the reader is at are not pushed out", (t) => {
+test("errors and the toast that the user is at are not pushed out", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1, { level: "error" }));
   it.subject.show(row(2, 2));
@@ -157,7 +161,7 @@ test("expanded, all are on screen, until they fit again", (t) => {
   assert.deepEqual(it.visible(), [7, 6, 3]);
 });
 
-test("what was expanded is put back by the same button", (t) => {
+test("expanded toasts are put back by the same button", (t) => {
   const it = toasts(t);
   for (const id of [1, 2, 3, 4]) it.subject.show(task(id));
   it.subject.show(row(5, 5));
@@ -172,26 +176,26 @@ test("new content under the same id: one toast, with its full time, to be announ
   it.subject.show(row(1, 1));
   it.subject.show(row(2, 2));
   for (const toast of it.subject.all()) toast.announced = true;
-  it.clock.tick(7_000);
+  it.clock.pass(7_000);
   it.subject.show(row(1, 3, { count: 2 }));
   assert.deepEqual([it.visible(), it.subject.all().map(({ announced }) => announced)], [[1, 2], [false, true]]);
-  it.clock.tick(1_000);
+  it.clock.pass(1_000);
   assert.deepEqual(it.visible(), [1]);
-  it.clock.tick(7_000);
+  it.clock.pass(7_000);
   assert.deepEqual(it.visible(), []);
 });
 
 test("a change of the row alone gives no time, and opens nothing", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
-  it.clock.tick(7_000);
+  it.clock.pass(7_000);
   it.subject.update(row(1, 5, { arrived: 1, seen_at: "now" }));
   it.subject.update(row(9, 9));
-  it.clock.tick(1_000);
+  it.clock.pass(1_000);
   assert.deepEqual([it.closed, it.subject.size], [[[1, "timeout"]], 0]);
 });
 
-test("what is no news is shown at its place, quietly, and is news when its content comes again", (t) => {
+test("a toast that is not news is shown at its place, quietly, and is news when its content comes again", (t) => {
   const it = toasts(t);
   const of = () => it.subject.all().map(({ notification, quiet, announced }) => [notification.id, quiet, announced]);
   it.subject.show(row(1, 4, { arrived: 1, progress: progress() }), true);
@@ -217,7 +221,7 @@ test("more than three running tasks are behind the button, all of them; news is 
   assert.deepEqual(it.visible(), [6, 5, 4, 3, 2, 1]);
 });
 
-test("what ends, well or badly, or is lost, comes out of the fold, and shows what it was told meanwhile", (t) => {
+test("a task that ends, well or badly, or is lost, comes out of the fold, with the updates that it had meanwhile", (t) => {
   const it = toasts(t);
   for (const id of [1, 2, 3, 4, 5, 6]) it.subject.show(task(id));
   it.subject.update(row(4, 7, { arrived: 4, level: "warning", progress: progress({ state: "lost" }) }));
@@ -227,13 +231,13 @@ test("what ends, well or badly, or is lost, comes out of the fold, and shows wha
   it.subject.update(row(3, 9, { arrived: 3, progress: progress({ done: 7 }) }));
   it.subject.close(6, "user");
   it.subject.close(5, "user");
-  assert.deepEqual(it.visible(), [2, 4], "two run, and do not come and go with each that ends and begins");
+  assert.deepEqual(it.visible(), [2, 4], "two are running, and stay folded until one is left");
   it.subject.close(1, "user");
   assert.deepEqual(it.visible(), [2, 4, 3]);
   assert.equal(it.subject.visible().at(-1)?.notification.progress?.done, 7);
 });
 
-test("a task that the reader is at is not folded under the hands", (t) => {
+test("a task that the user is at is not folded", (t) => {
   const it = toasts(t);
   for (const id of [1, 2, 3]) it.subject.show(task(id));
   it.room.held = [2];
@@ -245,74 +249,130 @@ test("toasts of the page before go on with the time that they had, quietly", (t)
   const it = toasts(t);
   it.subject.restore([{ notification: row(1, 1), left: 3_000, visible: true, announced: true, quiet: false }]);
   assert.deepEqual(it.subject.all().map(({ quiet, announced }) => [quiet, announced]), [[true, true]]);
-  it.clock.tick(2_999);
+  it.clock.pass(2_999);
   assert.deepEqual(it.visible(), [1]);
-  it.clock.tick(1);
+  it.clock.pass(1);
   assert.deepEqual(it.closed, [[1, "timeout"]]);
 });
 
 test("idle time before a toast is not taken off its own", (t) => {
   const it = toasts(t);
-  it.clock.tick(60_000);
+  it.clock.pass(60_000);
   it.subject.show(row(1, 1));
-  it.clock.tick(7_999);
+  it.clock.pass(7_999);
   assert.deepEqual(it.visible(), [1]);
 });
 
-/** @param {import("node:test").TestContext} t */
-function watch(t) {
-  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
-  const document = new FakePage();
-  globals({ document });
-  const subject = new SeenWatch();
-  const reports = heard(subject, "seen");
-  return { subject, document, clock: t.mock.timers, ids: () => reports.map(({ notifications }) => notifications.map((/** @type {any} */ { id }) => id)) };
-}
-
-test("on screen for a second: seen, all at once that came together", (t) => {
-  const it = watch(t);
-  it.subject.look([row(1, 1), row(2, 2), row(3, 3, { seen_at: "before" })]);
-  it.clock.tick(999);
-  assert.deepEqual(it.ids(), []);
-  it.clock.tick(1);
-  it.clock.tick(10_000);
-  assert.deepEqual(it.ids(), [[1, 2]]);
+test("on screen for a second means seen, and those that came together are reported together", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.subject.show(row(2, 2, { level: "error" }));
+  it.subject.show(row(3, 3, { seen_at: "before" }));
+  it.clock.pass(999);
+  assert.deepEqual(it.seen, []);
+  it.clock.pass(1);
+  assert.deepEqual(it.seen, [[2, 1]]);
+  it.clock.pass(60_000);
+  assert.deepEqual(it.seen, [[2, 1]]);
 });
 
-test("looking again does not start the second anew, leaving the screen does", (t) => {
-  const it = watch(t);
-  it.subject.look([row(1, 1), row(2, 2)]);
-  it.clock.tick(600);
-  it.subject.look([row(1, 1)]);
-  it.clock.tick(200);
-  it.subject.look([row(1, 1), row(2, 2)]);
-  it.clock.tick(200);
-  assert.deepEqual(it.ids(), [[1]]);
-  it.subject.look([row(1, 1, { seen_at: "now" }), row(2, 2)]);
-  it.clock.tick(800);
-  assert.deepEqual(it.ids(), [[1], [2]]);
+test("a change of the row does not start the second again, leaving the screen does", (t) => {
+  const it = toasts(t, 1);
+  it.subject.show(row(1, 1));
+  it.clock.pass(600);
+  it.subject.update(row(1, 2, { arrived: 1 }));
+  it.subject.show(row(2, 3));
+  it.clock.pass(200);
+  it.subject.close(2, "user");
+  it.clock.pass(999);
+  assert.deepEqual(it.seen, []);
+  it.clock.pass(1);
+  assert.deepEqual(it.seen, [[1]]);
 });
 
 test("in a hidden tab nothing is seen", (t) => {
-  const it = watch(t);
-  it.subject.look([row(1, 1)]);
-  it.clock.tick(900);
-  it.document.hidden = true;
-  it.subject.look([row(1, 1)]);
-  it.clock.tick(60_000);
-  it.document.hidden = false;
-  it.subject.look([row(1, 1)]);
-  it.clock.tick(999);
-  assert.deepEqual(it.ids(), []);
-  it.clock.tick(1);
-  assert.deepEqual(it.ids(), [[1]]);
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.clock.pass(900);
+  it.subject.pause("hidden");
+  it.clock.pass(60_000);
+  it.subject.pause("hidden", false);
+  it.clock.pass(999);
+  assert.deepEqual(it.seen, []);
+  it.clock.pass(1);
+  assert.deepEqual(it.seen, [[1]]);
 });
 
-test("new content under the same id has its own second", (t) => {
-  const it = watch(t);
-  it.subject.look([row(1, 1)]);
-  it.clock.tick(900);
-  it.subject.look([row(1, 2)]);
-  it.clock.tick(999);
-  assert.deepEqual(it.ids(), []);
+test("a toast is seen while the user is at it, or at another window", (t) => {
+  const it = toasts(t);
+  it.subject.pause("pointer");
+  it.subject.pause("blur");
+  it.subject.show(row(1, 1));
+  it.clock.pass(1_000);
+  assert.deepEqual(it.seen, [[1]]);
+});
+
+test("new content under the same id has its own second, and a mark that is taken back is not made again", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.clock.pass(900);
+  it.subject.show(row(1, 2));
+  it.clock.pass(999);
+  assert.deepEqual(it.seen, []);
+  it.clock.pass(1);
+  it.subject.update(row(1, 2, { seen_at: "now" }));
+  it.subject.update(row(1, 2));
+  it.clock.pass(5_000);
+  assert.deepEqual(it.seen, [[1]]);
+});
+
+test("while the page is asleep nothing is seen, and no reading time passes", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.clock.pass(100);
+  it.clock.tick(600_000);
+  it.clock.pass(999);
+  assert.deepEqual([it.seen, it.closed], [[], []]);
+  it.clock.pass(1);
+  assert.deepEqual(it.seen, [[1]]);
+  it.clock.tick(600_000);
+  it.clock.pass(6_899);
+  assert.deepEqual(it.closed, []);
+  it.clock.pass(101);
+  assert.deepEqual(it.closed, [[1, "timeout"]]);
+});
+
+test("a wall clock that steps changes nothing", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  for (const step of [-3_600_000, 3_600_000]) {
+    it.clock.step(step);
+    it.clock.pass(500);
+  }
+  assert.deepEqual(it.seen, [[1]]);
+  it.clock.pass(7_000);
+  assert.deepEqual(it.closed, [[1, "timeout"]]);
+});
+
+test("a toast that is out of view is not seen, and its time stands still; back in view it stays at least a second and a half", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.subject.show(row(2, 2));
+  it.clock.pass(900);
+  it.subject.look(1, false);
+  it.clock.pass(7_000);
+  assert.deepEqual(it.seen, [[2]]);
+  it.subject.look(1, true);
+  it.clock.pass(999);
+  assert.deepEqual([it.seen, it.closed], [[[2]], [[2, "timeout"]]]);
+  it.clock.pass(1);
+  assert.deepEqual(it.seen, [[2], [1]]);
+  it.clock.pass(6_000);
+  it.subject.look(1, false);
+  it.subject.look(9, true);
+  it.subject.look(1, true);
+  it.clock.pass(1_499);
+  assert.equal(it.subject.size, 1);
+  it.clock.pass(1);
+  assert.equal(it.subject.size, 0);
 });

@@ -1,4 +1,4 @@
-/** What a site in TypeScript may write, and what its compiler tells it is wrong. Never run. */
+/** What a site in TypeScript may write, and what the compiler refuses. It is never run. */
 import { Client, type Events, type Notification, type NotifyRoot } from "../../../notify/static/notify/notify.js";
 
 declare function show(text: string): void;
@@ -40,7 +40,7 @@ answer?.then(({ ok }) => show(String(ok)));
 root?.promise(Promise.resolve(1), { success: "Done" });
 
 for (const row of client?.store.all() ?? []) show(row.title);
-// @ts-expect-error: how it is done inside is nobody's business
+// @ts-expect-error: the connection is not public
 client?.connection.open();
 
 const own = new Client({

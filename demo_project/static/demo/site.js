@@ -1,6 +1,6 @@
-/** What the demo adds of its own; everything works without it. */
+/** Enhancements of the demo; everything works without them. */
 
-// A page that waits for the news of its own address shows the outcome as soon as it comes.
+// A page that waits for a notification with its own address shows the outcome as soon as it arrives.
 document.addEventListener("notify:notification", async ({ detail }) => {
   const main = document.querySelector("main[data-refresh-on-news]")
   if (!main || detail.notification.url !== location.pathname) return
@@ -10,12 +10,12 @@ document.addEventListener("notify:notification", async ({ detail }) => {
   main.replaceWith(page.querySelector("main"))
 })
 
-// A file that is too large is refused before it travels.
+// A file that is too large is refused before the upload.
 for (const input of document.querySelectorAll("input[data-largest]")) {
   input.addEventListener("change", () => {
     const [file] = input.files
     const isTooLarge = file && file.size > Number(input.dataset.largest)
-    input.setCustomValidity(isTooLarge ? "This file is too large: we take up to 50 MB." : "")
+    input.setCustomValidity(isTooLarge ? "This file is too large. The maximum file size is 50 MB." : "")
     input.reportValidity()
   })
 }

@@ -1,4 +1,4 @@
-"""Archive what is old, and delete what was archived for long enough: for cron or a task scheduler."""
+"""Archive and delete old notifications. Run this command from a scheduler."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
-from notify.mailbox import retention as prune
+from notify.mailbox import retention
 
 
 class Command(BaseCommand):
-    help = "Archive and delete old notifications, by the settings NOTIFY_RETENTION_*."
+    help = "Archive and delete old notifications, according to the NOTIFY_RETENTION_* settings."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--dry-run", action="store_true", help="only say what would be done; write nothing"
+            "--dry-run",
+            action="store_true",
+            help="print what would be done, without changing anything",
         )
         parser.add_argument(
             "--batch-size",
             type=above_zero,
-            default=prune.ROWS_AT_ONCE,
+            default=retention.ROWS_AT_ONCE,
             metavar="ROWS",
-            help="rows that one transaction archives or deletes at most (default %(default)s)",
+            help="maximum rows that one transaction archives or deletes (default: %(default)s)",
         )
 
     def handle(self, *args: Any, dry_run: bool, batch_size: int, **options: Any) -> None:
         try:
-            done = prune.run(dry_run=dry_run, batch_size=batch_size)
+            done = retention.run(dry_run=dry_run, batch_size=batch_size)
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from error
         what = "Notifications that would be archived" if dry_run else "Notifications archived"
@@ -38,12 +40,13 @@ class Command(BaseCommand):
         )
         if done.failed:
             raise CommandError(
-                f"Mailboxes that others had locked for too long: {done.failed}. Run it again."
+                f"Mailboxes skipped because other transactions had locked them: {done.failed}."
+                " Run the command again."
             )
 
 
 def above_zero(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ArgumentTypeError("give 1 or more")
+        raise ArgumentTypeError("must be 1 or more")
     return number

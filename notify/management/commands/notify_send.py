@@ -14,19 +14,21 @@ from notify.protocol import Level
 
 
 class Command(BaseCommand):
-    help = "Notify a user: manage.py notify_send alice 'Hello' --level success --url /x/"
+    help = (
+        "Notify a user, for example: manage.py notify_send alice 'Hello' --level success --url /x/"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("user", help="the user's name, as used to sign in, or primary key")
+        parser.add_argument("user", help="the username or primary key of the recipient")
         parser.add_argument("message")
         parser.add_argument("--level", default="info", choices=[level.value for level in Level])
         parser.add_argument("--title", default="")
         parser.add_argument("--category", default="")
         parser.add_argument("--url", default="")
         parser.add_argument(
-            "--key", default="", help="replaces the standing notification of this key"
+            "--key", default="", help="replace the existing notification that has this key"
         )
-        parser.add_argument("--data", help="JSON")
+        parser.add_argument("--data", help="JSON for your own code")
         parser.add_argument("--expires", type=float, metavar="SECONDS")
 
     def handle(self, *args: Any, user: str, message: str, **options: Any) -> None:
@@ -37,9 +39,11 @@ class Command(BaseCommand):
             if options["expires"] is not None:
                 known["expires"] = timedelta(seconds=options["expires"])
         except (ValueError, OverflowError) as error:
-            raise CommandError(f"--data is JSON, --expires a number of seconds: {error}") from error
+            raise CommandError(
+                f"--data must be JSON, and --expires a number of seconds: {error}"
+            ) from error
         try:
             sent = notify.send(find(user), message, **known)
         except NotifyError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Notification {sent.pk} for {sent.recipient}.")
+        self.stdout.write(f"Sent notification {sent.pk} to {sent.recipient}.")

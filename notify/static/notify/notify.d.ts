@@ -1,7 +1,7 @@
 declare class Emitter<Events extends Record<string, any> = Record<string, any>> extends EventTarget {
 	constructor();
 	/**
-	 * Hear of one kind of event, until the signal ends; the answer takes the listener away as well.
+	 * Listen to one type of event, until the signal is aborted. Returns a function that removes the listener.
 	 * @template {keyof Events & string} Name
 	 * @param {Name} name
 	 * @param {(detail: Events[Name]) => void} listener
@@ -10,33 +10,11 @@ declare class Emitter<Events extends Record<string, any> = Record<string, any>> 
 	 */
 	on<Name extends keyof Events & string>(name: Name, listener: (detail: Events[Name]) => void, signal?: AbortSignal): () => void;
 }
-type Tick = {
-	id: number;
-	attempt: number;
-	done: number;
-	total: number | null;
-	message: string;
-};
-/**
- * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
- * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
- * held to tests/vectors/.
- */
 export type Level = "debug" | "info" | "success" | "warning" | "error";
-/**
- * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
- * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
- * held to tests/vectors/.
- */
 export type Action = {
 	label: string;
 	url: string;
 };
-/**
- * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
- * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
- * held to tests/vectors/.
- */
 export type TaskState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "lost";
 /**
  * how far a task is
@@ -46,26 +24,21 @@ export type Progress = {
 	done: number;
 	total: number | null;
 	/**
-	 * what is being done just now
+	 * the current step or item
 	 */
 	message: string;
 	attempt: number;
 	cancellable: boolean;
 	/**
-	 * nothing was heard of it for a while
+	 * no update has come for a while
 	 */
 	silent: boolean;
 	started_at: string | null;
 	/**
-	 * null: nobody has said how it ends
+	 * null while its result is unknown
 	 */
 	ended_at: string | null;
 };
-/**
- * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
- * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
- * held to tests/vectors/.
- */
 type Notification$1 = {
 	id: number;
 	/**
@@ -93,7 +66,7 @@ type Notification$1 = {
 	archived_at: string | null;
 	dismissed_at: string | null;
 	/**
-	 * of a task
+	 * of the task behind it, if there is one
 	 */
 	progress?: Progress | undefined;
 };
@@ -101,14 +74,16 @@ type Notification$1 = {
  * `<epoch>:<position>`; null is below every cursor
  */
 export type Cursor = string | null;
-/**
- * The wire, version 1: cursors, the rule, documents and close codes. Pure: no
- * I/O, no clock. `notify/protocol.py` says the same in Python, and both are
- * held to tests/vectors/.
- */
 export type Counts = {
 	unseen: number;
 	unread: number;
+};
+type Tick = {
+	id: number;
+	attempt: number;
+	done: number;
+	total: number | null;
+	message: string;
 };
 /**
  * a notification as the user saw it
@@ -118,19 +93,19 @@ export type Shown = [
 	arrived: number
 ];
 /**
- * cancel: ask the task behind it to end
+ * "cancel" asks the task behind it to end
  */
 export type Mark = "seen" | "read" | "archived" | "dismissed" | "cancel";
 declare class Store extends Emitter<Record<string, any>> {
 	constructor();
 	/** @type {Cursor} */
 	cursor: Cursor;
-	/** The last cursor at which nothing was missing: what mark-all may vouch for. @type {Cursor} */
+	/** The last cursor at which nothing was missing: mark-all covers what is at or below it. @type {Cursor} */
 	complete: Cursor;
 	/** @type {Counts | null} */
 	counts: Counts | null;
 	/**
-	 * The row as it is shown: the server's words, and our marks on the way to it.
+	 * The row as it is shown: as the server sent it, with our marks that it does not have yet.
 	 * @param {number} id
 	 * @returns {Notification | null}
 	 */
@@ -139,20 +114,6 @@ declare class Store extends Emitter<Record<string, any>> {
 	all(): Notification$1[];
 	#private;
 }
-/**
- * Keeps one transport of a ladder open, the best that can be had.
- *
- * A transport counts only once it is healthy, that is, has given its first
- * document: some proxies open sockets that carry nothing. Those that take long
- * are overtaken (see `Race`); from a lower rung the better ones are probed in
- * the background, and one that keeps breaking is left alone for a while. What
- * an earlier transport still says is not heard.
- *
- * Events: `document` ({document, own, text}), `open` (healthy, and what it had
- * to say is said), `state`, `rename` (the transport in use has another name),
- * `doubt` (ask for a sign of life), `lost` ({transport, reason, inUse,
- * returns}), `end` ({code}: closed for good).
- */
 export type State = "connecting" | "open" | "waiting" | "closed";
 type Csrf = {
 	/**
@@ -164,34 +125,31 @@ type Csrf = {
 	 */
 	header: string;
 	/**
-	 * given by the page where scripts cannot read the cookie
+	 * from the page, if scripts cannot read the cookie
 	 */
 	token: string | null;
 };
-/**
- * Tells the life of a connection in the words that users of Socket.IO know.
- */
 export type LifeEvents = {
 	/**
-	 * a transport is looked for
+	 * the client is looking for a transport
 	 */
 	connecting: null;
 	/**
-	 * recovered: notifications that arrived meanwhile
+	 * recovered: how many notifications arrived meanwhile
 	 */
 	connect: {
 		transport: string;
 		recovered: number;
 	};
 	/**
-	 * returns: it is tried again without your doing
+	 * returns: whether the client tries again by itself
 	 */
 	disconnect: {
 		reason: string;
 		returns: boolean;
 	};
 	/**
-	 * one transport could not be had
+	 * one transport could not be opened
 	 */
 	connect_error: {
 		transport: string;
@@ -205,7 +163,7 @@ export type LifeEvents = {
 		recovered: number;
 	};
 	/**
-	 * another one is in use
+	 * another transport is in use
 	 */
 	transport: {
 		from: string;
@@ -213,8 +171,8 @@ export type LifeEvents = {
 	};
 };
 /**
- * A mailbox in this tab: connection, store and commands put together, and no
- * DOM. `<notify-root>` draws what it says.
+ * A mailbox in this tab: connection, store and commands put together, without
+ * any DOM. `<notify-root>` draws its notifications.
  *
  *     client.on("notification", ({ notification }) => console.log(notification.message));
  *
@@ -228,7 +186,7 @@ export class Client extends Emitter<Events> {
 	get transport(): string;
 	get counts(): Counts | null;
 	open(): void;
-	/** Release the socket; what the store holds stays. */
+	/** Close the connection. The store keeps its rows. */
 	close(): void;
 	/**
 	 * Mark notifications as the user saw them.
@@ -240,8 +198,8 @@ export class Client extends Emitter<Events> {
 		leaving?: boolean;
 	}): void;
 	/**
-	 * Mark everything up to what this tab surely knows. What arrives meanwhile
-	 * stays new.
+	 * Mark everything up to the last cursor at which this tab missed nothing.
+	 * Notifications that arrive meanwhile stay new.
 	 * @param {Mark} mark
 	 */
 	markAll(mark: Mark): void;
@@ -274,7 +232,7 @@ export type MailboxEvents = {
 		message: string;
 	};
 	/**
-	 * how far tasks are, between two changes of their rows
+	 * the progress of tasks, between two changes of their rows
 	 */
 	tick: {
 		ticks: Tick[];
@@ -296,11 +254,11 @@ export type Options = {
 	transports: string[];
 	csrf: () => Csrf;
 	/**
-	 * whose tabs share what; without it this one is alone, and holds no HTTP request open
+	 * the identity of the user for whom the server rendered this page; the server refuses the page once another user is signed in. Without it this tab is on its own, and holds no HTTP request open
 	 */
 	user?: string | undefined;
 	/**
-	 * "websocket": this one too, and not HTTP alone
+	 * "websocket" if tabs share that as well, and not HTTP alone
 	 */
 	share?: string | null | undefined;
 	/**
@@ -314,7 +272,7 @@ export type Options = {
 	};
 };
 /**
- * What is said of it.
+ * The texts of its toast.
  */
 export type Words<T> = {
 	/**
@@ -322,7 +280,7 @@ export type Words<T> = {
 	 */
 	loading: string;
 	/**
-	 * left out: as while it was pending
+	 * without it, as while it was pending
 	 */
 	success?: string | ((value: T) => string) | undefined;
 	/**
@@ -336,10 +294,10 @@ export interface NotifyRoot extends HTMLElement {
 	readonly client: Client | null;
 	readonly counts: Counts | null;
 	readonly state: State;
-	/** Show that work of the page is pending, and how it ends. Gives back the promise that it was given. */
+	/** Show that work of the page is pending, and how it ends. Returns the same promise. */
 	promise<Work extends Promise<any>>(work: Work, words: Words<Awaited<Work>>): Work;
 }
-/** The client's events as they are dispatched on `<notify-root>`. */
+/** The events of the client as they are dispatched on `<notify-root>`. */
 export type NotifyEventMap = {
 	[Name in Exclude<keyof Events, "cursor" | "end"> as `notify:${Name}`]: CustomEvent<Events[Name]>;
 };

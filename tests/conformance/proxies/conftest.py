@@ -9,6 +9,6 @@ from tests.kit import servers
 
 @pytest.fixture(scope="session")
 def web() -> Iterator[servers.Web]:
-    """A site without any of our code."""
+    """A site without any code of notify."""
     with servers.Uvicorn("tests.kit.proxies.site:application") as server:
         yield server

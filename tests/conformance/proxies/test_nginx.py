@@ -1,4 +1,4 @@
-"""What the reference files of nginx do, and what nginx does without them."""
+"""The effect of the reference configuration of nginx, and how nginx behaves without it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ plain = pytest.mark.parametrize("nginx", ["plain", "plain-https"], indirect=True
 
 
 async def test_a_stream_passes_event_by_event(nginx: servers.Nginx):
-    """Without the reference files, too, as X-Accel-Buffering asks for it."""
+    """X-Accel-Buffering achieves this even without the reference configuration."""
     async with Visitor(nginx.url) as visitor, visitor.stream() as stream:
-        assert await stream.hear() == "data: hello\n\n"
+        assert await stream.read() == "data: hello\n\n"
         for text in ("one", "two"):
-            await visitor.say(text)
-            assert await stream.hear() == f"data: {text}\n\n"
+            await visitor.publish(text)
+            assert await stream.read() == f"data: {text}\n\n"
 
 
 @reference
@@ -49,7 +49,7 @@ async def test_a_websocket_passes(nginx: servers.Nginx):
 
 @plain
 async def test_a_plain_site_has_no_websocket(nginx: servers.Nginx):
-    """The upgrade is not passed on, so the site is asked for a page, over HTTP/1.0."""
+    """nginx does not forward the upgrade, so the site receives an ordinary request over HTTP/1.0."""
     async with Visitor(nginx.url) as visitor:
         with pytest.raises(InvalidStatus):
             await visitor.socket()

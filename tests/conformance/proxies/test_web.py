@@ -1,4 +1,4 @@
-"""The hostile proxy, before a site that has none of our code in it."""
+"""The hostile proxy, in front of a site without any code of notify."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.faults import at_most
 from tests.kit import servers
 from tests.kit.patience import PATIENCE
 from tests.kit.proxies.visitor import SILENCE, Visitor
@@ -28,14 +29,14 @@ async def visitor(proxy: WebProxy) -> AsyncIterator[Visitor]:
 
 
 async def test_an_honest_proxy_passes_everything_as_it_comes(proxy: WebProxy, visitor: Visitor):
-    """Requests, each on its own connection; a stream event by event; a WebSocket both ways."""
+    """Each request has its own connection. A stream passes event by event, and a WebSocket both ways."""
     assert "connection: close" in await visitor.head()
     async with visitor.stream() as stream:
-        assert await stream.hear() == "data: hello\n\n"
-        assert await visitor.say("one") == 1
-        assert await stream.hear() == "data: one\n\n"
-        await visitor.say("")
-        assert await stream.hear() is None
+        assert await stream.read() == "data: hello\n\n"
+        assert await visitor.publish("one") == 1
+        assert await stream.read() == "data: one\n\n"
+        await visitor.publish("")
+        assert await stream.read() is None
     async with visitor.socket() as socket:
         await socket.send("Hello")
         assert await socket.recv() == "Hello"
@@ -44,9 +45,9 @@ async def test_an_honest_proxy_passes_everything_as_it_comes(proxy: WebProxy, vi
 
 async def test_a_client_that_leaves_leaves_the_site_too(visitor: Visitor):
     async with visitor.stream() as stream:
-        await stream.hear()
+        await stream.read()
     async with asyncio.timeout(PATIENCE):
-        while await visitor.say("anybody?"):
+        while await visitor.publish("anybody?"):
             pass
 
 
@@ -62,7 +63,7 @@ async def test_an_upgrade_is_refused_and_the_rest_is_not(proxy: WebProxy, visito
 
 
 async def test_frames_are_swallowed_after_the_handshake(proxy: WebProxy, visitor: Visitor):
-    """The socket is open, and nothing comes of it. Once healed it is reset, as it has a hole."""
+    """The socket opens, but no frame arrives. Healing the proxy resets it, because its frames have a gap."""
     proxy.swallow_frames()
     socket = await visitor.socket()
     await socket.send("Hello")
@@ -75,15 +76,15 @@ async def test_frames_are_swallowed_after_the_handshake(proxy: WebProxy, visitor
 
 
 async def test_a_stream_is_collected_until_it_ends(proxy: WebProxy, visitor: Visitor):
-    """Its head comes at once, so it looks open. What has a length is passed on."""
+    """Its head arrives at once, so it looks open. A body with a length is forwarded at once."""
     proxy.collect()
     async with visitor.stream() as stream:
         assert stream.answer.status_code == 200
-        await visitor.say("one")
+        await visitor.publish("one")
         assert await stream.is_silent()
-        await visitor.say("")
-        heard = [await stream.hear() for _ in range(3)]
-        assert heard == ["data: hello\n\n", "data: one\n\n", None]
+        await visitor.publish("")
+        pieces = [await stream.read() for _ in range(3)]
+        assert pieces == ["data: hello\n\n", "data: one\n\n", None]
     assert await visitor.head()
 
 
@@ -92,13 +93,13 @@ async def test_a_silent_connection_is_cut_and_a_busy_one_is_not(proxy: WebProxy,
     async with visitor.socket() as socket:
         began = time.monotonic()
         while time.monotonic() < began + 2:
+            await asyncio.sleep(0.2)
+            last = time.monotonic()
             await socket.send("I am here")
             assert await socket.recv() == "I am here"
-            await asyncio.sleep(0.2)
-        silent = time.monotonic()
         with pytest.raises(ConnectionClosed):
             await socket.recv()
-        assert time.monotonic() - silent > 0.7
+        assert time.monotonic() - last >= 1.0
         assert proxy.cuts == 1
 
 
@@ -116,8 +117,8 @@ async def test_a_delay_is_felt_once_on_each_way(proxy: WebProxy, visitor: Visito
     proxy.delay(up=0.3, down=0.3)
     began = time.monotonic()
     async with visitor.stream() as stream:
-        assert await stream.hear() == "data: hello\n\n"
-    assert 0.6 <= time.monotonic() - began < 3
+        assert await stream.read() == "data: hello\n\n"
+    assert 0.6 <= time.monotonic() - began < at_most(3)
 
 
 async def test_a_server_that_is_away_is_a_502(web: servers.Web):

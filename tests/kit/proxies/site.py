@@ -1,11 +1,11 @@
 """
-A small ASGI site with none of our code in it, to try proxies on. Below /notify/, where the reference
-files of nginx look for notify:
+A small ASGI site that tests proxies without any code of notify. Its paths begin with /notify/, as
+the nginx configuration in the documentation expects:
 
-    GET stream/    server-sent events, each as soon as somebody has said it
-    POST say/      one event for all streams; an empty one ends them
-    GET head/      the head of the request, a line for each header
-    ws/            a WebSocket that says everything back
+    GET stream/    server-sent events, sent as soon as they are published
+    POST publish/  sends the body as one event to all streams; an empty body ends them
+    GET head/      returns the head of the request, a line for each header
+    ws/            a WebSocket that echoes everything
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await echo(receive, send)
     elif scope["type"] == "http":
         name = scope["path"].removeprefix("/notify")
-        serve = {"/stream/": stream, "/say/": say}.get(name, show_head)
+        serve = {"/stream/": stream, "/publish/": publish}.get(name, show_head)
         await serve(scope, receive, send)
 
 
@@ -33,33 +33,33 @@ async def echo(receive: Any, send: Any) -> None:
 
 
 async def stream(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    said: asyncio.Queue[bytes] = asyncio.Queue()
-    streams.add(said)
+    queue: asyncio.Queue[bytes] = asyncio.Queue()
+    streams.add(queue)
     headers = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
-    leaving = asyncio.create_task(leave(receive, said))
+    leaving = asyncio.create_task(leave(receive, queue))
     try:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"data: hello\n\n", "more_body": True})
-        while text := await said.get():
+        while text := await queue.get():
             body = b"data: " + text + b"\n\n"
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body"})
     finally:
-        streams.discard(said)
+        streams.discard(queue)
         leaving.cancel()
 
 
-async def leave(receive: Any, said: asyncio.Queue[bytes]) -> None:
+async def leave(receive: Any, queue: asyncio.Queue[bytes]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    said.put_nowait(b"")
+    queue.put_nowait(b"")
 
 
-async def say(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def publish(scope: dict[str, Any], receive: Any, send: Any) -> None:
     text = (await receive())["body"]
     count = len(streams)
-    for said in streams:
-        said.put_nowait(text)
+    for queue in streams:
+        queue.put_nowait(text)
     await answer(send, f"{count}")
 
 

@@ -1,4 +1,4 @@
-"""Somebody who visits the small site, by whatever stands before it."""
+"""A client of the small site, which may be behind any proxy."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from websockets.asyncio.client import connect
 
 from tests.kit.patience import PATIENCE
 
-SILENCE = 0.3  # seconds in which nothing comes
+SILENCE = 0.3  # seconds without data after which a stream counts as silent
 
 
 class Visitor:
     """
     Args:
-        url: of what he takes for the site.
+        url: the address at which the visitor finds the site: that of a proxy, or of the site itself.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.trust = ssl.create_default_context()  # everybody: certificates are not tried here
+        # Accept every certificate: TLS is not what these tests check.
+        self.trust = ssl.create_default_context()
         self.trust.check_hostname, self.trust.verify_mode = False, ssl.CERT_NONE
         self.http = httpx.AsyncClient(
             base_url=url, trust_env=False, verify=self.trust, timeout=PATIENCE
@@ -37,12 +38,12 @@ class Visitor:
         await self.http.aclose()
 
     async def head(self) -> str:
-        """The head of his request, as the site sees it."""
+        """Returns the head of the visitor's request, as the site received it."""
         return (await self.http.get("/notify/head/")).raise_for_status().text
 
-    async def say(self, text: str) -> int:
-        """To all streams; returns how many there are."""
-        return int((await self.http.post("/notify/say/", content=text)).text)
+    async def publish(self, text: str) -> int:
+        """Send a text to all streams. Returns the number of streams."""
+        return int((await self.http.post("/notify/publish/", content=text)).text)
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[Stream]:
@@ -58,15 +59,15 @@ class Visitor:
 
 
 class Stream:
-    """What comes of one answer, piece by piece."""
+    """One streamed answer, read piece by piece."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
         self._pieces: asyncio.Queue[str | None] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
 
-    async def hear(self) -> str | None:
-        """The next piece; nothing at the end."""
+    async def read(self) -> str | None:
+        """Returns the next piece, or None at the end."""
         return await asyncio.wait_for(self._pieces.get(), PATIENCE)
 
     async def is_silent(self) -> bool:

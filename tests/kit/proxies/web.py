@@ -1,17 +1,17 @@
 """
-A proxy that knows HTTP and means harm, told from the test what to do.
+An HTTP proxy whose misbehaviour a test controls.
 
     with WebProxy(web.address) as proxy:
-        proxy.refuse_upgrades()    # no WebSocket comes through
-        proxy.swallow_frames()     # the handshake of a WebSocket passes, and nothing after it
-        proxy.collect()            # a body without a length is passed on when it has ended
-        proxy.cut_idle(10)         # a connection that is silent for so many seconds is reset
-        proxy.answer(502)          # by itself, to each request that comes from now on
-        proxy.delay(up=1, down=1)  # and what else its base can do
-        proxy.heal()               # it is an honest proxy again
+        proxy.refuse_upgrades()    # answers WebSocket handshakes with 403
+        proxy.swallow_frames()     # forwards the handshake of a WebSocket, but none of its frames
+        proxy.collect()            # buffers a body without a length until it has ended
+        proxy.cut_idle(10)         # resets connections that are silent for so many seconds
+        proxy.answer(502)          # answers every further request itself
+        proxy.delay(up=1, down=1)  # and the other faults of the base class
+        proxy.heal()               # stops all misbehaviour
 
-Each request has a connection of its own: what is told holds for the next one, and, for an idle cut
-and for `cut()`, for those that stand.
+Each request has its own connection. A fault applies from the next request on; an idle cut and
+``cut()`` also apply to open connections.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ END_OF_HEAD = b"\r\n\r\n"
 class WebProxy(Proxy):
     """
     Args:
-        targets: addresses (``host:port``) of the servers behind it.
+        targets: addresses (``host:port``) of the servers behind the proxy.
 
     Attributes:
-        requests: the first line of each request that came.
-        cuts: how many connections were cut as they were idle.
+        requests: the request line of each request.
+        cuts: the number of connections that were cut because they were idle.
     """
 
     def __init__(self, *targets: str) -> None:
@@ -47,26 +47,29 @@ class WebProxy(Proxy):
         self.status: int | None = None
         self.below = ""
 
-    # -- Told from the test ----------------------------------------------------------------------
+    # -- Called by the test ----------------------------------------------------------------------
 
     def refuse_upgrades(self) -> None:
-        """Answer 403 to each handshake of a WebSocket."""
+        """Answer each WebSocket handshake with 403."""
         self.refuses_upgrades = True
 
     def swallow_frames(self) -> None:
-        """Let a handshake through, and throw away what both sides say then."""
+        """Forward WebSocket handshakes, and then discard the frames of both sides."""
         self.swallows_frames = True
 
     def collect(self) -> None:
-        """Pass the head of an answer on at once, and a body of unknown length when it has ended."""
+        """Forward the head of an answer at once, but a body of unknown length only when it has ended."""
         self.collects = True
 
     def cut_idle(self, seconds: float) -> None:
-        """Reset each connection on which neither side has said anything for so long."""
+        """Reset each connection on which neither side has sent anything for that long."""
         self.patience = seconds
 
     def answer(self, status: int, *, below: str = "/") -> None:
-        """Answer each request for a path that begins so with this status; the server is not asked."""
+        """
+        Answer each request whose path begins with `below` with this status, without asking the
+        server.
+        """
         self.status, self.below = status, below
 
     def heal(self) -> None:
@@ -77,7 +80,7 @@ class WebProxy(Proxy):
         if had_holes:
             self.cut()
 
-    # -- In its own thread -----------------------------------------------------------------------
+    # -- In the proxy's thread --------------------------------------------------------------------
 
     async def _bring_through(self, client: socket.socket) -> None:
         client.setblocking(False)
@@ -115,7 +118,7 @@ class WebProxy(Proxy):
         return 403 if self.refuses_upgrades and is_upgrade(head) else None
 
     async def _watch(self, link: WebLink) -> None:
-        """Cut it once it has been idle for too long."""
+        """Cut a link once it has been idle for too long."""
         while True:
             silence = self._loop.time() - max(pipe.heard for pipe in link.pipes)
             if self.patience is None:
@@ -152,7 +155,7 @@ class WebLink(Link):
 
 
 class Answer(Pipe):
-    """The way back: knows where the head of the answer ends, and what is done with the rest."""
+    """The pipe from the server to the client, which treats the head of the answer apart from the rest."""
 
     def __init__(
         self,
@@ -191,14 +194,18 @@ class Answer(Pipe):
 
 
 def swallowing(way: Direction) -> Direction:
-    """A direction like this one, for one connection, in which nothing arrives any more."""
+    """Returns a copy of a direction, for one connection, that discards everything."""
     hole = Direction()
     hole.delay, hole.is_swallowed = way.delay, True
     return hole
 
 
 async def read_head(end: socket.socket) -> tuple[bytes, bytes]:
-    """The head of a message with its empty line, and what came with it; nothing if none came."""
+    """
+    Returns the head of a message with its empty line, and the bytes read after it.
+
+    Both are empty at the end of the connection.
+    """
     loop = asyncio.get_running_loop()
     data = b""
     while END_OF_HEAD not in data:
@@ -215,20 +222,23 @@ def is_upgrade(head: bytes) -> bool:
 
 
 def has_length(head: bytes) -> bool:
-    """Whether the head says how long the body is, or that there is none."""
+    """Returns whether the head tells how long the body is, or that the message has no body."""
     status = head.split(b" ", 2)[1]
     named = re.search(rb"^content-length:", head, re.IGNORECASE | re.MULTILINE)
     return named is not None or status in (b"204", b"304")
 
 
 def alone(head: bytes) -> bytes:
-    """The head of a request after whose answer the server is to close the connection."""
+    """
+    Returns the head of a request with "Connection: close", so that the server closes after its
+    answer.
+    """
     head = re.sub(rb"^connection:.*\r\n", b"", head, flags=re.IGNORECASE | re.MULTILINE)
     return head.removesuffix(b"\r\n") + b"Connection: close" + END_OF_HEAD
 
 
 def canned(status: int) -> bytes:
-    """An answer of the proxy's own, as those of most: a page for people."""
+    """Returns an answer of the proxy itself: an HTML page for people, as most proxies send."""
     body = f"<h1>{status} {HTTPStatus(status).phrase}</h1>".encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
     head += f"Content-Type: text/html\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"

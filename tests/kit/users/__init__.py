@@ -1,1 +1,1 @@
-"""Custom user models that projects really have; NOTIFY_TEST_USER chooses one."""
+"""Custom user models as real projects have them. NOTIFY_TEST_USER chooses one."""

@@ -1,4 +1,4 @@
-"""The demo has settings of its own: pytest tests/demo --ds=demo_project.settings"""
+"""The demo has its own settings: pytest tests/projects/demo --ds=demo_project.settings"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if os.environ.get("DJANGO_SETTINGS_MODULE") != "demo_project.settings":
 
 @pytest.fixture(autouse=True)
 def folder(settings, tmp_path):
-    """Uploads go to a folder of the test; passwords are cheap."""
+    """Keep uploads in a folder of the test, and hash passwords cheaply."""
     settings.MEDIA_ROOT = tmp_path
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return tmp_path

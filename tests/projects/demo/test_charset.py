@@ -1,4 +1,4 @@
-"""Which encoding a file has."""
+"""The detection of a file's encoding."""
 
 # ruff: noqa: RUF001 - letters that look like others are the matter here
 
@@ -69,7 +69,7 @@ def test_a_mark_decides(mark):
 
 
 def test_what_is_foreign_may_come_late():
-    """A look at the first lines would call this file ASCII."""
+    """The first lines alone would look like ASCII."""
     content = b"name;city\n" + b"Smith;Cork\n" * 200_000 + "Müller;Köln\n".encode("cp1252")
     assert guess(content) == "cp1252"
 

@@ -1,4 +1,4 @@
-"""Files as they come: what is read from them, and what is said about the rest."""
+"""Uploaded files: the rows read from them, and the problems reported about the rest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from demo_project.csvfile import LONGEST_LINE, Table, Unreadable
+from demo_project.csvfile import LONGEST_LINE, MOST_COLUMNS, Table, Unreadable
 
 
 def table(content) -> Table:
@@ -35,7 +35,7 @@ def test_one_column_has_no_delimiter():
 
 
 def test_a_decimal_comma_is_no_delimiter():
-    """csv.Sniffer alone takes the comma: it stands once in each row, and it prefers commas."""
+    """csv.Sniffer alone would choose the comma, which it prefers, as each row has one."""
     assert good("Name;Sum\nA;1,50\nB;2,50\nC;3,75\n")[0] == ["A", "1,50"]
 
 
@@ -116,6 +116,41 @@ def test_an_endless_line_costs_one_row():
 
 def test_columns_of_the_same_name_and_of_none():
     assert table("name,name,,\nA,B,C,D\n").columns == ["name", "name (2)", "column 3", "column 4"]
+    assert table("a,a (2),a,a\n").columns == ["a", "a (2)", "a (3)", "a (4)"]
+
+
+def test_many_columns_of_the_same_name():
+    """Each name is looked up once, or 3,000 of them would keep the worker busy for hours."""
+    assert table(",".join(["a"] * MOST_COLUMNS) + "\n").columns[-1] == f"a ({MOST_COLUMNS})"
+    with pytest.raises(Unreadable, match="has 3,000 columns, but 500 are the most"):
+        table(",".join(["a"] * 3000) + "\n")
+
+
+@pytest.mark.parametrize(
+    "line", ['"' * 48 * 1024, '",' * 24 * 1024, '"\n' * 24 * 1024, "'\"" * 9999]
+)
+def test_quotation_marks_alone_cost_no_time(line):
+    """csv.Sniffer takes minutes for 48 KB of them."""
+    read = table(f"name,city;street\nAda,Cork\n{line}\n")
+    assert (read.delimiter, read.columns) == (",", ["name", "city;street"])
+    assert next(read).cells == ["Ada", "Cork"]
+
+
+def test_a_header_of_many_symbols_is_tried_with_some_of_them():
+    symbols = "".join(map(chr, range(0x2200, 0x22F0)))
+    assert table(f"name{symbols};city\nAda;Cork\n").delimiter == ";"
+
+
+@pytest.mark.parametrize(
+    ("content", "delimiter"),
+    [
+        ("name,first;city\nAda;Cork\nBo;Bonn\n", ";"),
+        ("name;a|b;c\nAda|Cork\nBo|Bonn\n", "|"),
+        ("name;a,b\n", ","),
+    ],
+)
+def test_the_delimiter_is_the_one_that_most_rows_share(content, delimiter):
+    assert table(content).delimiter == delimiter
 
 
 @pytest.mark.parametrize(

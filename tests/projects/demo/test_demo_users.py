@@ -6,7 +6,7 @@ from django.core.management import call_command
 
 @pytest.mark.django_db
 def test_the_users_are_made_once(django_user_model, capsys):
-    """A second run leaves them as they are."""
+    """A second run does not change them."""
     call_command("demo_users")
     django_user_model.objects.filter(username="bob").update(email="bob@example.com")
     call_command("demo_users")

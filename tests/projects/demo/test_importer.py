@@ -1,4 +1,4 @@
-"""From an uploaded file to customers and the news of it."""
+"""From an uploaded file to customers and the notifications about it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_file_that_is_gone(upload, alice):
     ],
 )
 def test_a_crash_keeps_what_was_committed(upload, alice, monkeypatch, error, problem):
-    """The second batch breaks: the first stays, the user is told, and the task fails."""
+    """The second batch fails: the first stays, the user is notified, and the task fails."""
     create = Customer.objects.bulk_create
 
     def break_later(customers):
@@ -133,20 +133,20 @@ def test_a_crash_keeps_what_was_committed(upload, alice, monkeypatch, error, pro
 
 
 def test_its_user_may_stop_it(upload, alice, monkeypatch):
-    """What was imported until then stays."""
+    """The customers imported so far stay."""
     seen = []
 
     def stop(progress):
         seen.append((progress.done, progress.total))
         if len(seen) == 2:
-            progress._run.cancel_asked = True
+            progress._run.stored.cancel_asked = True
             check(progress)
 
     check = Progress.check
     monkeypatch.setattr(Progress, "check", stop)
     job = run(upload("name\n" + "Ada\n" * 1200))
     assert (job.status, job.imported) == ("failed", 1000)
-    message = "customers.csv: You have stopped the import. 1,000 rows imported from customers.csv."
+    message = "customers.csv: You stopped the import. 1,000 rows imported from customers.csv."
     assert news(alice) == [("warning", "Importing customers.csv", message)]
     assert seen[0] <= seen[1]
     assert seen[1] <= (1, 1)

@@ -1,4 +1,4 @@
-"""The pages: who may see them, what they send, and what they refuse."""
+"""The pages: their access rules, and the input they send and refuse."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_file_over_the_limit_is_refused(site, monkeypatch):
     monkeypatch.setattr(ImportForm, "LARGEST", 2048)
     response = site.post(reverse("imports"), {"file": csv_file(b"x" * 4096)})
     text = response.content.decode().replace("\xa0", " ")
-    assert "customers.csv has 4.0 KB. The largest file we take has 2.0 KB." in text
+    assert "customers.csv is 4.0 KB. The maximum file size is 2.0 KB." in text
     assert not Import.objects.exists()
 
 
@@ -141,7 +141,7 @@ def test_a_payment_that_is_booked_is_announced(site, alice):
 @pytest.mark.django_db(transaction=True)
 def test_a_payment_that_rolls_back_is_not(site, alice):
     page = site.post(reverse("rollback"), {"rollback": ""}, follow=True).content.decode()
-    assert "nothing is booked, nothing is sent" in page
+    assert "nothing is booked, and nothing is sent" in page
     assert not Payment.objects.exists()
     assert messages_of(alice) == []
 
@@ -182,7 +182,7 @@ def test_what_cannot_be_sent_is_said(site, alice, field, value):
 
 def test_polling_sends(site, alice):
     site.post(reverse("polling"))
-    assert messages_of(alice) == ["This came without a WebSocket."]
+    assert messages_of(alice) == ["This notification arrived without a WebSocket."]
 
 
 @pytest.mark.parametrize("debug", [True, False])
@@ -190,7 +190,7 @@ def test_a_missing_page_looks_like_the_site(site, debug):
     with override_settings(DEBUG=debug):
         response = site.get("/nowhere/")
     assert response.status_code == 404
-    assert b"This page is not here" in response.content
+    assert b"Page not found" in response.content
     assert response["Content-Security-Policy"] == "default-src 'self'"
 
 

@@ -1,16 +1,19 @@
-"""Which pages may open a connection: Django's own rule for unsafe requests."""
+"""The pages that may open a connection: Django's own rule for unsafe requests."""
 
 from __future__ import annotations
 
 import pytest
+from django.middleware.csrf import CsrfViewMiddleware
+from django.test import RequestFactory
 
-from notify.auth.origin import header, is_allowed
+from notify.auth.origin import header, is_allowed, is_allowed_page
 from tests.kit.fakes import scope_of
 
 
-def allowed(origin, host="testserver", **headers):
+def allowed(origin, host="testserver", *, scheme=None, **headers):
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    return is_allowed(scope_of(headers={"origin": origin, "host": host, **headers}))
+    known = {} if scheme is None else {"scheme": scheme}
+    return is_allowed(scope_of(headers={"origin": origin, "host": host, **headers}, **known))
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +49,7 @@ def test_the_sites_own_pages_may(origin, host):
         ("http://testserver", "testserver:443"),
         ("http://testserver@evil.com", "testserver"),
         ("http://evil.com/testserver", "testserver"),
-        ("http://evil.com", "evil.com"),  # a name that an attacker points here
+        ("http://evil.com", "evil.com"),  # a name that an attacker points to this site
         ("null", "testserver"),
         ("null", "null"),
         ("file://", "testserver"),
@@ -58,8 +61,59 @@ def test_the_sites_own_pages_may(origin, host):
     ],
 )
 def test_foreign_pages_may_not(origin, host):
-    """Another host, port, subdomain; a sandboxed page; what is no origin at all."""
+    """Another host, port or subdomain, a sandboxed page, or an invalid origin."""
     assert not allowed(origin, host)
+
+
+@pytest.mark.parametrize(
+    ("origin", "scheme", "may"),
+    [
+        ("http://testserver", "ws", True),
+        ("https://testserver", "wss", True),
+        ("http://testserver", "wss", False),  # a page that anybody on the way may have changed
+        ("https://testserver", "ws", False),
+        ("http://testserver", "http", True),
+        ("https://testserver", "https", True),
+        ("http://testserver", "https", False),
+        ("ws://testserver", "ws", False),
+    ],
+)
+def test_a_page_of_another_scheme_may_not(origin, scheme, may):
+    """The server gives the scheme of the connection, as of any request."""
+    assert allowed(origin, scheme=scheme) is may
+    assert is_allowed_by_django(origin, is_secure=scheme in ("wss", "https")) is may
+
+
+@pytest.mark.parametrize("scheme", [None, "ws"])
+@pytest.mark.parametrize(
+    ("forwarded", "origin", "may"),
+    [
+        ("https", "https://testserver", True),
+        ("https", "http://testserver", False),
+        ("https, http", "https://testserver", True),
+        ("http", "http://testserver", True),
+        ("http", "https://testserver", False),
+    ],
+)
+def test_a_proxy_that_ends_tls_names_the_scheme(settings, scheme, forwarded, origin, may):
+    """With SECURE_PROXY_SSL_HEADER it is known even on daphne, which gives no scheme of a WebSocket."""
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert allowed(origin, scheme=scheme, x_forwarded_proto=forwarded) is may
+    assert is_allowed_by_django(origin, is_secure=False, x_forwarded_proto=forwarded) is may
+
+
+def test_a_scheme_that_a_proxy_names_counts_only_where_the_project_says_so(settings):
+    """Otherwise any client could choose it. A trusted origin may all the same, as in Django."""
+    asked = {"origin": "https://testserver", "scheme": "ws", "x_forwarded_proto": "https"}
+    assert not allowed(**asked)
+    settings.CSRF_TRUSTED_ORIGINS = ["https://testserver"]
+    assert allowed(**asked)
+
+
+def test_without_the_header_of_the_proxy_the_scheme_is_the_connections(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert allowed("http://testserver", scheme="ws")
+    assert not allowed("https://testserver", scheme="ws")
 
 
 def test_a_client_without_an_origin_is_no_browser():
@@ -117,23 +171,37 @@ def test_in_debug_localhost_is_allowed_without_a_setting(settings):
     ],
 )
 def test_trusted_origins_mean_what_django_means(settings, name, pattern, origin, expected):
-    """``https://*.example.org`` is the domain and its subdomains, of that scheme and port."""
+    """``https://*.example.org`` matches the domain and its subdomains, with that scheme and port."""
     setattr(settings, name, [pattern])
     assert allowed(origin) is expected
     if name == "CSRF_TRUSTED_ORIGINS" and origin == origin.lower():
-        assert is_trusted_by_django(origin) is expected
+        assert is_allowed_by_django(origin) is expected
 
 
-def is_trusted_by_django(origin):
-    from django.middleware.csrf import CsrfViewMiddleware
-    from django.test import RequestFactory
-
-    request = RequestFactory().post("/", headers={"origin": origin})
+def is_allowed_by_django(origin, *, is_secure=False, **headers):
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    headers = {"origin": origin, "host": "testserver", **headers}
+    request = RequestFactory().post("/", headers=headers, secure=is_secure)
     return CsrfViewMiddleware(lambda request: None)._origin_verified(request)
 
 
+@pytest.mark.parametrize(
+    ("headers", "may"),
+    [
+        ({}, True),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"origin": "http://testserver"}, True),
+        ({"origin": "https://testserver"}, False),
+    ],
+)
+def test_a_request_that_django_serves_is_judged_alike(headers, may):
+    assert (
+        is_allowed_page(RequestFactory().get("/", headers={"host": "testserver", **headers})) is may
+    )
+
+
 def test_a_trusted_origin_may_even_where_the_host_is_not_allowed(settings):
-    """As in Django: the host that a proxy sends is then of no interest."""
+    """As in Django, the host that a proxy sends does not matter then."""
     settings.CSRF_TRUSTED_ORIGINS = ["https://www.example.org"]
     assert allowed("https://www.example.org", "www.example.org")
 
@@ -144,17 +212,23 @@ def test_headers_are_read_by_name():
 
 
 def test_cookies_that_came_in_several_headers_are_cookies():
-    """HTTP/2 lets a browser split them."""
+    """A browser may split cookies into several headers over HTTP/2."""
     scope = {"headers": [(b"cookie", b"theme=dark"), (b"cookie", b"sessionid=abc; x=y")]}
     assert header(scope, b"cookie") == "theme=dark; sessionid=abc; x=y"
 
 
 @pytest.mark.parametrize(
     ("site", "may"),
-    [("same-origin", True), ("same-site", True), ("none", True), ("cross-site", False), ("", True)],
+    [
+        ("same-origin", True),
+        ("none", True),
+        ("", True),
+        ("same-site", False),
+        ("cross-site", False),
+    ],
 )
 def test_without_an_origin_the_browser_says_whose_page_it_is(site, may):
-    """As for a GET from the page itself, or a link on another site."""
+    """Sec-Fetch-Site is also sent with a GET from the page itself, and with an image on another site."""
     assert allowed("", sec_fetch_site=site) is may
 
 

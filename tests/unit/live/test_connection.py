@@ -1,4 +1,4 @@
-"""One tab's queue (invariant 9: back-pressure): order, overflow, the ack window, the heartbeat."""
+"""The queue of one tab (invariant 9: back-pressure): order, overflow, ack window and heartbeat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from notify import protocol
-from notify.conf import Defaults
+from notify.live import limits
 from notify.live.connection import MAX_REPLIES, Connection
 from notify.protocol import CloseCode
 from tests.kit.fakes import Wire, at, document, settle, until
@@ -15,14 +15,12 @@ from tests.kit.servers import PROJECT
 
 
 class End:
-    """A connection with its wire; it remembers when it asked to be served from the rows."""
+    """A connection with its wire. It records when it asked to be served from the rows."""
 
-    def __init__(self, *, suspends=False, ticks=True):
-        self.wire = Wire(suspends=suspends)
+    def __init__(self, wire=None, *, suspends=False):
+        self.wire = wire or Wire(suspends=suspends)
         self.behind = 0
-        self.connection = Connection(
-            None, self.wire.send, self.wire.close, self._fell_behind, ticks=ticks
-        )
+        self.connection = Connection(None, self.wire, self._fell_behind)
 
     def _fell_behind(self, connection):
         self.behind += 1
@@ -33,7 +31,7 @@ class End:
 
     @property
     def cursors(self):
-        """The positions up to which the frames on the wire tell."""
+        """The positions of the frames on the wire."""
         return [
             int(frame.get("changes", frame)["cursor"].partition(":")[2])
             for frame in self.wire.frames
@@ -60,7 +58,7 @@ async def welcomed(end):
 
 
 async def test_the_welcome_is_the_first_frame(end):
-    """Answers, pings and rings that come before it wait for it."""
+    """Answers, pings and rings that come earlier wait for it."""
     end.connection.reply(protocol.pong(None, None))
     end.offer(5, 6)
     end.connection.beat(now=1e9)
@@ -72,7 +70,7 @@ async def test_the_welcome_is_the_first_frame(end):
 
 
 async def test_what_was_held_follows_the_welcome_by_the_rule(end):
-    """Of the rings before the welcome, those that it includes are dropped, the rest applied."""
+    """Of the rings before the welcome, those that it includes are dropped, and the rest are applied."""
     for position in range(1, 9):
         end.offer(position - 1, position)
     end.connection.welcome(document(0, 5))
@@ -89,9 +87,9 @@ async def test_a_gap_after_what_was_held_is_read(end):
     assert end.behind == 1
 
 
-async def test_what_is_held_is_bounded(end, settings):
-    """A handshake that takes long holds few rings; what is lost is seen as a gap."""
-    settings.NOTIFY_QUEUE_MAX_FRAMES = 4
+async def test_what_is_held_is_bounded(end, monkeypatch):
+    """A long handshake holds few rings. The client sees the dropped ones as a gap."""
+    monkeypatch.setattr(limits, "QUEUE_MAX_FRAMES", 4)
     for position in range(6, 30):
         end.offer(position - 1, position)
     assert len(end.connection._held) <= 4
@@ -101,9 +99,9 @@ async def test_what_is_held_is_bounded(end, settings):
     assert end.behind == 1
 
 
-async def test_an_overflow_before_the_welcome_is_taken_does_not_lose_it(end, settings):
-    """A slow client gets the welcome first, whatever is rung while it takes it."""
-    settings.NOTIFY_QUEUE_MAX_FRAMES = 4
+async def test_an_overflow_before_the_welcome_is_taken_does_not_lose_it(end, monkeypatch):
+    """A slow client gets the welcome first, however many rings arrive meanwhile."""
+    monkeypatch.setattr(limits, "QUEUE_MAX_FRAMES", 4)
     end.wire.hold()
     end.connection.welcome(document(0, 5))
     for position in range(6, 30):
@@ -138,7 +136,7 @@ async def test_a_reset_above_the_cursor_is_sent(welcomed):
 
 
 async def test_a_client_that_asks_is_served_from_what_it_knows(welcomed):
-    """What is queued meanwhile is dropped: the answer includes it."""
+    """Queued frames are dropped, because the answer includes them."""
     welcomed.wire.hold()
     welcomed.offer(5, 6)
     await settle()
@@ -153,12 +151,24 @@ async def test_a_client_that_asks_is_served_from_what_it_knows(welcomed):
     assert welcomed.cursors[-1] == 7
 
 
+async def test_a_client_that_asks_before_its_welcome_is_served_by_the_welcome(end):
+    """The welcome continues the cursor of its handshake, so nothing else has to be read."""
+    end.connection.rewind(at(3))
+    end.connection.welcome(document(0, 5))
+    await settle()
+    assert end.cursors == [5]
+    assert end.behind == 0
+
+
 # -- Overflow ------------------------------------------------------------------------------------
 
 
-async def test_an_overflow_empties_the_queue_and_marks_behind(welcomed, settings):
-    """It never closes: once the client takes frames again it is served from its own cursor."""
-    settings.NOTIFY_QUEUE_MAX_FRAMES = 8
+async def test_an_overflow_empties_the_queue_and_marks_behind(welcomed, monkeypatch):
+    """
+    An overflow does not close the connection: once the client takes frames again, it is served from
+    its own cursor.
+    """
+    monkeypatch.setattr(limits, "QUEUE_MAX_FRAMES", 8)
     welcomed.wire.hold()
     welcomed.offer(5, 6)
     await settle()  # the client is taking this one
@@ -178,9 +188,9 @@ async def test_an_overflow_empties_the_queue_and_marks_behind(welcomed, settings
     assert welcomed.cursors[-2:] == [last, 1000]
 
 
-async def test_what_an_overflow_left_out_is_read_though_nothing_follows(welcomed, settings):
-    """The frame that did not fit may have been the last for hours."""
-    settings.NOTIFY_QUEUE_MAX_FRAMES = 4
+async def test_what_an_overflow_left_out_is_read_though_nothing_follows(welcomed, monkeypatch):
+    """The dropped frame may have been the last for hours."""
+    monkeypatch.setattr(limits, "QUEUE_MAX_FRAMES", 4)
     welcomed.wire.hold()
     welcomed.offer(5, 6)
     await settle()
@@ -192,8 +202,8 @@ async def test_what_an_overflow_left_out_is_read_though_nothing_follows(welcomed
     assert welcomed.behind == 1
 
 
-async def test_the_queue_is_bounded_in_characters(welcomed, settings):
-    settings.NOTIFY_QUEUE_MAX_BYTES = 10_000
+async def test_the_queue_is_bounded_in_characters(welcomed, monkeypatch):
+    monkeypatch.setattr(limits, "QUEUE_MAX_CHARACTERS", 10_000)
     welcomed.wire.hold()
     for position in range(6, 100):
         welcomed.offer(position - 1, position, size=1000)
@@ -203,16 +213,16 @@ async def test_the_queue_is_bounded_in_characters(welcomed, settings):
     await until(lambda: welcomed.behind)
 
 
-async def test_a_frame_larger_than_the_queue_is_sent(welcomed, settings):
-    """Otherwise it would be read and left out for ever."""
-    settings.NOTIFY_QUEUE_MAX_BYTES = 100
+async def test_a_frame_larger_than_the_queue_is_sent(welcomed, monkeypatch):
+    """Otherwise it would be read and dropped forever."""
+    monkeypatch.setattr(limits, "QUEUE_MAX_CHARACTERS", 100)
     welcomed.offer(5, 6, size=1000)
     await settle()
     assert welcomed.cursors == [5, 6]
 
 
 async def test_a_slow_connection_does_not_delay_a_fast_one(end):
-    """Offering never waits."""
+    """Offering a frame never waits."""
     fast = End()
     for one in (end, fast):
         one.connection.welcome(document(0, 5))
@@ -227,9 +237,9 @@ async def test_a_slow_connection_does_not_delay_a_fast_one(end):
     assert end.cursors == [5]
 
 
-async def test_a_send_that_always_suspends_closes_nobody(settings):
-    """A burst within one turn of the loop overflows such a connection; it is served from the rows."""
-    settings.NOTIFY_QUEUE_MAX_FRAMES = 8
+async def test_a_send_that_always_suspends_closes_nobody(monkeypatch):
+    """A burst within one turn of the loop overflows such a connection, which is then served from the rows."""
+    monkeypatch.setattr(limits, "QUEUE_MAX_FRAMES", 8)
     end = End(suspends=True)
     end.connection.welcome(document(0, 5))
     for position in range(6, 500):
@@ -240,8 +250,8 @@ async def test_a_send_that_always_suspends_closes_nobody(settings):
     assert end.wire.types[0] == "welcome"
 
 
-async def test_an_overflow_loses_no_answers(welcomed, settings):
-    settings.NOTIFY_QUEUE_MAX_FRAMES = 4
+async def test_an_overflow_loses_no_answers(welcomed, monkeypatch):
+    monkeypatch.setattr(limits, "QUEUE_MAX_FRAMES", 4)
     welcomed.wire.hold()
     for position in range(6, 40):
         welcomed.offer(position - 1, position)
@@ -269,9 +279,9 @@ async def test_a_client_that_asks_and_does_not_read_is_closed(welcomed):
 
 
 @pytest.fixture
-def window(settings):
-    """A small window, on a server that buffers without bound and so never holds a frame."""
-    settings.NOTIFY_UNANSWERED_MAX_BYTES = 20_000
+def window(monkeypatch):
+    """A small window, on a server that buffers without bound and so never blocks."""
+    monkeypatch.setattr(limits, "UNANSWERED_MAX_CHARACTERS", 20_000)
 
 
 async def fill(end, start=6, stop=100):
@@ -281,7 +291,11 @@ async def fill(end, start=6, stop=100):
 
 
 async def test_a_client_that_answers_no_ping_is_sent_no_more_than_the_window(window, welcomed):
-    """Half-way it is pinged; at the end of the window nothing more leaves, and it is not closed."""
+    """
+    The client is pinged when half the window is used.
+
+    At the end of the window, nothing more is sent, but the connection stays open.
+    """
     await fill(welcomed)
     sent = len(str(welcomed.wire.frames))
     assert 10_000 < sent < 25_000
@@ -291,7 +305,7 @@ async def test_a_client_that_answers_no_ping_is_sent_no_more_than_the_window(win
 
 
 async def test_a_pong_to_no_ping_of_ours_opens_nothing(window, welcomed):
-    """A client that reads nothing could say pong all day."""
+    """Otherwise a client that reads nothing could keep the window open by sending pongs."""
     await fill(welcomed)
     sent = len(welcomed.wire.frames)
     welcomed.connection.answered(None)
@@ -313,7 +327,7 @@ async def test_an_answered_ping_opens_the_window_again(window, welcomed):
 
 
 async def test_answers_wait_for_the_window_too(window, welcomed):
-    """Else a client that asks without end and reads nothing fills the server's buffer."""
+    """Otherwise a client that sends commands without reading the answers would fill the server's buffer."""
     await fill(welcomed)
     welcomed.connection.reply(protocol.pong(None, None))
     await settle()
@@ -333,12 +347,12 @@ async def test_a_client_that_answers_is_never_held_back(window, welcomed):
     assert welcomed.cursors == list(range(5, 200))
 
 
-# -- How much it may ask -------------------------------------------------------------------------
+# -- The rate of commands -------------------------------------------------------------------------
 
 
 @pytest.fixture
 def clock(monkeypatch, welcomed):
-    """The time by which commands are counted; it stands until it is moved."""
+    """The clock of the rate limit. It stands still until a test moves it."""
 
     class Loop:
         now = 1000.0
@@ -364,16 +378,16 @@ async def test_it_may_ask_in_bursts_and_at_a_rate(welcomed, clock):
 
 
 async def test_what_our_own_client_says_again_after_a_pause_is_less_than_a_burst():
-    """It keeps a hundred commands that nobody answered, and sends them all at once."""
+    """The client keeps up to a hundred unanswered commands, and repeats them all at once."""
     source = (PROJECT / "client/src/mailbox/commands.js").read_text()
     kept = re.search(r"const KEPT = (\d+);", source)
     assert kept
-    assert int(kept[1]) * 2 <= Defaults.COMMAND_BURST
+    assert int(kept[1]) * 2 <= limits.COMMAND_BURST
 
 
-async def test_one_that_goes_on_asking_is_closed_for_good(welcomed, clock, settings):
-    """Told to come back it would go on."""
-    settings.NOTIFY_COMMAND_BURST = 3
+async def test_one_that_goes_on_asking_is_closed_for_good(welcomed, clock, monkeypatch):
+    """If it were told to come back, it would continue."""
+    monkeypatch.setattr(limits, "COMMAND_BURST", 3)
     for _ in range(200 + 29):
         welcomed.connection.may_ask()
     assert welcomed.connection.is_open
@@ -382,8 +396,8 @@ async def test_one_that_goes_on_asking_is_closed_for_good(welcomed, clock, setti
     assert welcomed.wire.code == CloseCode.PROTOCOL
 
 
-async def test_one_that_rests_begins_anew(welcomed, clock, settings):
-    settings.NOTIFY_COMMAND_BURST = 3
+async def test_one_that_rests_begins_anew(welcomed, clock, monkeypatch):
+    monkeypatch.setattr(limits, "COMMAND_BURST", 3)
     for _ in range(10):
         for _ in range(200 + 29):
             welcomed.connection.may_ask()
@@ -422,11 +436,11 @@ def settings_heartbeat():
     return conf.HEARTBEAT
 
 
-async def test_a_connection_that_does_not_answer_is_closed(welcomed, settings):
-    """With a code that lets it come back."""
+async def test_a_connection_that_does_not_answer_is_closed(welcomed, monkeypatch):
+    """Its close code lets the client come back."""
     now = welcomed.connection._last_sent
-    settings.NOTIFY_STALL_TIMEOUT = 60.0
-    welcomed.connection.beat(now + 25)
+    monkeypatch.setattr(limits, "STALL_TIMEOUT", 60.0)
+    welcomed.connection.beat(now + 26)  # not 25, because floats round
     welcomed.connection.beat(welcomed.connection._pinged + 59)
     await settle()
     assert welcomed.wire.code is None
@@ -438,7 +452,8 @@ async def test_a_connection_that_does_not_answer_is_closed(welcomed, settings):
 
 async def test_a_connection_that_answers_stays(welcomed):
     for minute in range(1, 20):
-        welcomed.connection.beat(welcomed.connection._last_sent + 26)  # not 25: floats round
+        # Not 25, because floats round.
+        welcomed.connection.beat(welcomed.connection._last_sent + 26)
         await settle()
         assert welcomed.wire.types[1:] == ["ping"] * minute
         welcomed.connection.answered(welcomed.connection._ref)
@@ -465,48 +480,42 @@ async def test_close_says_goodbye_once(welcomed):
 
 
 async def test_the_end_leaves_no_task(welcomed):
-    """A write that is waiting for the client is given up."""
+    """A write that waits for the client is cancelled."""
     welcomed.wire.hold()
     welcomed.offer(5, 6)
     await settle()
-    drain = welcomed.connection._drain
-    assert not drain.done()
+    writing = welcomed.connection._writing
+    assert not writing.done()
     welcomed.connection.end()
     await settle()
-    assert drain.done()
-    assert welcomed.connection._drain is None
+    assert writing.done()
+    assert welcomed.connection._writing is None
 
 
 # -- A client that cannot answer -----------------------------------------------------------------
 
 
-class Mute(End):
-    """A connection whose client hears heartbeats and says nothing."""
+class MuteWire(Wire):
+    """A wire whose client receives heartbeats but cannot answer."""
 
-    def __init__(self, greeting=None):
+    def __init__(self, greet=None):
         super().__init__()
         self.pings = 0
-        self.connection = Connection(
-            None,
-            self.wire.send,
-            self.wire.close,
-            self._fell_behind,
-            ping=self._ping,
-            greeting=greeting,
-        )
+        self.greet = greet or super().greet
 
-    async def _ping(self, text):
-        await self.wire.send(text)
+    async def ping(self, text):
+        await self.send(text)
         self.pings += 1
+        return False
 
 
 async def test_a_heartbeat_that_is_written_is_its_own_answer():
-    end = Mute()
+    end = End(MuteWire())
     end.connection.welcome(document(0, 5))
     now = end.connection._loop.time()
     for count in (1, 2, 3):
         end.connection.beat(now + settings_heartbeat() + 1)
-        await until(lambda count=count: end.pings == count)
+        await until(lambda count=count: end.wire.pings == count)
     end.connection.beat(now + 10_000)
     await settle()
     assert end.wire.code is None
@@ -514,7 +523,7 @@ async def test_a_heartbeat_that_is_written_is_its_own_answer():
 
 
 async def test_a_mute_client_that_takes_no_heartbeat_is_closed():
-    end = Mute()
+    end = End(MuteWire())
     end.connection.welcome(document(0, 5))
     await settle()
     end.wire.hold()
@@ -526,10 +535,10 @@ async def test_a_mute_client_that_takes_no_heartbeat_is_closed():
     end.connection.end()
 
 
-async def test_a_mute_client_is_never_held_back(settings):
-    """As far as the wire takes what is written, the window is open."""
-    settings.NOTIFY_UNANSWERED_MAX_BYTES = 100
-    end = Mute()
+async def test_a_mute_client_is_never_held_back(monkeypatch):
+    """The window is open for everything that the wire accepts."""
+    monkeypatch.setattr(limits, "UNANSWERED_MAX_CHARACTERS", 100)
+    end = End(MuteWire())
     end.connection.welcome(document(0, 1))
     for position in range(1, 20):
         end.offer(position, position + 1)
@@ -539,7 +548,7 @@ async def test_a_mute_client_is_never_held_back(settings):
 
 
 async def test_a_greeting_takes_the_place_of_the_welcome():
-    end = Mute(greeting=lambda changes: changes.encode())
+    end = End(MuteWire(greet=lambda changes: changes.encode()))
     end.connection.welcome(document(0, 5))
     await settle()
     assert end.wire.types == ["changes"]
@@ -547,8 +556,8 @@ async def test_a_greeting_takes_the_place_of_the_welcome():
 
 
 async def test_without_a_greeting_the_first_document_is_what_comes_next():
-    """And by the rule: what the client knows is not said."""
-    end = Mute(greeting=lambda changes: None)
+    """The rule applies: nothing that the client knows is sent."""
+    end = End(MuteWire(greet=lambda changes: None))
     end.offer(3, 4)
     end.connection.welcome(document(0, 5))
     end.offer(5, 6)
@@ -582,7 +591,8 @@ async def test_a_tick_before_the_welcome_is_none(end):
 
 
 async def test_a_transport_that_has_no_place_for_ticks_gets_none():
-    end = End(ticks=False)
+    end = End()
+    end.wire.takes_ticks = False
     end.connection.welcome(document(0, 5))
     end.connection.tick(tick(1))
     await settle()
@@ -591,7 +601,7 @@ async def test_a_transport_that_has_no_place_for_ticks_gets_none():
 
 
 async def test_ticks_put_off_no_heartbeat(welcomed):
-    """It tells of the cursor, and a tick does not."""
+    """The heartbeat carries the cursor, and a tick does not."""
     last = welcomed.connection._last_sent
     welcomed.connection.tick(tick(1))
     await settle()

@@ -1,4 +1,4 @@
-"""The drain at SIGTERM, with a hub and a server's handler that the test holds in its hands."""
+"""The drain at SIGTERM, with a fake hub and a fake signal handler of the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRST = 1000.0
 
 
 class Connection:
-    """A client that is gone as soon as it is told; or one that never answers."""
+    """A connection whose client leaves as soon as it is closed, or never answers."""
 
     def __init__(self, hub, user, *, answers=True):
         self.hub = hub
@@ -39,7 +39,7 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.is_draining = False
         self.tasks = []
-        self.gone = []  # in the order in which they were told
+        self.gone = []  # in the order of their closes
         self.open = [Connection(self, user, answers=answers) for user in users]
 
     def connections(self):
@@ -51,7 +51,7 @@ class Hub:
 
 
 class Server:
-    """A server's handler: which signals it was given, and how many clients were left then."""
+    """The signal handler of a server. It records each signal, and how many clients were left then."""
 
     def __init__(self):
         self.given = []
@@ -65,7 +65,7 @@ class Server:
 
 @pytest.fixture
 def server():
-    """The handler of SIGTERM, as long as the test runs."""
+    """The handler of SIGTERM while the test runs."""
     server = Server()
     before = signal.signal(signal.SIGTERM, server.handle)
     yield server
@@ -74,7 +74,7 @@ def server():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on only while somebody sleeps; and what each slept."""
+    """A clock that advances only while something sleeps, and the length of each sleep."""
     now = [FIRST]
     sleep = asyncio.sleep
 
@@ -89,7 +89,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def begin(server, clock):
-    """Signals SIGTERM to a hub with these users' connections; returns it when all has been done."""
+    """Send SIGTERM to a hub with connections of these users. Returns the hub after the drain."""
 
     async def begin(*users, **options):
         server.hub = hub = Hub(*users, **options)
@@ -103,18 +103,18 @@ def begin(server, clock):
     return begin
 
 
-# -- The goodbyes --------------------------------------------------------------------------------
+# -- Closing the connections ---------------------------------------------------------------------
 
 
 async def test_all_are_told_to_come_back_and_then_the_server_gets_its_signal(begin, server):
     hub = await begin(*range(50))
     assert [connection.codes for connection in hub.gone] == [[CloseCode.GOING_AWAY]] * 50
     assert server.given == [(signal.SIGTERM, 0)]
-    assert server.frames[0] is not None  # a handler may look at it
+    assert server.frames[0] is not None  # the handler may read it
 
 
 async def test_many_are_spread_evenly_over_the_time(begin, server, clock, monkeypatch, settings):
-    """And the last ones have time to answer."""
+    """The last clients still have time to answer."""
     settings.NOTIFY_DRAIN_SECONDS = 10
     moments = []
     close = Connection.close
@@ -130,7 +130,7 @@ async def test_many_are_spread_evenly_over_the_time(begin, server, clock, monkey
 
 
 async def test_a_few_need_not_wait_for_one_another_long(begin, clock):
-    """A developer who has three tabs open does not wait for seconds at each reload."""
+    """With three open tabs, a developer does not wait for seconds at each reload."""
     await begin(1, 2, 3)
     assert clock[0] - FIRST == pytest.approx(2 * drain.LONGEST_PAUSE)
 
@@ -160,7 +160,7 @@ async def test_who_does_not_answer_is_not_waited_for_beyond_the_time(
 async def test_a_process_that_is_too_busy_for_all_goodbyes_ends_in_time(
     begin, server, clock, monkeypatch, settings
 ):
-    """The clients that are left are told while the server ends."""
+    """The remaining clients are closed while the server ends."""
     settings.NOTIFY_DRAIN_SECONDS = 1
     close = Connection.close
 
@@ -192,7 +192,7 @@ async def test_a_handshake_that_was_under_way_is_sent_away_too(begin, server, mo
 
 
 async def test_in_zero_seconds_all_are_told_at_once(begin, server, settings):
-    """A server that waits for open answers would wait long for a stream's."""
+    """A server that waits for open answers would otherwise wait long for a stream."""
     settings.NOTIFY_DRAIN_SECONDS = 0
     hub = await begin(1, 2)
     assert server.given == [(signal.SIGTERM, 2)]
@@ -210,7 +210,7 @@ async def test_a_setting_that_is_none_does_not_keep_the_process_alive(
 
 
 async def test_a_signal_that_comes_doubled_ends_no_drain(server, clock):
-    """As systemd signals each process of a unit, and a parent its children once more."""
+    """systemd signals each process of a unit, and a parent signals its children once more."""
     server.hub = hub = Hub(*range(10))
     watch(hub)
     signal.raise_signal(signal.SIGTERM)
@@ -238,7 +238,7 @@ async def test_a_second_signal_ends_the_drain(server, clock):
 
 
 async def test_a_signal_after_the_time_is_the_servers_at_once(server, clock, settings):
-    """The event loop was busy all the while, in a drain shorter than a double may take."""
+    """The event loop was blocked the whole time, in a drain shorter than the time allowed for a duplicate."""
     settings.NOTIFY_DRAIN_SECONDS = 0.2
     server.hub = hub = Hub(1)
     watch(hub)
@@ -270,7 +270,7 @@ async def test_a_hub_that_ends_in_the_middle_hands_the_signal_over(server, clock
 
 
 def test_a_handler_that_exits_ends_the_loop(clock):
-    """As many a program's own: ``sys.exit()``."""
+    """Many programs call ``sys.exit()`` in their handler."""
 
     def leave(number, frame):
         raise SystemExit(7)
@@ -297,7 +297,7 @@ async def test_ctrl_c_of_python_is_left_alone(server):
 
 @pytest.fixture
 def ctrl_c(server):
-    """Ctrl-C has the server's handler, too, as uvicorn's."""
+    """Gives Ctrl-C the server's handler too, as uvicorn does."""
     before = signal.signal(signal.SIGINT, server.handle)
     yield
     signal.signal(signal.SIGINT, before)
@@ -323,12 +323,12 @@ async def test_the_next_hub_takes_ctrl_c_as_well(server, ctrl_c):
     unwatch(second)
 
 
-# -- Where nothing is done -----------------------------------------------------------------------
+# -- Where no drain is set up --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
 async def test_without_a_handler_of_a_server_nothing_is_done(server, handler):
-    """The default ends the process at once, and to ignore is somebody's wish."""
+    """The default handler ends the process at once, and ignoring the signal is the project's decision."""
     signal.signal(signal.SIGTERM, handler)
     assert watch(Hub()) is None
     assert signal.getsignal(signal.SIGTERM) == handler
@@ -341,7 +341,7 @@ async def test_a_handler_that_is_not_pythons_is_left_alone(server, monkeypatch):
 
 
 async def test_a_hub_in_another_thread_drains_nothing(server):
-    """As that of runserver with its reloader: only the main thread may have handlers."""
+    """runserver with its reloader has such a hub. Only the main thread can set signal handlers."""
 
     async def start():
         return watch(Hub()), True
@@ -374,7 +374,7 @@ async def test_a_handler_that_came_later_stays(server):
 
 
 async def test_given_back_from_another_thread_it_only_passes_signals_on(server):
-    """A loop that ended without a word is noticed by whoever rings it."""
+    """A loop that ended without close_here() is noticed by the thread that rings it."""
     hub = Hub(1)
     mine = watch(hub)
     in_thread(lambda: (unwatch(mine), True))
@@ -396,7 +396,7 @@ async def test_a_loop_that_does_not_run_keeps_no_process_alive(server):
 
 
 async def test_the_next_hub_takes_the_place_of_the_last(server, clock):
-    """However many loops a process has had, there is one drain before the server's handler."""
+    """A process that has had many loops still has only one drain before the server's handler."""
     watch(Hub(1))
     second = watch(Hub(2))
     assert isinstance(second, Drain)
@@ -431,7 +431,7 @@ async def test_a_hub_drains_while_it_lives(hub, server):
 
 
 async def test_who_comes_while_it_drains_is_sent_elsewhere_at_once(hub, server, monkeypatch):
-    """Before anything is asked of the database."""
+    """It is refused before any query."""
     from notify.auth import session as auth
     from notify.transports.websocket import NotifyConsumer
 

@@ -7,12 +7,12 @@ import threading
 import pytest
 
 from notify.live import limits
-from notify.live.limits import EVERYBODY, Bucket, Tally
+from notify.live.limits import EVERYBODY, Bucket, Buckets, Tally
 
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
-# -- How many there are --------------------------------------------------------------------------
+# -- The number of connections -------------------------------------------------------------------
 
 
 def test_there_are_never_more_than_allowed():
@@ -21,7 +21,7 @@ def test_there_are_never_more_than_allowed():
         with tally.one_more("a", 2) as third:
             assert (first, second, third) == (True, True, False)
             assert tally["a"] == 2
-        assert tally["a"] == 2  # one that was refused takes nothing with it
+        assert tally["a"] == 2  # a refused connection frees no place
         with tally.one_more("b", 2) as other:
             assert other
     with tally.one_more("a", 1) as again:
@@ -36,7 +36,7 @@ def test_an_error_ends_the_counting_too():
 
 
 def test_what_is_gone_takes_no_memory():
-    """A site has many users, and few of them are here."""
+    """A site has many users, of whom few are connected."""
     tally = Tally()
     for user in range(100):
         with tally.one_more(user, 1):
@@ -45,7 +45,7 @@ def test_what_is_gone_takes_no_memory():
 
 
 def test_everybody_is_no_user():
-    """Whatever a project takes for a primary key."""
+    """The constant differs from every primary key that a project may use."""
     tally = Tally()
     with tally.one_more(EVERYBODY, 10), tally.one_more("process", 1) as is_free:
         assert is_free
@@ -79,15 +79,15 @@ def test_threads_count_together():
 
 @forks
 def test_a_child_has_none_of_its_parents_connections():
-    with limits.connections.one_more(EVERYBODY, 1):
+    with limits.connections().one_more(EVERYBODY, 1):
         child = os.fork()
         if not child:
-            with limits.connections.one_more(EVERYBODY, 1) as is_free:
+            with limits.connections().one_more(EVERYBODY, 1) as is_free:
                 os._exit(0 if is_free else 1)
         assert os.waitpid(child, 0)[1] == 0
 
 
-# -- How often -----------------------------------------------------------------------------------
+# -- The rate of commands ------------------------------------------------------------------------
 
 
 def test_a_burst_passes_and_then_the_rate():
@@ -98,7 +98,7 @@ def test_a_burst_passes_and_then_the_rate():
 
 
 def test_in_the_long_run_it_is_the_rate():
-    """Whatever the rhythm: a thousand a second for a minute."""
+    """This holds in every rhythm: a thousand per second for a minute."""
     bucket = Bucket(rate=20.0, burst=200, now=0.0)
     passed = sum(bucket.take(number / 1000) for number in range(60_000))
     assert passed == pytest.approx(200 + 60 * 20, abs=2)
@@ -110,7 +110,7 @@ def test_who_stays_below_the_rate_is_never_refused():
 
 
 def test_refusals_add_up_until_it_has_rested():
-    """A rest is as long as it takes to be full again; a pause shorter than that is none."""
+    """Only a pause that is long enough to fill the bucket resets the refusals."""
     bucket = Bucket(rate=1.0, burst=10, now=0.0)
     for _ in range(15):
         bucket.take(0.0)
@@ -119,3 +119,36 @@ def test_refusals_add_up_until_it_has_rested():
     assert bucket.refused == 5
     bucket.take(11.0)
     assert bucket.refused == 0
+
+
+def test_several_units_pass_together_or_not_at_all():
+    bucket = Bucket(rate=1.0, burst=10, now=0.0)
+    assert [bucket.take(0.0, 6), bucket.take(0.0, 6), bucket.take(0.0, 4)] == [True, False, True]
+    assert bucket.refused == 6
+
+
+@pytest.mark.parametrize(("size", "units"), [(0, 1), (1, 1), (1024, 1), (1025, 2), (64 * 1024, 64)])
+def test_a_text_counts_by_its_length(size, units):
+    assert limits.units_of("x" * size) == limits.units_of(b"x" * size) == units
+
+
+# -- The rate of a user --------------------------------------------------------------------------
+
+
+def test_each_user_has_a_bucket():
+    buckets = Buckets()
+    assert [buckets.take(1, 0.0, 150), buckets.take(1, 0.0, 100)] == [True, False]
+    assert buckets.take(2, 0.0, 200)
+    assert buckets.take(1, 5.0, 100)
+
+
+def test_of_many_users_only_those_who_sent_lately_are_remembered(monkeypatch):
+    """A user with a full bucket is as good as one without a bucket."""
+    monkeypatch.setattr(Buckets, "MANY", 3)
+    buckets = Buckets()
+    assert buckets.take("a", 0.0, 200)
+    for user in ("b", "c"):
+        assert buckets.take(user, 0.0)
+    assert buckets.take("d", 1.0)
+    assert sorted(buckets._buckets) == ["a", "d"]
+    assert not buckets.take("a", 1.0, 100)

@@ -1,4 +1,4 @@
-"""The hub's end of the channel layer (invariants 2, 4, 6 and 7), on a layer that obeys the test."""
+"""The hub's side of the channel layer (invariants 2, 4, 6 and 7), on a layer that fails on request."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ import asyncio
 import pytest
 
 from notify import doorbell, signals
-from notify.live import membership as station
-from notify.live.membership import Station
+from notify.live import membership
+from notify.live.membership import GroupMembership
 from notify.live.room import Room
+from notify.live.source import MAILBOXES
+from notify.live.turns import Turns
 from tests.kit.fakes import Layer, at, settle, until
 
 
 class Connection:
-    """Somebody who is in a room."""
+    """A connection in a room."""
 
 
 class End:
-    """A station with rooms, and what it has handled."""
+    """A hub with rooms. It records what it has handled."""
 
     def __init__(self, layer):
         self.layer = layer
         self.rooms = {}
         self.handled = []
         self.tasks = set()
-        self.missed = []
-        self.station = Station(
-            layer,
-            self.rooms,
-            self.spawn,
-            self.handle,
-            lambda room: self.missed.append(room.recipient),
-        )
+        self.keys_missed = []
+        self.membership = GroupMembership(layer, self)
 
     def spawn(self, work):
         task = asyncio.get_running_loop().create_task(work)
@@ -43,34 +39,41 @@ class End:
     def handle(self, message):
         self.handled.append(message["text"])
 
+    def missed(self, room):
+        self.keys_missed.append(room.key)
+
     def room(self, name, *, occupied=True):
-        room = self.rooms.setdefault(name, Room(name, self.spawn))
+        room = Room(MAILBOXES, name, self.spawn, Turns(1, self.spawn))
+        room = self.rooms.setdefault(room.name, room)
         if occupied:
             room.connections.add(Connection())
         room.make(at(1))
         return room
 
     async def leave(self, room):
-        async with room.membership:
+        """Leave a room as the hub does, which alone removes rooms."""
+        async with room.group_lock:
             if not room.connections:
-                await self.station.leave(room)
+                await self.membership.leave(room)
+                if not room.connections:
+                    del self.rooms[room.name]
 
     async def hears(self, text):
-        """Whether a message of this text to the common group is handled."""
-        await self.layer.group_send(doorbell.COMMON_GROUP, {"type": "test", "text": text})
+        """Send a message to the common group, and wait until the hub has handled it."""
+        await self.layer.group_send(doorbell.common_group(), {"type": "test", "text": text})
         await until(lambda: text in self.handled)
 
 
 @pytest.fixture
 def patience(monkeypatch):
-    monkeypatch.setattr(station, "LAYER_TIMEOUT", 0.05)
-    monkeypatch.setattr(station, "LAYER_PATIENCE", 0.02)
+    monkeypatch.setattr(membership, "LAYER_TIMEOUT", 0.05)
+    monkeypatch.setattr(membership, "LAYER_PATIENCE", 0.02)
 
 
 @pytest.fixture
 async def end(patience):
     end = End(Layer())
-    end.spawn(end.station.listen())
+    end.spawn(end.membership.listen())
     await until(lambda: end.layer.count("receive"))
     await settle()
     yield end
@@ -100,15 +103,15 @@ async def end(patience):
     ids=repr,
 )
 async def test_invariant_2_nothing_ends_the_receive_loop(end, garbage, monkeypatch):
-    """A stray message, or an error of the layer, and the loop goes on."""
-    monkeypatch.setattr(station.random, "uniform", lambda low, high: 0.0)
+    """After an unknown message, or an error of the layer, the loop continues."""
+    monkeypatch.setattr(membership.random, "uniform", lambda low, high: 0.0)
     for _ in range(3):
         end.layer.inject(garbage)
     await end.hears("after it")
 
 
 async def test_invariant_2_a_layer_that_never_waits_does_not_freeze_the_process(patience):
-    """Its garbage is taken turn by turn with everybody else on the loop."""
+    """Its garbage is handled message by message, between the other work of the loop."""
 
     class Babbler(Layer):
         said = 0
@@ -118,7 +121,7 @@ async def test_invariant_2_a_layer_that_never_waits_does_not_freeze_the_process(
             return None
 
     end = End(Babbler())
-    listening = end.spawn(end.station.listen())
+    listening = end.spawn(end.membership.listen())
     await until(lambda: end.layer.said > 100)
     assert not listening.done()
     listening.cancel()
@@ -129,12 +132,12 @@ async def test_strange_messages_are_logged_once(end, caplog):
     for _ in range(50):
         end.layer.inject({"no": "type"})
     await end.hears("after it")
-    assert caplog.text.count("cannot read") == 1
+    assert caplog.text.count("could not read") == 1
 
 
 @pytest.fixture
 def faults():
-    """What the station has told by its signals."""
+    """The faults that the membership has reported by signals."""
     told = []
 
     def note_failed(doing, error, **kwargs):
@@ -151,15 +154,15 @@ def faults():
 
 
 async def test_each_strange_message_and_each_error_is_told(end, faults, monkeypatch):
-    monkeypatch.setattr(station.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(membership.random, "uniform", lambda low, high: 0.0)
     end.layer.inject({"no": "type"})
     end.layer.inject(ConnectionError("cut"))
     await end.hears("after it")
     end.layer.fault = "raise"
-    end.station.is_dirty = False
-    await end.station.join_soon(Room(7, end.spawn))
+    end.membership.is_dirty = False
+    await end.membership.join_soon(Room(MAILBOXES, 7, end.spawn, Turns(1, end.spawn)))
     room = end.room("alice")
-    await end.station.join_soon(room)
+    await end.membership.join_soon(room)
     assert faults == [
         ("ignored", "KeyError('type')"),
         ("receive", "cut"),
@@ -167,8 +170,55 @@ async def test_each_strange_message_and_each_error_is_told(end, faults, monkeypa
     ]
 
 
+InvalidToken = type("InvalidToken", (Exception,), {"__module__": "cryptography.fernet"})
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("Unpack failed: incomplete input"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        TypeError("argument of type 'int' is not iterable"),
+        KeyError("type"),
+        OverflowError(),
+        RecursionError(),
+        InvalidToken(),
+    ],
+    ids=repr,
+)
+async def test_bytes_that_the_layer_cannot_decode_are_no_fault_of_the_layer(
+    end, faults, error, monkeypatch
+):
+    """They cause no pause, and rooms are joined meanwhile. Otherwise anyone could slow all rings down."""
+    monkeypatch.setattr(membership.random, "uniform", lambda low, high: 3600.0)
+    for _ in range(20):
+        end.layer.inject(error)
+    await end.hears("after them")
+    room = end.room("1")
+    await end.membership.join_soon(room)
+    assert (room.is_joined, end.membership.is_dirty) == (True, False)
+    assert faults == [("ignored", repr(error))] * 20
+
+
+async def test_a_layer_that_cannot_be_used_as_configured_is_backed_off_from(patience, faults):
+    """For example, redis-py raises a ValueError for each use of an address that it cannot parse."""
+    layer = Layer()
+
+    async def misconfigured_add(group, channel):
+        raise ValueError("Redis URL must specify one of the following schemes")
+
+    layer.group_add = misconfigured_add
+    end = End(layer)
+    listening = end.spawn(end.membership.listen())
+    await until(lambda: faults)
+    assert faults[0][0] == "receive"
+    assert end.membership.is_dirty
+    listening.cancel()
+    await settle()
+
+
 async def test_invariant_2_errors_are_backed_off_from(end, caplog, monkeypatch):
-    """A layer that fails at once each time is not asked without a pause; one line says so."""
+    """A layer that fails at once is called again only after a pause. One line is logged."""
     pauses = []
     sleep = asyncio.sleep
 
@@ -176,8 +226,8 @@ async def test_invariant_2_errors_are_backed_off_from(end, caplog, monkeypatch):
         pauses.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(station.asyncio, "sleep", rest)
-    monkeypatch.setattr(station.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(membership.asyncio, "sleep", rest)
+    monkeypatch.setattr(membership.random, "uniform", lambda low, high: high)
     end.layer.fault = "raise"
     end.layer.inject(ConnectionError("cut"))
     while len(pauses) < 8:
@@ -187,15 +237,15 @@ async def test_invariant_2_errors_are_backed_off_from(end, caplog, monkeypatch):
 
 
 async def test_a_layer_that_is_down_at_the_start_is_tried_again(patience, monkeypatch):
-    monkeypatch.setattr(station.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr(membership.random, "uniform", lambda low, high: 0.0)
     end = End(Layer(fault="raise"))
-    end.spawn(end.station.listen())
-    await until(lambda: end.station.is_dirty)
+    end.spawn(end.membership.listen())
+    await until(lambda: end.membership.is_dirty)
     end.room("1")
     end.layer.fault = None
-    await until(lambda: end.layer.members("notify.user.1"))
+    await until(lambda: end.layer.members(doorbell.group_of("1")))
     await end.hears("back")
-    assert end.missed == ["1"]
+    assert end.keys_missed == ["1"]
     for task in tuple(end.tasks):
         task.cancel()
     await settle()
@@ -205,26 +255,26 @@ async def test_a_layer_that_is_down_at_the_start_is_tried_again(patience, monkey
 
 
 async def test_a_room_is_joined_once(end):
-    """Many tabs of a user at once, one membership, one call."""
+    """Many tabs of a user make one membership, with one call."""
     room = end.room("1")
-    await asyncio.gather(*(end.station.join_soon(room) for _ in range(10)))
-    assert end.layer.count("group_add", "notify.user.1") == 1
+    await asyncio.gather(*(end.membership.join_soon(room) for _ in range(10)))
+    assert end.layer.count("group_add", doorbell.group_of("1")) == 1
     assert room.is_joined
 
 
 async def test_a_room_that_is_left_is_given_up(end):
     room = end.room("1")
-    await end.station.join_soon(room)
+    await end.membership.join_soon(room)
     room.connections.clear()
     await end.leave(room)
-    assert end.layer.members("notify.user.1") == 0
+    assert end.layer.members(doorbell.group_of("1")) == 0
     assert end.rooms == {}
 
 
 async def test_invariant_4_who_comes_while_the_group_is_being_left_is_joined(end):
-    """Whatever the order in which the layer does the two, the membership stands at the end."""
+    """The membership exists in the end, in whatever order the layer executes the two calls."""
     room = end.room("1")
-    await end.station.join_soon(room)
+    await end.membership.join_soon(room)
     gate = asyncio.Event()
     discard = end.layer.group_discard
 
@@ -236,108 +286,115 @@ async def test_invariant_4_who_comes_while_the_group_is_being_left_is_joined(end
     room.connections.clear()
     leaving = end.spawn(end.leave(room))
     await settle()
-    assert end.room("1") is room  # somebody comes; the room is still there
+    assert end.room("1") is room  # A tab connects while the room still exists.
     assert not room.is_joined
-    joining = end.spawn(end.station.join_soon(room))
+    joining = end.spawn(end.membership.join_soon(room))
     await settle()
     gate.set()
     await leaving
     await joining
-    assert end.rooms == {"1": room}
+    assert end.rooms == {room.name: room}
     assert room.is_joined
-    assert end.layer.members("notify.user.1") == 1
+    assert end.layer.members(doorbell.group_of("1")) == 1
 
 
 async def test_invariant_4_a_group_that_could_not_be_left_is_left_later(end):
-    """A failed discard raises nothing, and no membership stays behind."""
+    """A failed discard raises nothing, and no membership remains."""
     room = end.room("1")
-    await end.station.join_soon(room)
+    await end.membership.join_soon(room)
     room.connections.clear()
     end.layer.fault = "raise"
     await end.leave(room)
-    assert end.station.is_dirty
-    assert end.layer.members("notify.user.1") == 1
+    assert end.membership.is_dirty
+    assert end.layer.members(doorbell.group_of("1")) == 1
     end.layer.fault = None
-    assert await end.station.canary_comes_back()
-    await end.station.rejoin()
-    assert end.layer.members("notify.user.1") == 0
+    assert await end.membership.canary_comes_back()
+    await end.membership.rejoin()
+    assert end.layer.members(doorbell.group_of("1")) == 0
     assert end.rooms == {}
 
 
 async def test_invariant_4_rooms_of_nobody_do_not_pile_up_while_the_layer_is_down(end):
-    """Each is given up at once; its group is left after the fault, unless somebody is back."""
+    """Each is dropped at once. Its group is left after the fault, unless the user has come back."""
     rooms = [end.room(name) for name in ("1", "2")]
     for room in rooms:
-        await end.station.join_soon(room)
+        await end.membership.join_soon(room)
     end.layer.fault = "raise"
-    assert not await end.station.canary_comes_back()
+    assert not await end.membership.canary_comes_back()
     for room in rooms:
         room.connections.clear()
         await end.leave(room)
     assert end.rooms == {}
     back = end.room("2")
-    await end.station.rejoin()
-    assert end.station.is_dirty
+    await end.membership.rejoin()
+    assert end.membership.is_dirty
     end.layer.fault = None
-    await end.station.rejoin()
-    assert end.layer.members("notify.user.1") == 0
-    assert end.layer.members("notify.user.2") == 1
+    await end.membership.rejoin()
+    assert end.layer.members(doorbell.group_of("1")) == 0
+    assert end.layer.members(doorbell.group_of("2")) == 1
     assert back.is_joined
-    assert not end.station._left
+    assert not end.membership._left
 
 
 async def test_invariant_4_a_group_that_could_not_be_left_is_left_with_the_hub(end):
     room = end.room("1")
-    await end.station.join_soon(room)
+    await end.membership.join_soon(room)
     end.layer.fault = "raise"
     room.connections.clear()
     await end.leave(room)
     end.layer.fault = None
-    await end.station.leave_all()
-    assert end.layer.members("notify.user.1") == 0
+    await end.membership.leave_all()
+    assert end.layer.members(doorbell.group_of("1")) == 0
 
 
 async def test_invariant_4_a_rejoin_leaves_the_room_of_who_came_back_meanwhile(end):
-    """The user turns a page while other rooms are joined again: another room of the same name."""
+    """
+    The user loads another page while other rooms are being joined again, which makes a new room of
+    the same name.
+    """
     first, old = end.room("1"), end.room("2")
     for room in (first, old):
-        await end.station.join_soon(room)
+        await end.membership.join_soon(room)
     gate, reached = asyncio.Event(), asyncio.Event()
     add = end.layer.group_add
 
     async def slow_add(group, channel):
-        if group == "notify.user.1":
+        if group == doorbell.group_of("1"):
             reached.set()
             await gate.wait()
         await add(group, channel)
 
     end.layer.group_add = slow_add
-    rejoining = end.spawn(end.station.rejoin())
+    rejoining = end.spawn(end.membership.rejoin())
     await reached.wait()
     old.connections.clear()
     await end.leave(old)
     new = end.room("2")
     assert new is not old
-    await end.station.join_soon(new)
+    await end.membership.join_soon(new)
     gate.set()
     await rejoining
-    assert end.rooms == {"1": first, "2": new}
+    assert end.rooms == {first.name: first, new.name: new}
     assert new.is_joined
-    assert end.layer.members("notify.user.2") == 1
+    assert end.layer.members(doorbell.group_of("2")) == 1
 
 
-async def test_a_room_that_is_not_the_one_of_its_name_takes_nothing_with_it(end):
-    old = end.room("1")
-    del end.rooms["1"]
-    new = end.room("1")
-    old.connections.clear()
-    await end.leave(old)
-    assert end.rooms == {"1": new}
+async def test_invariant_4_a_rejoin_does_not_join_the_room_of_a_tab_that_has_left(end):
+    """The room is about to be closed, and a membership that is joined now would remain."""
+    room = end.room("1")
+    await end.membership.join_soon(room)
+    room.connections.clear()
+    end.layer.forget()
+    await end.membership.rejoin()
+    assert end.layer.members(doorbell.group_of("1")) == 0
+    end.room("1")
+    await end.membership.join_soon(room)
+    assert end.layer.members(doorbell.group_of("1")) == 1
 
 
 async def test_a_channel_is_made_once_however_often_its_joins_fail(patience, monkeypatch):
-    """Each would be a queue, and for some layers a connection, that nobody reads."""
-    monkeypatch.setattr(station.random, "uniform", lambda low, high: 0.0)
+    """Each channel would be a queue, and for some layers a connection, that nothing reads."""
+    monkeypatch.setattr(membership.random, "uniform", lambda low, high: 0.0)
     end = End(Layer())
     add, failures = end.layer.group_add, [1, 2, 3]
 
@@ -348,8 +405,8 @@ async def test_a_channel_is_made_once_however_often_its_joins_fail(patience, mon
         await add(group, channel)
 
     end.layer.group_add = failing_add
-    end.spawn(end.station.listen())
-    await until(lambda: end.layer.members(doorbell.COMMON_GROUP))
+    end.spawn(end.membership.listen())
+    await until(lambda: end.layer.members(doorbell.common_group()))
     await end.hears("back")
     assert end.layer.count("new_channel") == 1
     for task in tuple(end.tasks):
@@ -360,31 +417,31 @@ async def test_a_channel_is_made_once_however_often_its_joins_fail(patience, mon
 async def test_a_join_that_fails_raises_nothing_and_is_made_up(end):
     end.layer.fault = "raise"
     room = end.room("1")
-    await end.station.join_soon(room)
+    await end.membership.join_soon(room)
     assert not room.is_joined
     end.layer.fault = None
-    await end.station.rejoin()
+    await end.membership.rejoin()
     assert room.is_joined
-    assert end.missed == ["1"]
+    assert end.keys_missed == ["1"]
 
 
 async def test_a_join_that_hangs_keeps_nobody_waiting(end, monkeypatch):
-    """After a moment the handshake goes on; after the time limit the station is dirty."""
-    monkeypatch.setattr(station, "LAYER_TIMEOUT", 3600)
+    """After a moment, the handshake continues. After the time limit, the layer counts as failing."""
+    monkeypatch.setattr(membership, "LAYER_TIMEOUT", 3600)
     end.layer.fault = "hang"
     first, second = end.room("1"), end.room("2")
-    await asyncio.wait_for(end.station.join_soon(first), 5)
-    monkeypatch.setattr(station, "LAYER_TIMEOUT", 0.01)
-    await asyncio.wait_for(end.station.join_soon(second), 5)
-    await until(lambda: end.station.is_dirty)
+    await asyncio.wait_for(end.membership.join_soon(first), 5)
+    monkeypatch.setattr(membership, "LAYER_TIMEOUT", 0.01)
+    await asyncio.wait_for(end.membership.join_soon(second), 5)
+    await until(lambda: end.membership.is_dirty)
     calls = len(end.layer.calls)
-    await end.station.join_soon(end.room("3"))
-    assert len(end.layer.calls) == calls  # the next ones are not even tried
+    await end.membership.join_soon(end.room("3"))
+    assert len(end.layer.calls) == calls  # further joins are not attempted
 
 
 async def test_many_joins_at_once_are_no_fault_of_the_layer(end, monkeypatch):
-    """A layer does them one by one; the time limit is for one, not for the queue before it."""
-    monkeypatch.setattr(station, "LAYER_TIMEOUT", 0.5)
+    """A layer joins one by one. The time limit applies to one join, not to the queue before it."""
+    monkeypatch.setattr(membership, "LAYER_TIMEOUT", 0.5)
     one_by_one = asyncio.Lock()
     add, discard = end.layer.group_add, end.layer.group_discard
 
@@ -398,26 +455,34 @@ async def test_many_joins_at_once_are_no_fault_of_the_layer(end, monkeypatch):
 
     end.layer.group_add, end.layer.group_discard = slowly(add), slowly(discard)
     rooms = [end.room(str(n)) for n in range(50)]
-    await asyncio.gather(*(end.station.join_soon(room) for room in rooms))
+    await asyncio.gather(*(end.membership.join_soon(room) for room in rooms))
     await until(lambda: all(room.is_joined for room in rooms))
     for room in rooms:
         room.connections.clear()
     await asyncio.gather(*(end.leave(room) for room in rooms))
-    assert not end.station.is_dirty
+    assert not end.membership.is_dirty
     assert end.rooms == {}
 
 
 async def test_a_late_join_reads_what_was_not_rung_here(end):
     room = end.room("1")
-    await end.station.join_soon(room)
-    assert end.missed == ["1"]
+    await end.membership.join_soon(room)
+    assert end.keys_missed == ["1"]
 
 
 async def test_leave_all_leaves_nothing_behind(end):
     for name in ("1", "2"):
-        await end.station.join_soon(end.room(name))
-    await end.station.leave_all()
+        await end.membership.join_soon(end.room(name))
+    await end.membership.leave_all()
     assert sum(map(len, end.layer.groups.values())) == 0
+
+
+async def test_a_hub_that_never_had_a_channel_leaves_without_a_call(patience):
+    """The layer was down from the start, and an end that waited for it would be slow."""
+    end = End(Layer())
+    end.room("1")
+    await end.membership.leave_all()
+    assert end.layer.calls == []
 
 
 # -- Invariant 6: memberships are renewed --------------------------------------------------------
@@ -425,74 +490,97 @@ async def test_leave_all_leaves_nothing_behind(end):
 
 @pytest.mark.parametrize(("expiry", "renewal"), [(900, 300), (86400, 600), (30, 10)])
 async def test_invariant_6_memberships_are_renewed_well_before_they_expire(expiry, renewal):
-    """Every third of the layer's group_expiry, at least every ten minutes."""
-    assert Station(Layer(group_expiry=expiry), {}, None, None, None).renewal == renewal
+    """They are renewed after a third of the layer's group_expiry, and at least every ten minutes."""
+    assert GroupMembership(Layer(group_expiry=expiry), None).renewal == renewal
 
 
 async def test_invariant_6_the_watch_renews(end, monkeypatch):
-    """Without a fault it joins again what it has joined, and reads nothing."""
-    monkeypatch.setattr(station, "CANARY_INTERVAL", 0.01)
-    end.station.renewal = 0.02
+    """Without a fault, it renews the memberships and reads no rows."""
+    monkeypatch.setattr(membership, "CANARY_INTERVAL", 0.01)
+    end.membership.renewal = 0.02
     room = end.room("1")
-    await end.station.join_soon(room)
-    end.missed.clear()
-    end.layer.groups["notify.user.1"].clear()  # expired
-    end.spawn(end.station.watch())
-    await until(lambda: end.layer.members("notify.user.1"))
-    assert end.missed == []
+    await end.membership.join_soon(room)
+    end.keys_missed.clear()
+    end.layer.groups[doorbell.group_of("1")].clear()  # as if the membership had expired
+    end.spawn(end.membership.watch())
+    await until(lambda: end.layer.members(doorbell.group_of("1")))
+    assert end.keys_missed == []
 
 
 # -- Invariant 7: the canary ---------------------------------------------------------------------
 
 
 async def test_invariant_7_the_canary_comes_back(end):
-    assert await end.station.canary_comes_back()
-    assert not end.station.is_dirty
+    assert await end.membership.canary_comes_back()
+    assert not end.membership.is_dirty
 
 
 async def test_invariant_7_a_canary_that_is_lost_makes_dirty_and_all_is_joined_again(
     end, monkeypatch
 ):
-    """Redis restarted empty: sends succeed and reach nobody. One read for each room afterwards."""
-    monkeypatch.setattr(station, "CANARY_INTERVAL", 0.05)
+    """Redis was restarted empty: sends succeed and reach no receiver. Each room reads once afterwards."""
+    monkeypatch.setattr(membership, "CANARY_INTERVAL", 0.05)
     for name in ("1", "2"):
-        await end.station.join_soon(end.room(name))
-    end.missed.clear()
+        await end.membership.join_soon(end.room(name))
+    end.keys_missed.clear()
     end.layer.forget()
-    end.spawn(end.station.watch())
-    await until(lambda: end.station.is_dirty)
-    await until(lambda: len(end.missed) == 2)
+    end.spawn(end.membership.watch())
+    await until(lambda: end.membership.is_dirty)
+    await until(lambda: len(end.keys_missed) == 2)
     await end.hears("after it")
-    assert end.layer.members("notify.user.1") == end.layer.members("notify.user.2") == 1
-    assert sorted(end.missed) == ["1", "2"]
-    assert not end.station.is_dirty
+    assert (
+        end.layer.members(doorbell.group_of("1")) == end.layer.members(doorbell.group_of("2")) == 1
+    )
+    assert sorted(end.keys_missed) == ["1", "2"]
+    assert not end.membership.is_dirty
 
 
 async def test_invariant_7_an_echo_of_an_earlier_canary_is_none(end):
-    """A message that was under way for long does not hide that the group is gone."""
-    await end.station.canary_comes_back()
+    """A late message must not hide that the group is gone."""
+    await end.membership.canary_comes_back()
     end.layer.forget()
     end.layer.inject({"type": "notify.canary", "number": 1})
-    assert not await end.station.canary_comes_back()
+    assert not await end.membership.canary_comes_back()
+
+
+async def test_invariant_7_no_canary_is_sent_before_the_channel_is_in_its_groups(
+    patience, faults, monkeypatch
+):
+    """It could not come back, so a slow start would be reported as a fault."""
+    end = End(Layer())
+    rests = []
+
+    async def rest(seconds):
+        rests.append(seconds)
+        if len(rests) == 3:
+            raise asyncio.CancelledError
+
+    with monkeypatch.context() as resting:
+        resting.setattr(asyncio, "sleep", rest)
+        with pytest.raises(asyncio.CancelledError):
+            await end.membership.watch()
+    assert end.layer.calls == []
+    assert faults == []
+    assert not end.membership.is_dirty
 
 
 @pytest.mark.parametrize("fault", ["raise", "hang"])
 async def test_invariant_7_a_canary_that_cannot_be_sent_makes_dirty(end, fault, monkeypatch):
-    """And when the layer is back, everything is joined and read once."""
-    monkeypatch.setattr(station, "CANARY_INTERVAL", 0.05)
-    await end.station.join_soon(end.room("1"))
-    end.missed.clear()
-    end.spawn(end.station.watch())
+    """When the layer is back, all groups are joined, and each room reads once."""
+    monkeypatch.setattr(membership, "CANARY_INTERVAL", 0.05)
+    await end.membership.join_soon(end.room("1"))
+    end.keys_missed.clear()
+    end.spawn(end.membership.watch())
     end.layer.fault = fault
-    await until(lambda: end.station.is_dirty)
+    await until(lambda: end.membership.is_dirty)
     end.layer.forget()
     end.layer.fault = None
-    await until(lambda: end.missed == ["1"])
+    await until(lambda: end.keys_missed == ["1"])
     await end.hears("after it")
 
 
 async def test_a_rejoin_that_fails_stays_dirty(end):
-    await end.station.join_soon(end.room("1"))
+    await end.membership.join_soon(end.room("1"))
     end.layer.fault = "raise"
-    await end.station.rejoin()
-    assert end.station.is_dirty
+    await end.membership.rejoin()
+    assert end.membership.is_dirty

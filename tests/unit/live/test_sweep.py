@@ -1,4 +1,4 @@
-"""The sweep (invariants 8 and 13): whatever was missed is found by looking at the rows."""
+"""The sweep (invariants 8 and 13) finds in the rows whatever the rings have missed."""
 
 from __future__ import annotations
 
@@ -17,25 +17,18 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notify
-from notify import doorbell, signals
+from notify import doorbell, inbox, signals
 from notify.auth import session as auth
-from notify.inbox import reader as inbox
+from notify.inbox import upkeep
 from notify.live import sweep
 from notify.live.hub import Hub
+from notify.live.source import MAILBOXES
 from notify.mailbox import outbox
 from notify.models import Notification
 from notify.protocol import CloseCode
-from tests.kit.fakes import FAKE_LAYER, Tab, close_connections, errors_of, settle, until
+from tests.kit.fakes import FAKE_LAYER, Tab, document, errors_of, settle, until
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-async def quiet(settings, transactional_db):
-    settings.CHANNEL_LAYERS = {}
-    settings.NOTIFY_SWEEP_INTERVAL = 3600
-    yield
-    await close_connections()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quiet")]
 
 
 @pytest.fixture
@@ -56,8 +49,8 @@ def open_tab(deaf_hub):
 def repaired():
     recipients = []
 
-    def note(recipient, **kwargs):
-        recipients.append(recipient)
+    def note(recipient_id, **kwargs):
+        recipients.append(recipient_id)
 
     signals.repaired.connect(note)
     yield recipients
@@ -65,7 +58,7 @@ def repaired():
 
 
 async def captured():
-    """The queries from now on, in Django's own thread."""
+    """Yields the queries of the block, made in Django's own thread."""
     return await sync_to_async(lambda: CaptureQueriesContext(connection).__enter__())()
 
 
@@ -75,7 +68,7 @@ async def captured():
 async def test_invariant_8_every_missed_ring_is_repaired(
     open_tab, deaf_hub, user, other_user, repaired
 ):
-    """In order, once, and only where something was missed."""
+    """Missed changes arrive in order and once. Rooms that missed nothing are not read."""
     tab, quiet_tab = await open_tab(user), await open_tab(other_user)
     texts = []
     for round_ in range(3):
@@ -84,9 +77,9 @@ async def test_invariant_8_every_missed_ring_is_repaired(
             await notify.asend(user, texts[-1])
         await settle()
         assert tab.shown == texts[: 3 * round_]
-        assert await sweep.sweep(deaf_hub) == 1
+        assert await deaf_hub.sweep.once() == 1
         await until(lambda: tab.shown == texts)
-    assert await sweep.sweep(deaf_hub) == 0
+    assert await deaf_hub.sweep.once() == 0
     assert repaired == [user.pk] * 3
     assert quiet_tab.wire.types == ["welcome"]
 
@@ -94,10 +87,10 @@ async def test_invariant_8_every_missed_ring_is_repaired(
 async def test_rooms_that_may_have_missed_rings_are_looked_at_together(
     deaf_hub, open_tab, user, other_user, repaired, monkeypatch
 ):
-    """One look, a moment later; only who has missed something costs a read."""
+    """One query checks them a moment later. Only rooms that have missed something are read."""
     looks = []
-    look_at = inbox.look_at
-    monkeypatch.setattr(inbox, "look_at", lambda who: looks.append(who) or look_at(who))
+    look_at = upkeep.look_at
+    monkeypatch.setattr(upkeep, "look_at", lambda who: looks.append(who) or look_at(who))
     tab, other = await open_tab(user), await open_tab(other_user)
     await notify.asend(user, "missed")
     for room in deaf_hub.rooms.values():
@@ -112,17 +105,27 @@ async def test_rooms_that_may_have_missed_rings_are_looked_at_together(
     await until(lambda: tab.shown == ["missed", "again"])
 
 
+async def test_a_look_that_is_due_ends_with_its_hub(deaf_hub, open_tab, user, monkeypatch):
+    """A room may have missed a ring directly before the hub is closed."""
+    tab = await open_tab(user)
+    deaf_hub.missed(deaf_hub.rooms[MAILBOXES.name(user.pk)])
+    monkeypatch.setattr(upkeep, "look_at", lambda recipients: pytest.fail("It was looked for."))
+    await Hub.close_here()
+    assert deaf_hub.sweep._soon.cancelled()
+    assert tab.wire.code == CloseCode.GOING_AWAY
+
+
 async def test_a_look_that_fails_is_left_to_the_sweep(deaf_hub, open_tab, user, monkeypatch):
     def look_at(recipients):
         raise OSError("The database is down.")
 
     tab = await open_tab(user)
     with errors_of(signals.sweep_failed) as failed, monkeypatch.context() as patch:
-        patch.setattr(inbox, "look_at", look_at)
-        deaf_hub.missed(deaf_hub.rooms[str(user.pk)])
+        patch.setattr(upkeep, "look_at", look_at)
+        deaf_hub.missed(deaf_hub.rooms[MAILBOXES.name(user.pk)])
         await until(lambda: failed)
     await notify.asend(user, "later")
-    await sweep.sweep(deaf_hub)
+    await deaf_hub.sweep.once()
     await until(lambda: tab.shown == ["later"])
 
 
@@ -130,8 +133,24 @@ async def test_a_mark_that_was_not_rung_is_repaired(open_tab, deaf_hub, user):
     notification = await notify.asend(user, "Hello")
     tab = await open_tab(user)
     await inbox.amark_read(user, [notification])
-    await sweep.sweep(deaf_hub)
+    await deaf_hub.sweep.once()
     await until(lambda: tab.counts == {"unseen": 0, "unread": 0})
+
+
+async def test_a_cursor_that_came_from_a_ring_is_compared_with_the_row(open_tab, deaf_hub, user):
+    """A ring that is ahead of the rows makes the room deaf to real ones, but only until the next sweep."""
+    await notify.asend(user, "one")
+    tab = await open_tab(user)
+    (room,) = deaf_hub.rooms.values()
+    astray = room.cursor._replace(position=room.cursor.position + 1000)
+    wrong = document(5, 6)._replace(since=room.cursor, cursor=astray, head=astray.position)
+    deaf_hub.ring([(str(user.pk), wrong)])
+    await until(lambda: tab.cursor == astray)
+    await notify.asend(user, "two")
+    assert await deaf_hub.sweep.once() == 1
+    await until(lambda: room.cursor != astray)
+    assert room.cursor == (await inbox.achanges(user)).cursor
+    await until(lambda: tab.shown == ["one", "two"] or tab.wire.code == CloseCode.GOING_AWAY)
 
 
 async def test_a_forgotten_row_is_published(open_tab, deaf_hub, user, monkeypatch):
@@ -143,7 +162,7 @@ async def test_a_forgotten_row_is_published(open_tab, deaf_hub, user, monkeypatc
         died.setattr(outbox, "_record_published", lambda *args: None)
         await notify.asend(user, "forgotten")
     assert await sync_to_async(Notification.objects.waiting().count)() == 1
-    await sweep.sweep(deaf_hub)
+    await deaf_hub.sweep.once()
     await until(lambda: tab.shown == ["first", "forgotten"])
 
 
@@ -158,25 +177,26 @@ async def test_what_has_expired_is_archived(open_tab, deaf_hub, user):
         user.notify_mailbox.__class__.objects.update(due=past)
 
     await sync_to_async(let_expire)()
-    await sweep.sweep(deaf_hub)
+    await deaf_hub.sweep.once()
     await until(lambda: tab.counts == {"unseen": 0, "unread": 0})
     assert next(iter(tab.rows.values()))["archived_at"]
 
 
 async def test_all_rooms_are_one_query(open_tab, deaf_hub, make_user, settings):
-    """Not one for each user, and none for a room that is not made."""
-    settings.NOTIFY_THREADS = 0  # in the thread of sync_to_async, whose queries are counted
+    """There is no query for each user, nor one for rooms that are not made yet."""
+    # Run the queries in the thread of sync_to_async, where they are counted.
+    settings.NOTIFY_THREADS = 0
     for n in range(7):
         await open_tab(await sync_to_async(make_user)(f"user{n}"))
     queries = await captured()
-    await sweep.sweep(deaf_hub)
+    await deaf_hub.sweep.once()
     assert await sync_to_async(len)(queries) == 1
     await sync_to_async(queries.__exit__)(None, None, None)
 
 
 async def test_a_process_without_rooms_asks_nothing(deaf_hub, monkeypatch):
-    monkeypatch.setattr(inbox, "look_at", lambda *args: 1 / 0)
-    assert await sweep.sweep(deaf_hub) == 0
+    monkeypatch.setattr(upkeep, "look_at", lambda *args: 1 / 0)
+    assert await deaf_hub.sweep.once() == 0
 
 
 async def test_a_room_that_everybody_has_left_is_not_looked_at(
@@ -184,22 +204,22 @@ async def test_a_room_that_everybody_has_left_is_not_looked_at(
 ):
     """Its group is still being left."""
     tab = await open_tab(user)
-    room = deaf_hub.rooms[str(user.pk)]
-    monkeypatch.setattr(inbox, "look_at", lambda *args: 1 / 0)
+    room = deaf_hub.rooms[MAILBOXES.name(user.pk)]
+    monkeypatch.setattr(upkeep, "look_at", lambda *args: 1 / 0)
     room.connections.discard(tab.connection)
-    assert await sweep.sweep(deaf_hub) == 0
+    assert await deaf_hub.sweep.once() == 0
     room.connections.add(tab.connection)
 
 
 async def test_a_user_who_is_gone_disturbs_nobody(open_tab, deaf_hub, user, other_user):
-    """Their mailbox is deleted with them."""
+    """The mailbox of a deleted user is deleted too."""
     gone, tab = await open_tab(other_user), await open_tab(user)
     await notify.asend(other_user, "Hello")
-    await sweep.sweep(deaf_hub)
+    await deaf_hub.sweep.once()
     await until(lambda: gone.shown)
     await sync_to_async(other_user.delete)()
     await notify.asend(user, "Hello")
-    assert await sweep.sweep(deaf_hub) == 1
+    assert await deaf_hub.sweep.once() == 1
     await until(lambda: tab.shown == ["Hello"])
 
 
@@ -220,7 +240,7 @@ def test_the_interval_is_short_where_no_ring_comes_from_elsewhere(settings):
 
 
 async def test_the_hub_sweeps_by_itself(settings, user):
-    """Without a layer and without a ring: how several processes work on SQLite alone."""
+    """It needs neither a layer nor a ring. This is how several processes work on SQLite alone."""
     settings.NOTIFY_SWEEP_INTERVAL = 0.02
     hub = Hub.here()
     doorbell.hubs.discard(hub)
@@ -232,7 +252,7 @@ async def test_the_hub_sweeps_by_itself(settings, user):
 
 
 async def test_a_sweep_that_fails_is_tried_again(settings, user, monkeypatch):
-    """The database was down for a moment; the loop goes on, and says so by a signal."""
+    """The database was down for a moment. The loop continues, and emits a signal."""
     settings.NOTIFY_SWEEP_INTERVAL = 0.02
     monkeypatch.setattr(sweep, "REST_AFTER_FAULT", 0.01)
     hub = Hub.here()
@@ -240,7 +260,7 @@ async def test_a_sweep_that_fails_is_tried_again(settings, user, monkeypatch):
     tab = Tab(hub, user)
     await hub.connect(tab.connection, None)
     with errors_of(signals.sweep_failed) as errors, monkeypatch.context() as down:
-        down.setattr(sweep, "_look_and_tend", lambda recipients: 1 / 0)
+        down.setattr(upkeep, "look_at", lambda recipients: 1 / 0)
         await until(lambda: len(errors) >= 2)
     await notify.asend(user, "Hello")
     await until(lambda: tab.shown == ["Hello"])
@@ -248,7 +268,7 @@ async def test_a_sweep_that_fails_is_tried_again(settings, user, monkeypatch):
 
 
 async def test_an_interval_that_is_wrong_does_not_end_the_sweep(settings, user, monkeypatch):
-    """It says so, and goes on once the setting is right."""
+    """It is reported, and the sweep continues once the setting is valid."""
     monkeypatch.setattr(sweep, "REST_AFTER_FAULT", 0.01)
     settings.NOTIFY_SWEEP_INTERVAL = "often"
     hub = Hub.here()
@@ -273,7 +293,7 @@ async def test_an_interval_of_nothing_is_still_a_rest(settings, monkeypatch):
 
     monkeypatch.setattr(sweep.asyncio, "sleep", rest)
     with pytest.raises(asyncio.CancelledError):
-        await sweep._repeat(None, sweep.sweep, sweep.interval)
+        await sweep.Sweep(None)._repeat(None, sweep.interval)
     assert rests[0] > 0
 
 
@@ -330,14 +350,14 @@ async def test_invariant_13_who_is_no_longer_signed_in_is_sent_away(
     end, code, open_tab, deaf_hub, user, other_user, signed_in
 ):
     """
-    For good, where no session can let him in; else to come back, so that the handshake refuses those
-    it must. The others stay.
+    Connections that no session can admit again are closed for good. The others are told to come
+    back, so that the handshake decides. Connections of other users stay open.
     """
     tab, stays = await open_tab(user), await open_tab(other_user)
     tab.connection.visitor = await sync_to_async(auth.look_up)(signed_in)
-    assert await sweep.recheck(deaf_hub) == 0
+    assert await deaf_hub.sweep.recheck() == 0
     await sync_to_async(end)(user, signed_in)
-    assert await sweep.recheck(deaf_hub) == 1
+    assert await deaf_hub.sweep.recheck() == 1
     await until(lambda: tab.wire.code)
     assert tab.wire.code == code
     assert stays.wire.code is None
@@ -347,7 +367,7 @@ async def test_invariant_13_who_is_no_longer_signed_in_is_sent_away(
 async def test_a_browser_that_has_a_new_session_is_let_in_again(
     open_tab, deaf_hub, user, client, signed_in
 ):
-    """A new password, set in one tab, gives the browser a new session. Its other tabs come back."""
+    """A new password, set in one tab, gives the browser a new session. Its other tabs reconnect."""
     tab = await open_tab(user)
     tab.connection.visitor = await sync_to_async(auth.look_up)(signed_in)
 
@@ -362,29 +382,29 @@ async def test_a_browser_that_has_a_new_session_is_let_in_again(
 
     renewed = await sync_to_async(set_password)()
     assert renewed != signed_in
-    await sweep.recheck(deaf_hub)
+    await deaf_hub.sweep.recheck()
     await until(lambda: tab.wire.code)
     assert tab.wire.code == CloseCode.GOING_AWAY
-    assert (await sync_to_async(auth.look_up)(renewed)).user == user.pk
+    assert (await sync_to_async(auth.look_up)(renewed)).user_id == user.pk
 
 
 async def test_invariant_13_all_sessions_are_two_queries(open_tab, deaf_hub, make_user, settings):
-    """And, only where some have ended, a third."""
+    """A third query is made only if some sessions have ended."""
     settings.NOTIFY_THREADS = 0
     for n in range(5):
         await open_tab(await sync_to_async(make_user)(f"user{n}"))
     queries = await captured()
-    assert await sweep.recheck(deaf_hub) == 0
-    assert await sync_to_async(len)(queries) == 1  # they have no session
+    assert await deaf_hub.sweep.recheck() == 0
+    assert await sync_to_async(len)(queries) == 1  # their visitors have no session
     for tab in deaf_hub.connections():
-        tab.visitor = replace(tab.visitor, session=f"session{tab.visitor.user}")
-    assert await sweep.recheck(deaf_hub) == 5
+        tab.visitor = replace(tab.visitor, session=f"session{tab.visitor.user_id}")
+    assert await deaf_hub.sweep.recheck() == 5
     assert await sync_to_async(len)(queries) == 1 + 2 + 1
     await sync_to_async(queries.__exit__)(None, None, None)
 
 
 async def test_the_hub_rechecks_now_and_then(settings, user):
-    """However seldom it sweeps."""
+    """This does not depend on the interval of the sweep."""
     settings.NOTIFY_RECHECK_INTERVAL = 0.02
     hub = Hub.here()
     tab = Tab(hub, user, session="unknown")
@@ -395,4 +415,4 @@ async def test_the_hub_rechecks_now_and_then(settings, user):
 
 async def test_nobody_there_is_nobody_to_check(deaf_hub, monkeypatch):
     monkeypatch.setattr(auth, "still_signed_in", lambda visitors: 1 / 0)
-    assert await sweep.recheck(deaf_hub) == 0
+    assert await deaf_hub.sweep.recheck() == 0

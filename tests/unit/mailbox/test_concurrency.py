@@ -1,4 +1,4 @@
-"""Several transactions at once, on real connections; and two processes that share a SQLite file."""
+"""Concurrent transactions on real connections, and two processes that share a SQLite file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from django.contrib.auth.models import update_last_login
 from django.db import connection, connections, transaction
 
 import notify
-from notify.db import try_again
-from notify.inbox import reader as inbox
+from notify import inbox
+from notify.db import tries_again
 from notify.mailbox import marks, outbox
-from notify.mailbox.batch import Edition
+from notify.mailbox.batch import PublishBatch
 from notify.models import MailboxQuerySet, Notification
 from notify.protocol import Cursor, Mark
 from tests import settings
@@ -39,7 +39,7 @@ only_sqlite = pytest.mark.only_if(one_writer)
 
 
 def concurrent(test):
-    """Needs a database with more than one writer."""
+    """For tests that need a database with more than one writer."""
     return pytest.mark.only_if(not one_writer)(pytest.mark.database(test))
 
 
@@ -49,7 +49,7 @@ def users(make_user):
 
 
 def read_all(user, since=None):
-    """What a reader has seen in the end, page by page: cursor and messages."""
+    """Returns what a reader has seen in the end, page by page: its cursor and the messages."""
     messages = []
     while True:
         page = inbox.changes(user, since)
@@ -59,12 +59,12 @@ def read_all(user, since=None):
             return since, messages
 
 
-# -- Nothing is missed ---------------------------------------------------------------------------
+# -- No change is missed -------------------------------------------------------------------------
 
 
 @concurrent
 def test_the_lower_id_commits_last_and_readers_miss_nothing(user):
-    """Ids are taken before the commit, positions after it, so a cursor is never overtaken."""
+    """Ids are assigned before the commit and positions after it, so a cursor is never overtaken."""
     cursor, _ = read_all(user, Cursor("0" * 17, 0))
     with sessions(2) as (slow, fast):
         slow.begin()
@@ -83,10 +83,10 @@ def test_the_lower_id_commits_last_and_readers_miss_nothing(user):
 
 @concurrent
 def test_a_position_is_never_seen_before_the_one_below_it(user, monkeypatch):
-    """A publish that is not yet committed holds back the next, not the reader."""
+    """An uncommitted publish delays the next publish, but no reader."""
     cursor, _ = read_all(user, Cursor("0" * 17, 0))
     written, go_on = Event(), Event()
-    write = Edition.write
+    write = PublishBatch.write
 
     def write_and_wait(self, using):
         write(self, using)
@@ -94,7 +94,7 @@ def test_a_position_is_never_seen_before_the_one_below_it(user, monkeypatch):
             written.set()
             assert go_on.wait(PATIENCE)
 
-    monkeypatch.setattr(Edition, "write", write_and_wait)
+    monkeypatch.setattr(PublishBatch, "write", write_and_wait)
     leave_waiting(user, "one")
     with sessions(2) as (first, second):
         publishing = first.start(outbox.publish, [user.pk])
@@ -112,14 +112,14 @@ def test_a_position_is_never_seen_before_the_one_below_it(user, monkeypatch):
 
 
 def read_all_published(user, since):
-    """As a reader inside a transaction: it does not publish, and so never waits."""
+    """Read like a reader inside a transaction, which does not publish and so never waits."""
     with transaction.atomic():
         return read_all(user, since)[1]
 
 
 @concurrent
 def test_two_publishers_of_one_mailbox_publish_once(user):
-    """The second waits for the first, looks again, and finds nothing."""
+    """The second waits for the first, checks again, and finds nothing."""
     leave_waiting(user, "one", "two", "three")
     with sessions(2) as pair:
         start = Barrier(2)
@@ -136,7 +136,7 @@ def test_two_publishers_of_one_mailbox_publish_once(user):
 
 @concurrent
 def test_many_first_sends_make_one_mailbox(user):
-    """Whoever comes second finds it."""
+    """The first creates it, and the others find it."""
     start = Barrier(4)
 
     def send(text):
@@ -150,12 +150,12 @@ def test_many_first_sends_make_one_mailbox(user):
     assert_sound(user)
 
 
-# -- Nobody waits --------------------------------------------------------------------------------
+# -- No waits ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def open_sender(user, other_user):
-    """A session whose transaction has sent to both users, in every way, and stays open."""
+    """A session whose open transaction has sent to both users, in every way."""
     notify.send(user, "before")
     notify.send(other_user, "before")
     with sessions(1) as (session,):
@@ -204,7 +204,7 @@ def mark_all(user):
     ],
 )
 def test_an_open_transaction_that_has_sent_blocks_nobody(open_sender, user, other_user, act):
-    """However long it stays open; and all of its own arrives in the end."""
+    """It may stay open for any time, and all that it has sent arrives in the end."""
     with sessions(1) as (session,):
         session.run(act, user)
         session.run(act, other_user)
@@ -219,14 +219,14 @@ def test_an_open_transaction_that_has_sent_blocks_nobody(open_sender, user, othe
 
 @concurrent
 def test_two_open_transactions_that_send_to_the_same_users_do_not_deadlock(users):
-    """In opposite order, again and again, each to all."""
+    """They repeatedly send to all users in opposite order."""
     with sessions(2) as (one, two):
         one.begin()
         two.begin()
         for turn in range(2):
             for first, second in zip(users, reversed(users), strict=True):
-                one.run(notify.send, first, f"one {turn}", key="k")
-                two.run(notify.send, second, f"two {turn}", key="k")
+                one.run(notify.send, first, f"one {turn}", key="k", count=True)
+                two.run(notify.send, second, f"two {turn}", key="k", count=True)
         two.commit()
         one.commit()
     for user in users:
@@ -234,13 +234,13 @@ def test_two_open_transactions_that_send_to_the_same_users_do_not_deadlock(users
         assert_sound(user)
 
 
-# -- Nothing is lost -----------------------------------------------------------------------------
+# -- No rows are lost ----------------------------------------------------------------------------
 
 
 @concurrent
 @pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside atomic"])
 def test_bulk_sends_to_overlapping_recipients_in_opposite_order(make_user, inside, failures):
-    """No deadlock escapes, and everybody gets everything, also those without a mailbox."""
+    """No deadlock reaches the caller, and each user gets everything, even without a mailbox."""
     users = [make_user(f"user{number}") for number in range(12)]
     start = Barrier(4)
 
@@ -268,7 +268,11 @@ def test_bulk_sends_to_overlapping_recipients_in_opposite_order(make_user, insid
 
 @concurrent
 def test_eight_writers_lose_nothing(users, failures):
-    """Alone, in transactions, in bulk, with keys, with marks between: counts equal rows."""
+    """
+    They send alone, in transactions, in bulk and with keys, and mark in between.
+
+    The counts equal the rows.
+    """
     start = Barrier(8)
     cursors = [read_all(user, Cursor("0" * 17, 0))[0] for user in users]
 
@@ -280,7 +284,7 @@ def test_eight_writers_lose_nothing(users, failures):
             with transaction.atomic():
                 notify.send(user, f"{number}.{turn} first")
                 notify.send(users[number % 2], f"{number}.{turn} second")
-            notify.send(user, f"{number}.{turn} keyed", key="k")
+            notify.send(user, f"{number}.{turn} keyed", key="k", count=True)
             marks.mark(user.pk, Mark.SEEN, upto=mailbox_of(user).cursor)
             notify.send_many(users, f"{number}.{turn} bulk")
 
@@ -289,7 +293,7 @@ def test_eight_writers_lose_nothing(users, failures):
         seen = dict(enumerate(cursors))
         got = {number: set() for number in seen}
         while not all(future.done() for future in writing):
-            for number, user in enumerate(users):  # readers, meanwhile
+            for number, user in enumerate(users):  # readers keep reading meanwhile
                 seen[number], messages = read_all(user, seen[number])
                 got[number].update(messages)
         for future in writing:
@@ -312,7 +316,7 @@ def test_eight_writers_lose_nothing(users, failures):
 
 @concurrent
 def test_a_real_deadlock_is_tried_again(users, monkeypatch, failures):
-    """Two transactions lock two mailboxes crosswise; the one that is given up runs again."""
+    """Two transactions lock two mailboxes in opposite order. The aborted one runs again."""
     one, two = users[0], users[1]
     for user in (one, two):
         notify.send(user, "before")
@@ -325,7 +329,7 @@ def test_a_real_deadlock_is_tried_again(users, monkeypatch, failures):
         tries.append(len(recipients))
         if len(tries) > 1:
             return ordered_lock(self, recipients)
-        boxes = ordered_lock(self, [two.pk])  # against the order of keys
+        boxes = ordered_lock(self, [two.pk])  # against the order of the keys
         locked.set()
         assert go_on.wait(PATIENCE)
         return boxes + ordered_lock(self, [one.pk])
@@ -338,12 +342,12 @@ def test_a_real_deadlock_is_tried_again(users, monkeypatch, failures):
         def lock_both():
             with transaction.atomic():
                 ordered_lock(MailboxQuerySet(notify.models.Mailbox), [one.pk])
-                # Enough written work that the database gives up the other one.
+                # So much is written that the database aborts the other transaction.
                 notify.models.Mailbox.objects.filter(pk=one.pk).update(due=None)
                 go_on.set()
                 ordered_lock(MailboxQuerySet(notify.models.Mailbox), [two.pk])
 
-        locking = other.start(try_again, lock_both)
+        locking = other.start(tries_again(lock_both))
         locking.result(PATIENCE)
         assert publishing.result(PATIENCE) == 2
     assert failures == []
@@ -361,8 +365,7 @@ import django
 django.setup()
 from django.db import connection, transaction
 import notify
-from notify import signals
-from notify.inbox import reader as inbox
+from notify import inbox, signals
 
 if sys.argv[3] == "deferred":  # Django's default
     del connection.settings_dict["OPTIONS"]["transaction_mode"]
@@ -381,7 +384,7 @@ for turn in range(40):
         notify.models.Mailbox.objects.filter(pk=sys.argv[2]).update(due=None)
         notify.send(sys.argv[2], text + " in atomic")
     notify.send_many([sys.argv[2]], text + " bulk")
-    notify.send(sys.argv[2], text + " keyed", key=sys.argv[1])
+    notify.send(sys.argv[2], text + " keyed", key=sys.argv[1], count=True)
     inbox.mark_seen(sys.argv[2])
     inbox.changes(sys.argv[2])
 assert not failures, failures
@@ -392,7 +395,7 @@ assert not failures, failures
 @pytest.mark.users
 @pytest.mark.parametrize("mode", ["immediate", "deferred"])
 def test_two_processes_share_one_sqlite_file(user, mode):
-    """Neither sees "database is locked", whatever the mode in which transactions begin."""
+    """Neither sees "database is locked", in any transaction mode."""
     notify.send(user, "before")
     cursor = mailbox_of(user).cursor
     connections.close_all()
@@ -432,7 +435,7 @@ def test_two_processes_share_one_sqlite_file(user, mode):
 
 
 def test_the_file_of_the_tests_is_in_wal_mode():
-    """As the documentation recommends; without it readers and writers wait for each other."""
+    """The documentation recommends it. Without it, readers and writers wait for each other."""
     if one_writer:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode")

@@ -1,29 +1,24 @@
-"""The proof of a mailbox, and its repair."""
+"""The check of a mailbox and its repair."""
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import timedelta
 from threading import Event
+from unittest.mock import patch
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import notify
-from notify import doorbell
-from notify.inbox import reader as inbox
-from notify.mailbox import integrity, marks
-from notify.mailbox import retention as prune
+from notify import db, doorbell, inbox
+from notify.mailbox import epochs, integrity, marks, retention
 from notify.models import Mailbox, MailboxQuerySet, Notification
 from notify.protocol import Cursor, Mark, is_plausible, new_epoch
-from tests import settings
 from tests.kit.mailboxes import (
     Failing,
     assert_sound,
@@ -35,24 +30,23 @@ from tests.kit.mailboxes import (
     waiting_of,
 )
 from tests.kit.patience import PATIENCE
-from tests.kit.sessions import sessions
+from tests.kit.search import search
+from tests.kit.sessions import concurrent, sessions
 
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
 
-concurrent = pytest.mark.only_if(settings.DATABASE != "sqlite")  # one writer
-EXAMPLES = os.environ.get("NOTIFY_TEST_EXAMPLES")
 LONG_AGO = timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
-    """No test waits for what is about to be published."""
+    """Skip the wait for rows that are about to be published."""
     monkeypatch.setattr(integrity, "SECOND_LOOK", 0)
 
 
 @pytest.fixture
 def owner(user):
-    """A user with a bit of everything."""
+    """A user with rows of every kind."""
     read, archived, _ = (notify.send(user, text) for text in ("read", "archived", "new"))
     notify.send(user, "expires", expires=timedelta(hours=1))
     inbox.mark_read(user, [read])
@@ -65,17 +59,17 @@ def leave_long_ago(user, *messages):
 
 
 def change(user, **columns):
-    """What a broken program has done to the mailbox."""
+    """Change columns of the mailbox, as a faulty program would."""
     Mailbox.objects.filter(pk=user.pk).update(**columns)
 
 
 def findings(*args, **kwargs):
-    """What is wrong: what, how it is, how it should be."""
+    """The inconsistencies: the column, its value, and the correct value."""
     return [(found.what, found.found, found.expected) for found in integrity.check(*args, **kwargs)]
 
 
 def fixed(user):
-    """What was repaired; nothing is wrong afterwards."""
+    """Repair the mailbox, and check that it is consistent. Returns the findings of the repair."""
     found = list(integrity.check(fix=True))
     assert all(finding.repaired for finding in found)
     assert findings() == []
@@ -83,11 +77,11 @@ def fixed(user):
     return [finding.what for finding in found]
 
 
-# -- What is found -------------------------------------------------------------------------------
+# -- Findings ------------------------------------------------------------------------------------
 
 
 def test_a_sound_mailbox_is_sound(owner, other_user):
-    """And so is a user without one."""
+    """A user without a mailbox is consistent too."""
     assert findings() == []
     assert list(integrity.check(fix=True)) == []
 
@@ -110,7 +104,7 @@ def test_counts_are_equal_to_the_rows(owner, column, number):
 
 
 def test_no_position_is_above_the_head(owner):
-    """A publish would give it again."""
+    """A publish would assign the position again."""
     change(owner, head=4)
     assert findings() == [("head", "4", "6 or more")]
     assert fixed(owner) == ["head"]
@@ -120,7 +114,7 @@ def test_no_position_is_above_the_head(owner):
 
 
 def test_the_floor_is_not_above_the_head(owner):
-    """A row had the floor's position, so the head was there: else every reader resets for ever."""
+    """The head must have been at least there. Otherwise every reader would be reset forever."""
     change(owner, floor=40)
     assert findings() == [("head", "6", "40 or more")]
     assert fixed(owner) == ["head"]
@@ -130,7 +124,7 @@ def test_the_floor_is_not_above_the_head(owner):
 
 
 def test_neither_head_nor_floor_is_negative(user):
-    """No cursor could be read."""
+    """No cursor could be parsed."""
     Mailbox.objects.create(user_id=user.pk, epoch=new_epoch(), head=-2, floor=-3)
     assert findings() == [("head", "-2", "0 or more"), ("floor", "-3", "0 or more")]
     assert fixed(user) == ["head", "floor"]
@@ -138,7 +132,7 @@ def test_neither_head_nor_floor_is_negative(user):
 
 @pytest.mark.parametrize("arrived", [None, 99])
 def test_every_published_row_has_arrived(owner, arrived):
-    """Not above its position: marks would pass it by."""
+    """Its arrival must not be above its position, or marks would skip the row."""
     Notification.objects.filter(message="new").update(arrived=arrived)
     assert findings() == [("arrivals above their position", "1", "0")]
     assert fixed(owner) == ["arrivals above their position"]
@@ -146,7 +140,7 @@ def test_every_published_row_has_arrived(owner, arrived):
 
 @pytest.mark.parametrize("due", [None, timedelta(days=1)])
 def test_the_mailbox_is_due_at_the_earliest_expiry(owner, due, rings):
-    """Or before. Else what has expired stays; a reader is not told, as nothing else changes."""
+    """It may be earlier. If it were later, expired rows would stay, and no other change would reveal it."""
     expires = Notification.objects.get(message="expires").expires_at
     due = due and expires + due
     change(owner, due=due)
@@ -158,16 +152,16 @@ def test_the_mailbox_is_due_at_the_earliest_expiry(owner, due, rings):
 
 
 def test_a_mailbox_may_be_due_too_early(owner):
-    """Somebody looks, finds nothing, and sets it."""
+    """The next reader checks the rows, and corrects it."""
     change(owner, due=timezone.now() - LONG_AGO)
     assert findings() == []
 
 
 @pytest.mark.parametrize("epoch", ["", "k3f9", "v" * 17, "Z" * 17, "zzzz\n"])
 def test_an_epoch_is_one_that_a_clock_has_made(owner, epoch):
-    """Else no cursor can be read, or none can ever be above it."""
+    """Otherwise no cursor could be parsed, or no later epoch could be above it."""
     change(owner, epoch=epoch)
-    assert findings() == [("epoch", repr(epoch), "one that a clock has made")]
+    assert findings() == [("epoch", repr(epoch), "an epoch not in the future")]
     assert fixed(owner) == ["epoch"]
     assert is_plausible(mailbox_of(owner).epoch)
 
@@ -179,7 +173,7 @@ def test_who_has_notifications_has_a_mailbox(owner):
 
 
 def test_nothing_is_left_in_the_outbox(owner, rings):
-    """What waits for a minute has lost its publisher. Whoever has a tab open is told."""
+    """The publisher of a row that has waited for a minute has died. The tabs of its recipient are rung."""
     leave_long_ago(owner, "one", "two")
     assert findings() == [("left in the outbox", "2", "0")]
     rings.clear()
@@ -194,7 +188,7 @@ def test_what_waits_for_a_moment_is_not_left(owner):
 
 
 def test_a_first_notification_that_was_left_is_published(user):
-    """There is no mailbox yet, and none is missing."""
+    """The mailbox does not exist yet, which is no inconsistency."""
     leave_long_ago(user, "one")
     assert findings() == [("left in the outbox", "1", "0")]
     assert fixed(user) == ["left in the outbox"]
@@ -202,7 +196,7 @@ def test_a_first_notification_that_was_left_is_published(user):
 
 
 def test_everything_at_once(owner):
-    """The head is put right before anything is published, which takes positions above it."""
+    """The head is corrected before the publish, which takes positions above it."""
     leave_long_ago(owner, "one", "two")
     change(owner, head=2, unseen=9, due=None, epoch="?", floor=-1)
     kinds = {"left in the outbox", "head", "unseen", "due", "epoch", "floor"}
@@ -213,9 +207,9 @@ def test_everything_at_once(owner):
 
 @pytest.fixture
 def _no_constraint():
-    """The table of somebody who has dropped the constraint, or lost it in a migration by hand."""
+    """Drop the unique constraint, as a project or a faulty migration may have done."""
     constraints = Notification._meta.constraints
-    Notification._meta.constraints = []  # SQLite makes the table anew, from the model
+    Notification._meta.constraints = []  # SQLite recreates the table from the model.
     with connection.schema_editor() as editor:
         editor.remove_constraint(Notification, *constraints)
     yield
@@ -227,7 +221,7 @@ def _no_constraint():
 
 @pytest.mark.usefixtures("_no_constraint")
 def test_no_position_is_given_twice(owner):
-    """Those that share one get others, each its own; the order on the screen stays."""
+    """Rows with the same position get new ones, in the order in which they are shown."""
     Notification.objects.filter(message__in=["new", "expires", "read"]).update(position=4)
     before = {row.message: row.arrived for row in rows_of(owner)}
     assert findings() == [("positions given twice", "2", "0")]
@@ -235,7 +229,7 @@ def test_no_position_is_given_twice(owner):
     assert {row.message: row.arrived for row in rows_of(owner)} == before
 
 
-# -- Who is looked at ----------------------------------------------------------------------------
+# -- The checked users ---------------------------------------------------------------------------
 
 
 def test_only_those_that_are_asked_for(owner, other_user):
@@ -248,9 +242,9 @@ def test_only_those_that_are_asked_for(owner, other_user):
     assert len(findings()) == 1
 
 
-@override_settings(NOTIFY_PUBLISH_BATCH_SIZE=2)
+@patch.object(db, "PUBLISH_BATCH_SIZE", 2)
 def test_everybody_is_looked_at_in_batches(make_user):
-    """None is left out at the seams, whether or not they have a mailbox."""
+    """No user is skipped at the boundaries, with or without a mailbox."""
     users = [make_user(f"user{number}") for number in range(5)]
     for user in users[1:]:
         notify.send(user, "one")
@@ -261,7 +255,7 @@ def test_everybody_is_looked_at_in_batches(make_user):
 
 
 def test_many_mailboxes_cost_few_queries(make_user):
-    """One for the keys and one for a batch of mailboxes with all their rows."""
+    """One query reads the keys, and one for each batch reads the mailboxes with all their rows."""
     users = [make_user(f"user{number}") for number in range(20)]
     for user in users:
         for text in "abc":
@@ -276,13 +270,13 @@ def test_many_mailboxes_cost_few_queries(make_user):
 
 @pytest.mark.parametrize("columns", [{"head": 4}, {"unseen": 7}, {"floor": 40}])
 def test_readers_that_were_told_wrong_things_start_over(owner, columns, rings):
-    """They are rung, without rows, and read a snapshot."""
+    """They are rung without rows, and read a snapshot."""
     cursor = inbox.changes(owner).cursor
     change(owner, **columns)
     rings.clear()
     fixed(owner)
     (ring,) = rings
-    assert (ring.recipient, ring.notifications) == (owner.pk, None)
+    assert (ring.recipient_id, ring.rows) == (owner.pk, None)
     assert ring.cursor == mailbox_of(owner).cursor > cursor
     page = inbox.changes(owner, cursor)
     assert (page.reset, page.cursor, page.counts) == (True, ring.cursor, (2, 2))
@@ -290,7 +284,7 @@ def test_readers_that_were_told_wrong_things_start_over(owner, columns, rings):
 
 
 def test_what_was_deleted_by_hand_leaves_the_screens(owner):
-    """The counts tell of it."""
+    """The counts reveal the deletion."""
     cursor = inbox.changes(owner).cursor
     Notification.objects.filter(message="new").delete()
     assert [what for what, *_ in findings()] == ["unseen", "unread"]
@@ -313,7 +307,7 @@ def test_a_ring_can_be_read_also_when_the_old_epoch_cannot(owner, epoch, rings):
 
 
 def restore(user, columns):
-    """A mailbox and its rows as a backup had them."""
+    """Restore a mailbox and its rows from a backup."""
     position = columns["head"]
     Notification.objects.filter(recipient=user.pk, position__gt=position).delete()
     change(user, **columns)
@@ -326,7 +320,7 @@ def backup(user):
 
 
 def test_after_a_restored_backup_every_reader_ends_in_the_one_new_epoch(user, rings):
-    """None is deaf, none goes back and forth: the second reader to come changes nothing."""
+    """No reader misses changes or alternates between epochs: the second reader changes nothing."""
     notify.send(user, "one")
     early = inbox.changes(user).cursor
     stored = backup(user)
@@ -339,8 +333,8 @@ def test_after_a_restored_backup_every_reader_ends_in_the_one_new_epoch(user, ri
     epoch = mailbox_of(user).epoch
     assert epoch > late.epoch
     (ring,) = rings
-    assert (ring.cursor, ring.notifications) == (mailbox_of(user).cursor, None)
-    for text in ("two", "three", "four"):  # past the cursors that the readers have
+    assert (ring.cursor, ring.rows) == (mailbox_of(user).cursor, None)
+    for text in ("two", "three", "four"):  # past the cursors of the readers
         notify.send(user, text)
     for _ in range(2):
         for cursor in (early, late):
@@ -354,12 +348,12 @@ def test_after_a_restored_backup_every_reader_ends_in_the_one_new_epoch(user, ri
 
 
 def test_readers_in_an_epoch_that_the_backup_does_not_know_end_in_the_new_one(user):
-    """The mailbox had started over since; the new epoch is above that one, too."""
+    """The mailbox had started over after the backup. The new epoch is above that one too."""
     notify.send(user, "one")
     stored = backup(user)
-    marks.start_over(user.pk, Cursor(stored["epoch"], 9))
+    epochs.start_over([user.pk], Cursor(stored["epoch"], 9))
     cursors = [inbox.changes(user).cursor]
-    marks.start_over(user.pk, Cursor(cursors[0].epoch, 99))
+    epochs.start_over([user.pk], Cursor(cursors[0].epoch, 99))
     cursors.append(inbox.changes(user).cursor)
     restore(user, stored)
     integrity.start_over()
@@ -371,10 +365,10 @@ def test_readers_in_an_epoch_that_the_backup_does_not_know_end_in_the_new_one(us
 
 
 def test_the_clock_may_have_stepped_back(user, monkeypatch):
-    """The first reader takes the mailbox above its epoch; all meet there."""
+    """The first reader lifts the mailbox above its own epoch, which all readers then share."""
     notify.send(user, "one")
     stored = backup(user)
-    marks.start_over(user.pk, Cursor(stored["epoch"], 9))
+    epochs.start_over([user.pk], Cursor(stored["epoch"], 9))
     cursors = [Cursor(mailbox_of(user).epoch, position) for position in (0, 1, 5)]
     restore(user, stored)
     now = time.time()
@@ -387,14 +381,14 @@ def test_the_clock_may_have_stepped_back(user, monkeypatch):
 
 
 def test_it_starts_over_where_the_floor_stands(user, monkeypatch):
-    """Prune and a new epoch together: a cursor below the floor, or of an old epoch, resets once."""
+    """A cursor below the floor, or of an old epoch, is reset once by a prune together with a new epoch."""
     now = timezone.now()
     rows = [notify.send(user, text) for text in ("one", "two")]
     old = inbox.changes(user).cursor
     inbox.mark_archived(user, rows[:1])
     known = inbox.changes(user).cursor
     monkeypatch.setattr(timezone, "now", lambda: now + timedelta(days=31))
-    assert prune.run().deleted == 1
+    assert retention.run().deleted == 1
     integrity.start_over()
     assert findings() == []
     for cursor in (old, known):
@@ -419,7 +413,7 @@ def test_an_epoch_that_no_clock_has_made_is_replaced(owner, epoch):
 
 @concurrent
 def test_an_open_transaction_and_a_held_mailbox_do_not_stop_the_look(owner, other_user):
-    """It takes no lock."""
+    """The check takes no lock."""
     notify.send(other_user, "one")
     with sessions(2) as (holder, looker):
         holder.begin()
@@ -431,7 +425,7 @@ def test_an_open_transaction_and_a_held_mailbox_do_not_stop_the_look(owner, othe
 
 @concurrent
 def test_a_repair_waits_for_who_holds_the_mailbox(owner, monkeypatch):
-    """And reads the rows anew: what was published meanwhile is counted, too."""
+    """It then reads the rows again, so rows published meanwhile are counted."""
     change(owner, unseen=7)
     asked = Event()
     lock = MailboxQuerySet.lock
@@ -449,7 +443,8 @@ def test_a_repair_waits_for_who_holds_the_mailbox(owner, monkeypatch):
         box = mailbox_of(owner)
         published = Notification(recipient_id=owner.pk, position=box.head + 1, arrived=box.head + 1)
         holder.run(published.save)
-        holder.run(Mailbox.objects.filter(pk=owner.pk).advance, None)
+        box.head, box.unseen, box.unread = box.head + 1, box.unseen + 1, box.unread + 1
+        holder.run(box.save)
         holder.commit()
         assert fixing.result(PATIENCE) == ["unseen"]
     assert mailbox_of(owner).counts == (3, 3)
@@ -458,7 +453,7 @@ def test_a_repair_waits_for_who_holds_the_mailbox(owner, monkeypatch):
 
 @concurrent
 def test_who_sends_and_marks_meanwhile_is_not_found(make_user, failures):
-    """Counts and rows are read at one moment; and a repair finds nothing to do."""
+    """Counts and rows are read at the same moment. A repair finds nothing to do."""
     users = [make_user(f"user{number}") for number in range(3)]
     stop = Event()
     for user in users:
@@ -495,7 +490,7 @@ def test_who_sends_and_marks_meanwhile_is_not_found(make_user, failures):
 
 
 def test_what_is_about_to_be_published_is_not_left(owner, monkeypatch):
-    """Its transaction was open for more than a minute, and has committed a moment ago."""
+    """Its transaction was open for more than a minute, and was committed a moment ago."""
     leave_long_ago(owner, "one")
     monkeypatch.setattr(time, "sleep", lambda seconds: notify.send(owner, "publishes", key="k"))
     assert findings() == []
@@ -503,7 +498,7 @@ def test_what_is_about_to_be_published_is_not_left(owner, monkeypatch):
 
 
 def test_it_waits_before_it_looks_again(owner, monkeypatch):
-    """Only where something waits, and once."""
+    """It waits only if rows are waiting, and only once."""
     slept = []
     monkeypatch.setattr(integrity, "SECOND_LOOK", 1.5)
     monkeypatch.setattr(time, "sleep", slept.append)
@@ -524,7 +519,7 @@ def test_a_deadlock_is_tried_again(owner, monkeypatch, times):
 
 
 def test_a_mailbox_that_others_hold_is_not_repaired(owner, monkeypatch):
-    """The finding says so, and the next one is looked at."""
+    """The finding says so, and the next mailbox is checked."""
     change(owner, unseen=7)
     lock = Failing(MailboxQuerySet.lock, 5, contention())
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
@@ -551,7 +546,7 @@ def test_a_database_that_fails_ends_the_run(owner, monkeypatch):
         list(integrity.check(fix=True))
 
 
-# -- Whatever has happened -----------------------------------------------------------------------
+# -- Any corruption ------------------------------------------------------------------------------
 
 small = st.integers(-5, 40)
 moment = st.none() | st.integers(-90, 90)
@@ -571,16 +566,10 @@ corruption = st.one_of(
 
 
 def test_whatever_has_happened_to_a_mailbox_it_is_repaired(make_user):
-    """Then a second run finds nothing, readers of all cursors go on, and senders too."""
+    """Afterwards a second run finds nothing, and readers with any cursor as well as senders continue."""
     users = []
 
-    @hypothesis_settings(
-        max_examples=int(EXAMPLES or 40),
-        derandomize=EXAMPLES is None,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @search(40)
     @given(st.lists(st.tuples(st.integers(0, 4), corruption), max_size=6))
     def run(corruptions):
         user = make_user(f"user{len(users)}")

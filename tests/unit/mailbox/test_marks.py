@@ -1,20 +1,18 @@
-"""Marks touch what the user was shown, and nothing else; expiry archives."""
+"""Marks change only rows that the user was shown. Expired rows are archived."""
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
-from django.db import OperationalError, connection, transaction
-from django.test import override_settings
-from django.utils import timezone
+from django.db import OperationalError, transaction
 
 import notify
-from notify.inbox import reader as inbox
+from notify import db, inbox
 from notify.mailbox import marks, outbox
-from notify.models import Mailbox, MailboxQuerySet, Notification
-from notify.protocol import Cursor, Mark, is_plausible, new_epoch
+from notify.models import Mailbox, MailboxQuerySet
+from notify.protocol import Cursor, Mark, new_epoch
 from tests.kit.mailboxes import (
     Failing,
     assert_sound,
@@ -24,6 +22,7 @@ from tests.kit.mailboxes import (
     messages_of,
     on_the_wire,
     rows_of,
+    shown,
     waiting_of,
 )
 from tests.kit.sessions import rolled_back
@@ -31,27 +30,8 @@ from tests.kit.sessions import rolled_back
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Django's clock, which a test may set forward."""
-
-    class Clock:
-        moment = timezone.now()
-
-        def forward(self, **delta):
-            self.moment += timedelta(**delta)
-
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", lambda: clock.moment)
-    return clock
-
-
-def shown(*rows):
-    return [(row.pk, row.arrived) for row in rows]
-
-
 def marked(user):
-    """The messages that carry each mark."""
+    """The messages with each mark."""
     rows = rows_of(user)
     return {
         name: sorted(row.message for row in rows if getattr(row, f"{name}_at"))
@@ -62,7 +42,7 @@ def marked(user):
 NOTHING = {"seen": [], "read": [], "archived": [], "dismissed": []}
 
 
-# -- What a mark does ----------------------------------------------------------------------------
+# -- The effect of a mark -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -75,7 +55,11 @@ NOTHING = {"seen": [], "read": [], "archived": [], "dismissed": []}
     ],
 )
 def test_a_mark_sets_its_moments_and_counts(user, mark, sets, counts):
-    """Read implies seen; archived implies both, and leaves the counts; dismissed only closes."""
+    """
+    Read implies seen.
+
+    Archived implies both, and the row no longer counts. Dismissed changes nothing else.
+    """
     one = notify.send(user, "one")
     notify.send(user, "two")
     cursor = marks.mark(user.pk, mark, shown(one))
@@ -83,12 +67,12 @@ def test_a_mark_sets_its_moments_and_counts(user, mark, sets, counts):
     assert mailbox_of(user).counts == counts
     assert cursor == mailbox_of(user).cursor == Cursor(mailbox_of(user).epoch, 3)
     assert messages_of(user) == ["two", "one"]  # its position is new
-    assert [row.arrived for row in rows_of(user)] == [2, 1]  # its place on the screen is not
+    assert [row.arrived for row in rows_of(user)] == [2, 1]  # its place on the screen is unchanged
     assert_sound(user)
 
 
 def test_a_mark_keeps_the_moments_that_stand(user, clock):
-    """What was seen an hour before it was read keeps that moment."""
+    """A row that was seen an hour before it was read keeps that moment."""
     notification = notify.send(user, "one")
     marks.mark(user.pk, Mark.SEEN, shown(notification))
     clock.forward(hours=1)
@@ -99,7 +83,7 @@ def test_a_mark_keeps_the_moments_that_stand(user, clock):
 
 @pytest.mark.parametrize("mark", Mark)
 def test_a_mark_that_changes_nothing_gives_no_position_and_no_ring(user, mark, rings):
-    """The answer is the cursor that stands."""
+    """The answer is the current cursor."""
     notification = notify.send(user, "one")
     cursor = marks.mark(user.pk, mark, shown(notification))
     before = on_the_wire(rows_of(user))
@@ -115,7 +99,6 @@ def test_a_mark_that_changes_nothing_gives_no_position_and_no_ring(user, mark, r
 
 @pytest.mark.parametrize("mark", Mark)
 def test_an_archived_row_takes_no_mark(user, mark):
-    """It is done."""
     notification = notify.send(user, "one")
     cursor = marks.mark(user.pk, Mark.ARCHIVED, shown(notification))
     assert marks.mark(user.pk, mark, [(notification.pk, cursor.position)]) == cursor
@@ -123,7 +106,7 @@ def test_an_archived_row_takes_no_mark(user, mark):
 
 
 def test_the_rows_of_others_are_never_touched(user, other_user):
-    """Whatever ids a client sends."""
+    """The ids of other users' rows, which a client may send, are ignored."""
     mine, foreign = notify.send_many([user, other_user], "one")
     before = on_the_wire(rows_of(other_user))
     for mark in Mark:
@@ -139,12 +122,12 @@ def test_without_a_mailbox_nothing_is_marked(user):
     assert not Mailbox.objects.exists()
 
 
-# -- What was shown ------------------------------------------------------------------------------
+# -- Shown versions ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mark", Mark)
 def test_what_was_merged_into_a_row_after_it_was_shown_stays_new(user, mark):
-    """The pair carries the place at which the content came that the user saw."""
+    """The pair contains the arrival of the content that the user saw."""
     old = notify.send(user, "old", key="k")
     notify.send(user, "new", key="k")
     marks.mark(user.pk, mark, shown(old))
@@ -164,7 +147,7 @@ def test_a_row_that_was_only_marked_meanwhile_is_still_the_one_shown(user):
 
 
 def test_a_mark_of_all_ends_at_its_cursor(user):
-    """What arrived after the cursor that the client held stays new."""
+    """Rows that arrived after the client's cursor stay unread."""
     notify.send(user, "one")
     notify.send(user, "two")
     cursor = mailbox_of(user).cursor
@@ -175,7 +158,7 @@ def test_a_mark_of_all_ends_at_its_cursor(user):
 
 
 def test_a_mark_of_all_takes_a_row_whose_position_has_moved_on(user):
-    """A row marked in another tab has a position beyond the cursor; its arrival counts."""
+    """A row that was marked in another tab has a position beyond the cursor, but its arrival counts."""
     one = notify.send(user, "one")
     cursor = mailbox_of(user).cursor
     marks.mark(user.pk, Mark.SEEN, shown(one))
@@ -184,7 +167,7 @@ def test_a_mark_of_all_takes_a_row_whose_position_has_moved_on(user):
 
 
 def test_a_mark_of_all_takes_pairs_beyond_its_cursor_too(user):
-    """What the client shows above the cursor at which it was complete."""
+    """They are rows that the client shows above the cursor up to which it is complete."""
     notify.send(user, "one")
     cursor = mailbox_of(user).cursor
     two = notify.send(user, "two")
@@ -195,7 +178,7 @@ def test_a_mark_of_all_takes_pairs_beyond_its_cursor_too(user):
 
 
 def test_pairs_of_another_epoch_mark_nothing(user):
-    """After a restored backup the same id and arrived may be those of another content."""
+    """After a restored backup, the same id and arrival may belong to another content."""
     one = notify.send(user, "one")
     before = mailbox_of(user).cursor
     for epoch in (new_epoch(), "0" * 17):
@@ -206,7 +189,7 @@ def test_pairs_of_another_epoch_mark_nothing(user):
 
 
 def test_a_mark_of_all_with_a_foreign_epoch_marks_nothing(user):
-    """Its position belongs to another life of the mailbox."""
+    """Its position belongs to another history of the mailbox."""
     notify.send(user, "one")
     for epoch in (new_epoch(), "0" * 17, "v" * 17):
         marks.mark(user.pk, Mark.READ, upto=Cursor(epoch, 99))
@@ -214,7 +197,7 @@ def test_a_mark_of_all_with_a_foreign_epoch_marks_nothing(user):
 
 
 def test_a_waiting_row_takes_no_mark(user):
-    """Nobody was shown it."""
+    """It has not been shown yet."""
     notify.send(user, "one")
     (waiting,) = leave_waiting(user, "two")
     marks.mark(user.pk, Mark.READ, [(waiting.pk, 99)], upto=mailbox_of(user).cursor)
@@ -227,7 +210,7 @@ def test_a_waiting_row_takes_no_mark(user):
 
 
 def test_inside_a_transaction_a_mark_is_done_after_the_commit(user, rings):
-    """So that it holds no lock that others wait for."""
+    """So it holds no lock for which others wait."""
     notification = notify.send(user, "one")
     rings.clear()
     with transaction.atomic():
@@ -247,7 +230,7 @@ def test_a_mark_in_a_transaction_that_rolls_back_is_not_done(user):
 
 
 def test_a_mark_after_the_commit_that_fails_is_logged_and_not_raised(user, monkeypatch, caplog):
-    """The caller's transaction is committed already."""
+    """The caller's transaction is already committed."""
     notification = notify.send(user, "one")
     lock = Failing(MailboxQuerySet.lock, 1, OperationalError("the server went away"))
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
@@ -258,7 +241,7 @@ def test_a_mark_after_the_commit_that_fails_is_logged_and_not_raised(user, monke
 
 
 def test_without_autocommit_a_mark_rings_nobody(user, rings):
-    """It is done with the caller's work, and no ring may precede that commit."""
+    """It is committed with the caller's work, and no ring may be sent before that commit."""
     notification = notify.send(user, "one")
     rings.clear()
     transaction.set_autocommit(False)
@@ -287,7 +270,7 @@ def test_a_mark_that_meets_a_deadlock_is_tried_again(user, times, monkeypatch):
 
 @pytest.mark.parametrize(("rows", "listed"), [(100, True), (101, False)])
 def test_a_mark_of_more_than_100_rows_rings_only_the_cursor(user, rows, listed, rings):
-    """It is one change of the mailbox; who hears it reads the rows."""
+    """It is one change of the mailbox, and the readers read the rows."""
     with transaction.atomic():
         for number in range(rows):
             notify.send(user, f"{number}")
@@ -299,16 +282,16 @@ def test_a_mark_of_more_than_100_rows_rings_only_the_cursor(user, rows, listed, 
     if listed:
         assert on_the_wire(ring.notifications) == on_the_wire(rows_of(user))
     else:
-        assert ring.notifications is None
+        assert ring.rows is None
     assert_sound(user)
 
 
 def test_marks_in_any_order_never_give_a_position_twice(user):
-    """One UPDATE moves rows whose ids and positions have long lost their order."""
+    """A single UPDATE moves rows whose positions are no longer in the order of their ids."""
     with transaction.atomic():
         for number in range(30):
             notify.send(user, f"{number}")
-    with override_settings(NOTIFY_PUBLISH_BATCH_SIZE=7):
+    with patch.object(db, "PUBLISH_BATCH_SIZE", 7):
         for step, mark in enumerate([Mark.SEEN, Mark.DISMISSED, Mark.READ, Mark.ARCHIVED]):
             head = mailbox_of(user).head
             rows = rows_of(user)
@@ -327,7 +310,7 @@ def test_marks_in_any_order_never_give_a_position_twice(user):
 
 
 def test_what_has_expired_is_archived_by_the_next_reader(user, clock, rings):
-    """It leaves the counts, and the mailbox is due at the next expiry."""
+    """The row no longer counts, and the mailbox is due at the next expiry."""
     notify.send(user, "for ever")
     notify.send(user, "an hour", expires=timedelta(hours=1))
     later = notify.send(user, "a day", expires=timedelta(days=1))
@@ -347,7 +330,7 @@ def test_what_has_expired_is_archived_by_the_next_reader(user, clock, rings):
 
 
 def test_a_due_that_came_too_early_is_reckoned_anew(user, clock, rings):
-    """Marking or collapsing the row that was due leaves it; the next expiry mends it."""
+    """Marking or merging the row that was due does not change it. The next upkeep corrects it."""
     notification = notify.send(user, "an hour", expires=timedelta(hours=1))
     later = notify.send(user, "a day", expires=timedelta(days=1))
     marks.mark(user.pk, Mark.ARCHIVED, shown(notification))
@@ -365,7 +348,7 @@ def test_a_due_that_came_too_early_is_reckoned_anew(user, clock, rings):
 
 
 def test_a_waiting_row_expires_after_it_was_published(user, clock):
-    """Whoever looks next archives it."""
+    """The next reader archives it."""
     leave_waiting(user, "late", expires_at=clock.moment + timedelta(hours=1))
     clock.forward(hours=2)
     inbox.changes(user)
@@ -377,62 +360,9 @@ def test_a_waiting_row_expires_after_it_was_published(user, clock):
 
 @pytest.mark.parametrize("several", [False, True], ids=["send", "send_many"])
 def test_the_earliest_expiry_is_due(user, other_user, several, clock):
-    """Also when a later one, or none, is sent afterwards."""
+    """This also holds if a later expiry, or none, is sent afterwards."""
     for hours in (3, 1, 2, None):
         expires = hours and timedelta(hours=hours)
         to = [user, other_user] if several else [user]
         notify.send_many(to, "x", expires=expires)
     assert mailbox_of(user).due == clock.moment + timedelta(hours=1)
-
-
-# -- A new epoch ---------------------------------------------------------------------------------
-
-
-def test_a_cursor_beyond_the_head_starts_a_new_epoch(user, monkeypatch):
-    """Above both the mailbox's and the reader's, so that every reader begins anew."""
-    notify.send(user, "one")
-    box = mailbox_of(user)
-    with monkeypatch.context() as another_clock:  # the reader's server was an hour ahead
-        in_an_hour = time.time() + 3600
-        another_clock.setattr(time, "time", lambda: in_an_hour)
-        later = new_epoch()
-    for beyond in (Cursor(box.epoch, box.head + 1), Cursor(later, 1)):
-        marks.start_over(user.pk, beyond)
-        assert mailbox_of(user).epoch > max(box.epoch, beyond.epoch)
-        assert mailbox_of(user).cursor > beyond
-        assert is_plausible(mailbox_of(user).epoch)
-    assert mailbox_of(user).head == box.head
-
-
-def test_a_cursor_that_the_mailbox_has_reached_keeps_the_epoch(user):
-    """Two readers may ask at once; the second finds a mailbox above its cursor."""
-    notify.send(user, "one")
-    box = mailbox_of(user)
-    marks.start_over(user.pk, box.cursor)
-    marks.start_over(user.pk, Cursor("0" * 17, 99))
-    assert mailbox_of(user).epoch == box.epoch
-    assert connection.in_atomic_block is False
-    assert Notification.objects.count() == 1
-
-
-def test_a_new_epoch_is_rung(user, rings):
-    """Without rows, so that the tabs of every process read at once, not at their next sweep."""
-    notify.send(user, "one")
-    before = mailbox_of(user)
-    rings.clear()
-    marks.start_over(user.pk, Cursor(before.epoch, before.head + 1))
-    (ring,) = rings
-    assert (ring.recipient, ring.notifications, ring.counts) == (user.pk, None, (1, 1))
-    assert (ring.since, ring.cursor) == (before.cursor, mailbox_of(user).cursor)
-    rings.clear()
-    marks.start_over(user.pk, before.cursor)
-    assert rings == []
-
-
-def test_a_new_epoch_that_meets_a_deadlock_is_tried_again(user, monkeypatch):
-    notify.send(user, "one")
-    before = mailbox_of(user)
-    lock = Failing(MailboxQuerySet.lock, 4, contention())
-    monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
-    marks.start_over(user.pk, Cursor(before.epoch, before.head + 1))
-    assert mailbox_of(user).epoch > before.epoch

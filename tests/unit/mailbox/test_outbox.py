@@ -1,9 +1,10 @@
-"""The write side: record, publish after the commit; and what goes wrong on the way."""
+"""The write side: record, publish after the commit, and failures on the way."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -20,14 +21,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notify
-from notify import doorbell, signals
-from notify.mailbox import marks, outbox
-from notify.mailbox import statements as sql
+from notify import db, doorbell, signals
+from notify.mailbox import marks, outbox, statements
 from notify.models import Mailbox, MailboxQuerySet, Notification
 from notify.protocol import Cursor, Mark
 from tests.kit.mailboxes import (
     Failing,
     assert_sound,
+    contention,
     leave_waiting,
     mailbox_of,
     messages_of,
@@ -42,10 +43,10 @@ pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(tra
 
 @pytest.fixture
 def no_returning(monkeypatch):
-    """A database without INSERT … RETURNING, as MySQL is."""
+    """A database without INSERT … RETURNING, such as MySQL."""
     features = connection.features
     monkeypatch.setattr(type(features), "can_return_rows_from_bulk_insert", False)
-    if connection.vendor != "postgresql":  # whose driver has no other way to tell an id
+    if connection.vendor != "postgresql":  # its driver has no other way to return an id
         features.__dict__.pop("can_return_columns_from_insert", None)
         monkeypatch.setattr(type(features), "can_return_columns_from_insert", False)
 
@@ -62,7 +63,7 @@ def statements_of(context: CaptureQueriesContext) -> list[str]:
 
 
 def test_a_send_outside_a_transaction_is_published_at_once(user, rings):
-    """Its row has a position, and the ring carries it, when send() returns."""
+    """When send() returns, the row has a position, and the ring carries it."""
     notification = notify.send(user, "one")
     assert notification.position == notification.arrived == 1
     assert messages_of(user) == ["one"]
@@ -71,18 +72,17 @@ def test_a_send_outside_a_transaction_is_published_at_once(user, rings):
 
 
 def test_a_send_in_a_transaction_waits_for_its_commit(user, rings):
-    """Until then the row stands in the outbox, and nothing rings."""
+    """Until then, the row waits in the outbox, and nothing rings."""
     with transaction.atomic():
         notification = notify.send(user, "one")
         assert notification.position is None
         assert waiting_of(user) == ["one"]
         assert rings == []
     assert messages_of(user) == ["one"]
-    assert [ring.recipient for ring in rings] == [user.pk]
+    assert [ring.recipient_id for ring in rings] == [user.pk]
 
 
 def test_rollback_sends_nothing(user, rings):
-    """A notification of a transaction that rolls back never existed."""
     with rolled_back():
         notify.send(user, "one")
     assert not Notification.objects.exists()
@@ -90,7 +90,7 @@ def test_rollback_sends_nothing(user, rings):
 
 
 def test_a_send_after_a_savepoint_that_rolled_back_arrives(user):
-    """The hook of the first send goes with its savepoint; the second has one of its own."""
+    """The commit hook of the first send is lost with its savepoint. The second send has its own."""
     with transaction.atomic():
         with rolled_back():
             notify.send(user, "lost")
@@ -100,7 +100,7 @@ def test_a_send_after_a_savepoint_that_rolled_back_arrives(user):
 
 
 def test_a_send_before_a_savepoint_that_rolls_back_arrives(user, other_user):
-    """Also when the savepoint has sent to somebody else."""
+    """This also holds if the savepoint has sent to another user."""
     with transaction.atomic():
         notify.send(user, "kept")
         with rolled_back():
@@ -110,7 +110,7 @@ def test_a_send_before_a_savepoint_that_rolls_back_arrives(user, other_user):
 
 
 def test_the_first_hook_publishes_for_the_whole_transaction(user, other_user, monkeypatch):
-    """The other hooks of the transaction run no statement."""
+    """The other hooks of the transaction execute no statement."""
     published = []
     publish = outbox.publish
     monkeypatch.setattr(
@@ -131,7 +131,7 @@ def test_the_first_hook_publishes_for_the_whole_transaction(user, other_user, mo
 
 
 def test_the_hooks_are_robust(user):
-    """A hook that fails, for whatever reason, never fails the caller's commit."""
+    """A failing hook must never fail the caller's commit."""
     with transaction.atomic():
         notify.send(user, "one")
         ((_, _, robust),) = connection.run_on_commit
@@ -152,7 +152,7 @@ def test_a_hook_that_fails_is_logged_and_not_raised(user, monkeypatch, caplog):
 
 
 def test_a_send_in_a_commit_hook_of_the_project_arrives(user):
-    """There the transaction is over, so it is published at once."""
+    """The transaction is over then, so it is published at once."""
     with transaction.atomic():
         notify.send(user, "in the transaction")
         transaction.on_commit(lambda: notify.send(user, "in a hook"))
@@ -160,7 +160,7 @@ def test_a_send_in_a_commit_hook_of_the_project_arrives(user):
 
 
 def test_a_commit_hook_that_fails_leaves_the_rows_to_the_next_publish(user):
-    """A hook of the project that raises takes ours along; the rows stay in the outbox."""
+    """A hook of the project that raises prevents later hooks. The rows stay in the outbox."""
 
     def fail():
         raise Refused
@@ -178,7 +178,7 @@ def test_a_commit_hook_that_fails_leaves_the_rows_to_the_next_publish(user):
 
 
 def test_forgotten_rows_are_published_with_the_next(user):
-    """Rows of a process that died after its commit come with the next publish, in order."""
+    """Rows of a process that died after its commit are published with the next rows, in order."""
     leave_waiting(user, "one", "two")
     with transaction.atomic():
         notify.send(user, "three")
@@ -187,7 +187,7 @@ def test_forgotten_rows_are_published_with_the_next(user):
 
 
 def test_a_send_at_once_may_leave_older_rows_to_others(user):
-    """It does not look for them; they come later, with higher positions."""
+    """They are not looked up, and are published later with higher positions."""
     leave_waiting(user, "forgotten")
     notify.send(user, "at once")
     assert waiting_of(user) == ["forgotten"]
@@ -197,7 +197,7 @@ def test_a_send_at_once_may_leave_older_rows_to_others(user):
 
 
 def test_publish_never_changes_what_was_published(user, rings):
-    """A second publish finds nothing, gives no position and rings nobody."""
+    """A second publish finds nothing, assigns no position and rings nothing."""
     notify.send(user, "one")
     before = mailbox_of(user).cursor
     rings.clear()
@@ -207,7 +207,7 @@ def test_publish_never_changes_what_was_published(user, rings):
 
 
 def test_the_rings_of_a_mailbox_continue_one_another(user, rings):
-    """Each begins at the cursor at which the one before ended, however it was published."""
+    """Each ring begins at the cursor at which the one before ended, for every way of publishing."""
     notify.send(user, "at once")
     with transaction.atomic():
         notify.send(user, "two")
@@ -223,7 +223,7 @@ def test_the_rings_of_a_mailbox_continue_one_another(user, rings):
 
 
 def test_a_ring_carries_the_committed_rows(user, rings):
-    """By rising position, each as a reader of the rows would find it."""
+    """The rows are sorted by position, and equal to those that a reader would read."""
     with transaction.atomic():
         notify.send(user, "one", key="k", data={"a": [1]}, expires=timedelta(hours=1))
         notify.send(user, "two")
@@ -233,99 +233,159 @@ def test_a_ring_carries_the_committed_rows(user, rings):
 
 
 def test_the_signals_tell_what_was_sent_and_what_was_published(user):
-    """``sent`` inside the transaction, ``published`` after its commit."""
-    told = []
+    """``sent`` is emitted inside the transaction, ``published`` after its commit."""
+    emitted = []
 
     def on_sent(notifications, using, **kwargs):
-        told.append(("sent", [row.message for row in notifications], using))
+        emitted.append(("sent", [row.message for row in notifications], using))
 
-    def on_published(recipient, notifications, using, **kwargs):
-        told.append(("published", [row.message for row in notifications], using))
-        raise Refused  # a receiver that fails disturbs nobody
+    def on_published(recipient_id, notifications, using, **kwargs):
+        emitted.append(("published", [row.message for row in notifications], using))
+        raise Refused  # a failing receiver does not affect the others
 
     signals.sent.connect(on_sent)
     signals.published.connect(on_published)
     try:
         with transaction.atomic():
             notify.send(user, "one")
-            assert told == [("sent", ["one"], "default")]
+            assert emitted == [("sent", ["one"], "default")]
     finally:
         signals.sent.disconnect(on_sent)
         signals.published.disconnect(on_published)
-    assert told[1:] == [("published", ["one"], "default")]
+    assert emitted[1:] == [("published", ["one"], "default")]
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """What was rung and told, in order."""
-    told = []
-    monkeypatch.setattr(doorbell, "ring", lambda rings: told.extend(["ring"] * len(rings)))
+def emitted(monkeypatch):
+    """The rings and signals, in order."""
+    emitted = []
+    monkeypatch.setattr(doorbell, "ring", lambda rings: emitted.extend(["ring"] * len(rings)))
 
     def on_sent(**kwargs):
-        told.append("sent")
+        emitted.append("sent")
 
     def on_published(**kwargs):
-        told.append("published")
+        emitted.append("published")
 
     signals.sent.connect(on_sent)
     signals.published.connect(on_published)
-    yield told
+    yield emitted
     signals.sent.disconnect(on_sent)
     signals.published.disconnect(on_published)
 
 
-def test_the_toast_does_not_wait_for_receivers(user, other_user, told):
-    """A slow one delays itself; ``sent`` comes before ``published``, however it was sent."""
-    with override_settings(NOTIFY_PUBLISH_BATCH_SIZE=1):
+def test_the_toast_does_not_wait_for_receivers(user, other_user, emitted):
+    """A slow receiver delays only itself. ``sent`` comes before ``published`` in every way of sending."""
+    with patch.object(db, "PUBLISH_BATCH_SIZE", 1):
         notify.send_many([user, other_user], "at once")
-    assert told == ["ring", "ring", "sent", "published", "published"]
-    told.clear()
+    assert emitted == ["ring", "ring", "sent", "published", "published"]
+    emitted.clear()
     notify.send(user, "a key", key="k")
-    assert told == ["sent", "ring", "published"]
-    told.clear()
+    assert emitted == ["sent", "ring", "published"]
+    emitted.clear()
     with transaction.atomic():
         notify.send(user, "in a transaction")
-    assert told == ["sent", "ring", "published"]
-    told.clear()
+    assert emitted == ["sent", "ring", "published"]
+    emitted.clear()
     marks.mark(user.pk, Mark.SEEN, upto=mailbox_of(user).cursor)
-    assert told == ["ring", "published"]
+    assert emitted == ["ring", "published"]
 
 
 @pytest.mark.parametrize("key", ["", "k"], ids=["no key", "key"])
 def test_a_batch_that_fails_takes_nothing_back_of_those_before_it(
-    make_user, key, monkeypatch, told
+    make_user, key, monkeypatch, emitted
 ):
-    """Outside atomic() they are committed: published, rung and told."""
+    """Outside atomic(), they are committed: published, rung and reported by signals."""
     users = [make_user(f"user{number}") for number in range(4)]
     error = OperationalError("the server went away")
     name = "insert_waiting" if key else "insert_published"
-    insert = getattr(sql, name)
+    insert = getattr(statements, name)
 
     def fail_later(letter, recipients, using):
         if users[2].pk in recipients:
             raise error
         return insert(letter, recipients, using)
 
-    monkeypatch.setattr(sql, name, fail_later)
-    with override_settings(NOTIFY_PUBLISH_BATCH_SIZE=2), pytest.raises(OperationalError):
+    monkeypatch.setattr(statements, name, fail_later)
+    with patch.object(db, "PUBLISH_BATCH_SIZE", 2), pytest.raises(OperationalError):
         notify.send_many(users, "all", key=key)
     assert [messages_of(user) for user in users] == [["all"], ["all"], [], []]
     assert waiting_of(users[0]) == []
-    assert sorted(told) == ["published", "published", "ring", "ring", "sent"]
+    assert sorted(emitted) == ["published", "published", "ring", "ring", "sent"]
+
+
+def test_a_send_that_meets_one_conflict_after_another_goes_through_the_outbox(user, monkeypatch):
+    """So it is stored and published all the same."""
+    Mailbox.objects.ensure([user.pk])
+    send_one = Failing(statements.send_one, 99, contention())
+    monkeypatch.setattr(statements, "send_one", send_one)
+    assert notify.send(user, "one").position == 1
+    assert send_one.calls > 1
+    assert messages_of(user) == ["one"]
+    assert_sound(user)
+
+
+LOCK_TIMEOUT = OperationalError(1205, "Lock wait timeout exceeded")
+
+
+def test_a_send_that_waits_too_long_for_the_lock_goes_through_the_outbox(
+    user, monkeypatch, failures
+):
+    """The publish does not wait again. Here the lock is free by then."""
+    Mailbox.objects.ensure([user.pk])
+    send_one = Failing(statements.send_one, 1, LOCK_TIMEOUT)
+    monkeypatch.setattr(statements, "send_one", send_one)
+    locked, given = outbox.locked, []
+
+    def note(*args, **options):
+        given.append(options)
+        return locked(*args, **options)
+
+    monkeypatch.setattr(outbox, "locked", note)
+    assert notify.send(user, "one").position == 1
+    assert given == [{"skips": True}]
+    assert failures == [LOCK_TIMEOUT]
+    assert_sound(user)
+
+
+def test_a_publish_that_waits_too_long_for_a_lock_leaves_out_what_is_locked(
+    user, other_user, monkeypatch, failures
+):
+    leave_waiting(user, "one")
+    leave_waiting(other_user, "two")
+    lock = Failing(outbox.locked, 1, LOCK_TIMEOUT)
+    monkeypatch.setattr(outbox, "locked", lambda *args, **options: lock(*args, **options))
+    assert outbox.publish([user.pk, other_user.pk]) == 2
+    assert (lock.calls, failures) == (2, [LOCK_TIMEOUT])
+
+
+def test_where_the_caller_commits_by_hand_a_row_waits_for_the_next_publish(user, rings):
+    """No ring can follow a commit whose moment is unknown."""
+    Mailbox.objects.ensure([user.pk])
+    transaction.set_autocommit(False)
+    try:
+        notify.send(user, "one")
+        assert outbox.publish([user.pk]) == 0
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert (waiting_of(user), rings) == (["one"], [])
+    assert outbox.publish([user.pk]) == 1
+    assert (waiting_of(user), len(rings)) == ([], 1)
 
 
 def test_a_batch_that_fails_inside_a_transaction_takes_all_back(make_user, monkeypatch, rings):
-    """It is the caller's transaction."""
+    """The transaction is the caller's."""
     users = [make_user(f"user{number}") for number in range(4)]
-    insert = Failing(sql.insert_waiting, 0, OperationalError("the server went away"))
+    insert = Failing(statements.insert_waiting, 0, OperationalError("the server went away"))
 
     def fail_later(*args):
         insert.left = insert.calls  # the second call fails
         return insert(*args)
 
-    monkeypatch.setattr(sql, "insert_waiting", fail_later)
+    monkeypatch.setattr(statements, "insert_waiting", fail_later)
     with (
-        override_settings(NOTIFY_PUBLISH_BATCH_SIZE=2),
+        patch.object(db, "PUBLISH_BATCH_SIZE", 2),
         pytest.raises(OperationalError),
         transaction.atomic(),
     ):
@@ -341,9 +401,9 @@ def test_a_batch_that_fails_inside_a_transaction_takes_all_back(make_user, monke
 @pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside atomic"])
 @pytest.mark.parametrize("key", ["", "k"], ids=["no key", "key"])
 def test_each_of_several_recipients_gets_a_row(make_user, inside, key):
-    """In batches of NOTIFY_PUBLISH_BATCH_SIZE, in the order of the recipients."""
+    """They are inserted in batches of PUBLISH_BATCH_SIZE, in the order of the recipients."""
     users = [make_user(f"user{number}") for number in range(5)]
-    with override_settings(NOTIFY_PUBLISH_BATCH_SIZE=2):
+    with patch.object(db, "PUBLISH_BATCH_SIZE", 2):
         if inside:
             with transaction.atomic():
                 sent = notify.send_many(users, "all", key=key)
@@ -359,7 +419,7 @@ def test_each_of_several_recipients_gets_a_row(make_user, inside, key):
 
 
 def test_a_row_of_a_bulk_send_is_what_is_stored(user, other_user):
-    """What send_many() returns encodes as what a reader gets."""
+    """A row returned by send_many() has the same encoding as the row that a reader reads."""
     options = {"level": "error", "title": "t", "url": "/x/", "data": {"é": [1.5, None]}}
     actions = [notify.Action("Open", "/y/")]
     sent = notify.send_many(
@@ -370,16 +430,16 @@ def test_a_row_of_a_bulk_send_is_what_is_stored(user, other_user):
 
 
 def test_a_bulk_send_tells_each_mailbox_its_own_position(user, other_user, rings):
-    """Mailboxes stand at different heads."""
+    """The mailboxes have different heads."""
     notify.send(user, "one")
     notify.send(user, "two")
     rings.clear()
     notify.send_many([user, other_user], "all", expires=timedelta(hours=1))
-    assert [(ring.recipient, ring.since.position, ring.cursor.position) for ring in rings] in (
+    assert [(ring.recipient_id, ring.since.position, ring.cursor.position) for ring in rings] in (
         [(user.pk, 2, 3), (other_user.pk, 0, 1)],
         [(other_user.pk, 0, 1), (user.pk, 2, 3)],
     )
-    assert [ring.counts for ring in rings if ring.recipient == user.pk] == [(3, 3)]
+    assert [ring.counts for ring in rings if ring.recipient_id == user.pk] == [(3, 3)]
     assert_sound(user)
     assert_sound(other_user)
 
@@ -390,11 +450,11 @@ def test_a_bulk_send_tells_each_mailbox_its_own_position(user, other_user, rings
 def test_many_rows_of_one_mailbox_are_published_in_several_transactions(
     user, other_user, rings, monkeypatch
 ):
-    """So that no lock is held, and no memory taken, without bound; all in order, none left."""
+    """Otherwise a lock would be held, and memory used, without bound. All rows arrive in order."""
     monkeypatch.setattr(outbox, "ROWS_AT_ONCE", 4)
     for number in range(5):
         leave_waiting(user, f"{number}")
-        leave_waiting(user, f"k{number}", collapse_key="k")
+        leave_waiting(user, f"k{number}", collapse_key="k", is_counted=True)
         leave_waiting(other_user, f"{number}")
     assert outbox.publish([user.pk, other_user.pk]) == 2
     assert messages_of(user) == ["0", "1", "2", "3", "4", "k4"]
@@ -404,7 +464,7 @@ def test_many_rows_of_one_mailbox_are_published_in_several_transactions(
     assert max(len(ring.notifications) for ring in rings) <= 4
     for one in (user, other_user):
         assert_sound(one)
-        mine = [ring for ring in rings if ring.recipient == one.pk]
+        mine = [ring for ring in rings if ring.recipient_id == one.pk]
         assert len(mine) > 1
         assert all(later.since == earlier.cursor for earlier, later in pairwise(mine))
 
@@ -421,7 +481,7 @@ def test_many_rows_of_one_mailbox_are_published_in_several_transactions(
     ],
 )
 def test_a_missing_mailbox_is_made_from_the_rows(user, send):
-    """Its head and floor are the highest position, its counts those of the rows."""
+    """Its head and floor are the highest position, and its counts are those of the rows."""
     for message in ("one", "two", "three", "four"):
         notify.send(user, message)
     marks.mark(user.pk, Mark.READ, [(rows_of(user)[0].pk, 1)])
@@ -438,7 +498,7 @@ def test_a_missing_mailbox_is_made_from_the_rows(user, send):
 
 
 def test_a_new_mailbox_knows_the_next_expiry(user):
-    """Of the rows that are not archived."""
+    """Only rows that are not archived matter."""
     first, second = (timezone.now() + timedelta(hours=hours) for hours in (1, 2))
     notify.send(user, "one", expires=first)
     notify.send(user, "two", expires=second)
@@ -448,7 +508,7 @@ def test_a_new_mailbox_knows_the_next_expiry(user):
     assert mailbox_of(user).due == second
 
 
-# -- What goes wrong -----------------------------------------------------------------------------
+# -- Failures ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -457,7 +517,7 @@ def test_a_new_mailbox_knows_the_next_expiry(user):
     ids=["operational", "interface"],
 )
 def test_publish_never_raises_for_the_databases_sake(user, error, monkeypatch, failures):
-    """An error that is no deadlock is not tried again, and left to the sweep at once."""
+    """An error that is not a deadlock is not retried, but left to the sweep at once."""
     lock = Failing(MailboxQuerySet.lock, 1, error)
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
     with transaction.atomic():
@@ -468,19 +528,19 @@ def test_publish_never_raises_for_the_databases_sake(user, error, monkeypatch, f
 
 
 def test_one_batch_that_fails_leaves_the_others_alone(user, other_user, monkeypatch, failures):
-    """The batches of a publish are transactions of their own."""
+    """Each batch of a publish has its own transaction."""
     leave_waiting(user, "one")
     leave_waiting(other_user, "two")
     lock = Failing(MailboxQuerySet.lock, 1, OperationalError("full"))
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
-    with override_settings(NOTIFY_PUBLISH_BATCH_SIZE=1):
+    with patch.object(db, "PUBLISH_BATCH_SIZE", 1):
         assert outbox.publish([user.pk, other_user.pk]) == 1
     assert sorted(messages_of(user) + messages_of(other_user)) in (["one"], ["two"])
     assert len(failures) == 1
 
 
 def test_a_send_with_a_key_whose_publish_fails_returns_the_waiting_row(user, monkeypatch, failures):
-    """The INSERT is done, so nothing is raised, even when the database is gone afterwards."""
+    """The INSERT has succeeded, so nothing is raised, even if the database is down afterwards."""
     lock = Failing(MailboxQuerySet.lock, 1, OperationalError("the server went away"))
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
     in_bulk = Failing(type(Notification.objects.all()).in_bulk, 1, InterfaceError("closed"))
@@ -493,7 +553,7 @@ def test_a_send_with_a_key_whose_publish_fails_returns_the_waiting_row(user, mon
 
 @pytest.mark.parametrize("inside", [False, True], ids=["outside", "inside atomic"])
 def test_send_raises_djangos_own_error_when_its_insert_fails(user, other_user, inside, rings):
-    """As any INSERT of the caller's would; then nothing was sent."""
+    """It fails like any INSERT of the caller, and nothing is sent."""
     table = Notification._meta.db_table
     with connection.schema_editor() as editor:
         editor.alter_db_table(Notification, table, f"{table}_away")
@@ -511,7 +571,7 @@ def test_send_raises_djangos_own_error_when_its_insert_fails(user, other_user, i
 
 
 def test_deleting_a_user_deletes_its_rows_and_its_mailbox(user, other_user):
-    """Though no constraint of the database says so."""
+    """The database has no constraint that would do it."""
     notify.send_many([user, other_user], "one")
     leave_waiting(user, "waiting")
     user.delete()
@@ -520,7 +580,7 @@ def test_deleting_a_user_deletes_its_rows_and_its_mailbox(user, other_user):
 
 
 def test_a_user_deleted_before_the_commit_fails_nobody(user, other_user):
-    """The row of a user who is gone is read by nobody."""
+    """The row of a deleted user is read by no reader."""
     with transaction.atomic():
         notify.send_many([user, other_user], "one")
         get_user_model().objects.filter(pk=user.pk).delete()
@@ -531,8 +591,8 @@ def test_a_user_deleted_before_the_commit_fails_nobody(user, other_user):
 
 
 def test_a_database_without_returning_is_served_row_by_row(user, other_user, no_returning, rings):
-    """Slower, and the same in all else."""
-    assert not sql.can_return_rows("default")
+    """It is slower, but the same otherwise."""
+    assert not statements.can_return_rows("default")
     one = notify.send(user, "one")
     many = notify.send_many([user, other_user], "many")
     assert one.position == 1
@@ -551,7 +611,7 @@ def test_a_database_without_returning_is_served_row_by_row(user, other_user, no_
 
 
 class ToOther:
-    """Writes go to "other"; the default database is a replica that lags behind for ever."""
+    """Routes writes to "other". The default database acts as a replica that lags forever."""
 
     def db_for_read(self, model, **hints):
         return "default"
@@ -562,7 +622,7 @@ class ToOther:
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
 def test_a_router_may_send_notify_to_another_database(make_user):
-    """All of notify's work is done there, and hooks wait for that database's commits."""
+    """All work of notify is done there, and the hooks wait for the commits of that database."""
     make_user("nobody")
     with override_settings(DATABASE_ROUTERS=[ToOther()]):
         user = make_user("alice")

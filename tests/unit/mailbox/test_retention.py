@@ -1,4 +1,4 @@
-"""Retention: what is old is archived, then deleted; and no reader misses a thing by it."""
+"""Retention: old rows are archived, and later deleted, without any reader missing a change."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notify
-from notify.inbox import reader as inbox
-from notify.mailbox import marks
-from notify.mailbox import retention as prune
+from notify import inbox
+from notify.mailbox import marks, retention
 from notify.mailbox.retention import Pruned
-from notify.models import Mailbox, MailboxQuerySet, Notification, Progress
+from notify.models import Mailbox, MailboxQuerySet, Notification, TaskRecord
 from notify.protocol import Mark
-from tests import settings
 from tests.kit.mailboxes import (
     Failing,
     assert_sound,
@@ -31,28 +29,9 @@ from tests.kit.mailboxes import (
     waiting_of,
 )
 from tests.kit.patience import PATIENCE
-from tests.kit.sessions import sessions
+from tests.kit.sessions import concurrent, sessions
 
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
-
-concurrent = pytest.mark.only_if(settings.DATABASE != "sqlite")  # one writer
-
-
-class Clock:
-    """Django's clock, which a test may set forward."""
-
-    def __init__(self):
-        self.moment = timezone.now()
-
-    def forward(self, **delta):
-        self.moment += timedelta(**delta)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(timezone, "now", lambda: clock.moment)
-    return clock
 
 
 def archived_of(user):
@@ -67,7 +46,7 @@ def send(user, *messages):
 
 
 def test_what_was_archived_long_ago_is_deleted(user, other_user, clock):
-    """And nothing else, whoever it belongs to."""
+    """Nothing else is deleted, for any user."""
     one, two, _ = send(user, "one", "two", "three")
     (other,) = send(other_user, "other")
     inbox.mark_archived(user, [one])
@@ -75,7 +54,7 @@ def test_what_was_archived_long_ago_is_deleted(user, other_user, clock):
     clock.forward(days=20)
     inbox.mark_archived(user, [two])
     clock.forward(days=11)
-    assert prune.run() == Pruned(deleted=2)
+    assert retention.run() == Pruned(deleted=2)
     assert messages_of(user) == ["three", "two"]
     assert messages_of(other_user) == []
     assert_sound(user)
@@ -83,39 +62,39 @@ def test_what_was_archived_long_ago_is_deleted(user, other_user, clock):
 
 
 def test_the_floor_is_the_highest_position_deleted(user, clock):
-    """The head stays, and what is left lies on either side."""
+    """The head does not change. Remaining rows may be below and above the floor."""
     one, two, three = send(user, "one", "two", "three")
     inbox.mark_archived(user, [one, two])
     highest = max(row.position for row in rows_of(user) if row.archived_at)
     clock.forward(days=31)
     inbox.mark_read(user, [three])
     before = mailbox_of(user)
-    assert prune.run().deleted == 2
+    assert retention.run().deleted == 2
     after = mailbox_of(user)
     assert after.floor == highest < after.head
     assert (after.cursor, after.counts) == (before.cursor, before.counts)
 
 
 def test_the_floor_is_never_lowered(user, clock):
-    """A mailbox made anew has its floor above the rows."""
+    """A recreated mailbox has its floor above the rows."""
     (one,) = send(user, "one")
     inbox.mark_archived(user, [one])
     Mailbox.objects.update(floor=40, head=50)
     clock.forward(days=31)
-    assert prune.run().deleted == 1
+    assert retention.run().deleted == 1
     assert mailbox_of(user).floor == 40
 
 
-@pytest.mark.parametrize("retention", [timedelta(), timedelta(hours=1), timedelta(days=-3)])
-def test_nothing_is_deleted_within_a_day_of_its_archiving(user, clock, retention, settings):
-    """Whatever the setting says: readers must have the time to hear of it."""
-    settings.NOTIFY_RETENTION_ARCHIVED = retention
+@pytest.mark.parametrize("kept", [timedelta(), timedelta(hours=1), timedelta(days=-3)])
+def test_nothing_is_deleted_within_a_day_of_its_archiving(user, clock, kept, settings):
+    """No setting shortens this, because readers need the time to receive the archiving."""
+    settings.NOTIFY_RETENTION_ARCHIVED = kept
     (one,) = send(user, "one")
     inbox.mark_archived(user, [one])
     clock.forward(hours=23, minutes=59)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned()
     clock.forward(minutes=2)
-    assert prune.run() == Pruned(deleted=1)
+    assert retention.run() == Pruned(deleted=1)
 
 
 @pytest.mark.parametrize("ever", [None, timedelta.max])
@@ -125,26 +104,26 @@ def test_none_is_for_ever(user, clock, settings, ever):
     inbox.mark_archived(user, [one])
     inbox.mark_read(user, [two])
     clock.forward(days=9999)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned()
 
 
 def test_what_it_archives_it_does_not_delete(user, clock, settings):
-    """However old it is: that takes a day, and another run."""
+    """Even a very old row is deleted a day later, by another run."""
     settings.NOTIFY_RETENTION_ARCHIVED = timedelta()
     (one,) = send(user, "one")
     inbox.mark_read(user, [one])
     clock.forward(days=9999)
-    assert prune.run() == Pruned(read=1)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned(read=1)
+    assert retention.run() == Pruned()
     clock.forward(days=1, seconds=1)
-    assert prune.run() == Pruned(deleted=1)
+    assert retention.run() == Pruned(deleted=1)
 
 
 def test_what_waits_in_the_outbox_stays(user, clock):
-    """It was not published, so nobody has heard of it."""
+    """It is not published, so no reader knows it."""
     leave_waiting(user, "waiting", archived_at=timezone.now(), read_at=timezone.now())
     clock.forward(days=9999)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned()
     assert waiting_of(user) == ["waiting"]
 
 
@@ -152,12 +131,12 @@ def test_what_waits_in_the_outbox_stays(user, clock):
 
 
 def test_a_reader_below_the_floor_starts_over(user, clock):
-    """It cannot have heard of what was archived, and cannot be told any more."""
+    """It may not have received the archiving, and can no longer receive it."""
     one, two, _ = send(user, "one", "two", "three")
     old = inbox.changes(user).cursor
     inbox.mark_archived(user, [one, two])
     clock.forward(days=31)
-    assert prune.run().deleted == 2
+    assert retention.run().deleted == 2
     page = inbox.changes(user, old)
     assert page.reset
     assert [row.message for row in page.notifications] == ["three"]
@@ -168,13 +147,13 @@ def test_a_reader_below_the_floor_starts_over(user, clock):
 
 
 def test_a_reader_at_the_floor_goes_on(user, clock):
-    """All that was deleted lies at or below its cursor: it has heard that it was archived."""
+    """All deleted rows are at or below its cursor, so it has received their archiving."""
     (one,) = send(user, "one")
     inbox.mark_archived(user, [one])
     cursor = inbox.changes(user).cursor
     clock.forward(days=31)
     send(user, "two")
-    assert prune.run().deleted == 1
+    assert retention.run().deleted == 1
     assert cursor.position == mailbox_of(user).floor
     page = inbox.changes(user, cursor)
     assert not page.reset
@@ -182,12 +161,12 @@ def test_a_reader_at_the_floor_goes_on(user, clock):
 
 
 def test_deleting_rings_nobody(user, clock, rings):
-    """What was archived is on no screen."""
+    """Archived rows are on no screen."""
     (one,) = send(user, "one")
     inbox.mark_archived(user, [one])
     clock.forward(days=31)
     rings.clear()
-    assert prune.run().deleted == 1
+    assert retention.run().deleted == 1
     assert rings == []
 
 
@@ -195,15 +174,15 @@ def test_deleting_rings_nobody(user, clock, rings):
 
 
 def test_what_was_read_long_ago_is_archived_by_a_mark(user, clock, rings):
-    """It takes a position, leaves the inbox, and the tabs hear of it."""
+    """The mark takes a position and removes the row from the inbox, and tabs receive it."""
     one, _ = send(user, "one", "two")
     inbox.mark_read(user, [one])
     clock.forward(days=89)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned()
     clock.forward(days=2)
     before = mailbox_of(user).cursor
     rings.clear()
-    assert prune.run() == Pruned(read=1)
+    assert retention.run() == Pruned(read=1)
     assert archived_of(user) == ["one"]
     (ring,) = rings
     assert (ring.since, ring.cursor) == (before, mailbox_of(user).cursor)
@@ -212,19 +191,19 @@ def test_what_was_read_long_ago_is_archived_by_a_mark(user, clock, rings):
 
 
 def test_unread_stays_unless_the_settings_say_otherwise(user, clock, settings):
-    """What nobody has opened may still matter."""
+    """An unread notification may still matter."""
     send(user, "one")
     clock.forward(days=9999)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned()
     settings.NOTIFY_RETENTION_UNREAD = timedelta(days=365)
-    assert prune.run() == Pruned(unread=1)
+    assert retention.run() == Pruned(unread=1)
     assert mailbox_of(user).counts == (0, 0)
     assert_sound(user)
 
 
 @pytest.mark.parametrize("change", ["seen", "dismissed", "sent again"])
 def test_unread_is_old_when_nothing_has_changed(user, clock, settings, change):
-    """Seen, dismissed or sent again since, it is not."""
+    """A row that was seen, dismissed or sent again since then is not old."""
     settings.NOTIFY_RETENTION_UNREAD = timedelta(days=10)
     row = notify.send(user, "one", key="k")
     clock.forward(days=9)
@@ -233,30 +212,30 @@ def test_unread_is_old_when_nothing_has_changed(user, clock, settings, change):
     else:
         marks.mark(user.pk, Mark(change), [(row.pk, row.arrived)])
     clock.forward(days=9)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned()
     clock.forward(days=2)
-    assert prune.run() == Pruned(unread=1)
+    assert retention.run() == Pruned(unread=1)
 
 
 def test_what_has_expired_is_archived(user, clock):
-    """Also where nobody reads the mailbox; and the mailbox is due at the next expiry."""
+    """This holds without any reader. The mailbox is due at the next expiry."""
     notify.send(user, "soon", expires=timedelta(hours=1))
     later = notify.send(user, "later", expires=timedelta(hours=3))
     clock.forward(hours=2)
-    assert prune.run() == Pruned(expired=1)
+    assert retention.run() == Pruned(expired=1)
     assert archived_of(user) == ["soon"]
     assert mailbox_of(user).due == later.expires_at
     assert_sound(user)
 
 
 def test_nothing_is_counted_twice(user, clock, settings):
-    """What has expired and was read, too, is one notification."""
+    """A row that has expired and was read counts once."""
     settings.NOTIFY_RETENTION_UNREAD = timedelta(days=10)
     read = notify.send(user, "read", expires=timedelta(hours=1))
     notify.send(user, "unread", expires=timedelta(hours=1))
     inbox.mark_read(user, [read])
     clock.forward(days=100)
-    assert prune.run(dry_run=True) == prune.run() == Pruned(expired=2)
+    assert retention.run(dry_run=True) == retention.run() == Pruned(expired=2)
 
 
 def test_a_mailbox_that_was_lost_is_made_first(user, clock):
@@ -265,32 +244,32 @@ def test_a_mailbox_that_was_lost_is_made_first(user, clock):
     inbox.mark_read(user, [two])
     Mailbox.objects.all().delete()
     clock.forward(days=91)
-    assert prune.run() == Pruned(read=1, deleted=1)
+    assert retention.run() == Pruned(read=1, deleted=1)
     assert_sound(user)
 
 
 def test_what_a_user_has_left_who_was_deleted_by_raw_sql_goes_too(user, clock):
-    """Nobody reads it any more."""
+    """No user can read these rows."""
     inbox.mark_archived(user, send(user, "one"))
     Mailbox.objects.all().delete()
     type(user).objects.filter(pk=user.pk)._raw_delete("default")
     clock.forward(days=31)
-    assert prune.run() == Pruned(deleted=1)
+    assert retention.run() == Pruned(deleted=1)
     assert not Notification.objects.exists()
 
 
-# -- How -----------------------------------------------------------------------------------------
+# -- Batches and locks ----------------------------------------------------------------------------
 
 
 def test_a_batch_of_nothing_is_an_error(user):
-    with pytest.raises(ValueError, match="Give 1 or more"):
-        prune.run(batch_size=0)
+    with pytest.raises(ValueError, match="Use 1 or more"):
+        retention.run(batch_size=0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 1000])
 def test_a_dry_run_says_what_a_run_does(user, other_user, clock, batch_size, monkeypatch):
-    """And writes nothing. Both go by pieces of the table and by batches of a mailbox."""
-    monkeypatch.setattr(prune, "ROWS_READ_AT_ONCE", 5)
+    """It writes nothing. Both work on pieces of the table, and on batches of a mailbox."""
+    monkeypatch.setattr(retention, "ROWS_READ_AT_ONCE", 5)
     for owner in (user, other_user):
         rows = send(owner, *(f"archived {n}" for n in range(7)))
         read = send(owner, *(f"read {n}" for n in range(6)))
@@ -303,19 +282,20 @@ def test_a_dry_run_says_what_a_run_does(user, other_user, clock, batch_size, mon
     stand = [on_the_wire(rows_of(owner)) for owner in (user, other_user)]
     boxes = list(Mailbox.objects.values_list())
     expected = Pruned(expired=10, read=12, deleted=14)
-    assert prune.run(dry_run=True, batch_size=batch_size) == expected
+    assert retention.run(dry_run=True, batch_size=batch_size) == expected
     assert [on_the_wire(rows_of(owner)) for owner in (user, other_user)] == stand
     assert list(Mailbox.objects.values_list()) == boxes
-    assert prune.run(batch_size=batch_size) == expected
+    assert retention.run(batch_size=batch_size) == expected
+    assert expected.archived == 22
     for owner in (user, other_user):
         assert len(archived_of(owner)) == 11
         assert "stays" in messages_of(owner)
         assert_sound(owner)
-    assert prune.run() == prune.run(dry_run=True) == Pruned()
+    assert retention.run() == retention.run(dry_run=True) == Pruned()
 
 
 def test_no_transaction_deletes_more_than_a_batch(user, clock, monkeypatch):
-    """A sender to this mailbox waits for one of them."""
+    """So a sender to this mailbox waits for one batch only."""
     rows = send(user, *(f"{n}" for n in range(7)))
     inbox.mark_archived(user, rows)
     clock.forward(days=31)
@@ -327,22 +307,22 @@ def test_no_transaction_deletes_more_than_a_batch(user, clock, monkeypatch):
         return lock(self, recipients)
 
     monkeypatch.setattr(MailboxQuerySet, "lock", note)
-    assert prune.run(batch_size=3).deleted == 7
+    assert retention.run(batch_size=3).deleted == 7
     assert left == [7, 4, 1]
 
 
 def test_no_transaction_archives_more_than_a_batch(user, clock, rings):
-    """Those that have not changed for the longest time go first; each batch is told by itself."""
+    """The rows that have not changed for the longest time come first. Each batch is rung separately."""
     inbox.mark_read(user, send(user, *(f"{n}" for n in range(7))))
     clock.forward(days=91)
     rings.clear()
-    assert prune.run(batch_size=3).read == 7
+    assert retention.run(batch_size=3).read == 7
     told = [[row.message for row in ring.notifications] for ring in rings]
     assert told == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
 
 
 def test_what_comes_back_meanwhile_is_not_archived(user, clock, monkeypatch):
-    """The rule is asked again under the lock: a send with its key made it new."""
+    """The rule is checked again under the lock: a send with the same key has renewed the row."""
     row = notify.send(user, "one", key="k")
     inbox.mark_read(user, [row])
     clock.forward(days=91)
@@ -353,17 +333,33 @@ def test_what_comes_back_meanwhile_is_not_archived(user, clock, monkeypatch):
         return archive(*args)
 
     monkeypatch.setattr(marks, "archive", send_first)
-    assert prune.run() == Pruned()
+    assert retention.run() == Pruned()
     assert archived_of(user) == []
 
 
+def test_a_user_who_is_deleted_meanwhile_stops_nothing(user, other_user, clock, monkeypatch):
+    for owner in (user, other_user):
+        inbox.mark_archived(owner, send(owner, "one"))
+    clock.forward(days=31)
+    tidy = retention._tidy
+
+    def delete_first(*args):
+        type(user).objects.filter(pk=user.pk).delete()
+        tidy(*args)
+
+    monkeypatch.setattr(retention, "_tidy", delete_first)
+    assert retention.run() == Pruned(deleted=1)
+    assert not Notification.objects.exists()
+    assert_sound(other_user)
+
+
 def test_inside_a_transaction_it_refuses(user, clock):
-    """Its locks would be held until that ends."""
+    """Its locks would be held until the transaction ends."""
     (one,) = send(user, "one")
     inbox.mark_archived(user, [one])
     clock.forward(days=31)
     with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
-        prune.run()
+        retention.run()
     assert messages_of(user) == ["one"]
 
 
@@ -371,7 +367,7 @@ def test_inside_a_transaction_it_refuses(user, clock):
 def test_a_retention_that_is_none_is_named(value, settings):
     settings.NOTIFY_RETENTION_READ = value
     with pytest.raises(ImproperlyConfigured, match=r"NOTIFY_RETENTION_READ = .*timedelta\(days"):
-        prune.run()
+        retention.run()
 
 
 @pytest.mark.parametrize("times", [1, 4])
@@ -382,36 +378,36 @@ def test_a_deadlock_is_tried_again(user, clock, monkeypatch, times, what):
     clock.forward(days=91)
     lock = Failing(MailboxQuerySet.lock, times, contention())
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
-    assert prune.run() == Pruned(**{what: 1})
+    assert retention.run() == Pruned(**{what: 1})
     assert lock.calls == times + 1
 
 
 def test_a_mailbox_that_others_hold_is_left_to_the_next_run(user, other_user, clock, monkeypatch):
-    """The others are done all the same."""
+    """All other mailboxes are pruned."""
     for owner in (user, other_user):
         inbox.mark_archived(owner, send(owner, "one"))
     clock.forward(days=31)
     lock = Failing(MailboxQuerySet.lock, 5, contention())
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
-    assert prune.run() == Pruned(deleted=1, failed=1)
-    assert prune.run() == Pruned(deleted=1)
+    assert retention.run() == Pruned(deleted=1, failed=1)
+    assert retention.run() == Pruned(deleted=1)
 
 
 def test_a_database_that_fails_ends_the_run(user, clock, monkeypatch):
-    """The next mailboxes would fail, too."""
+    """The next mailboxes would fail too."""
     inbox.mark_archived(user, send(user, "one"))
     clock.forward(days=31)
     lock = Failing(MailboxQuerySet.lock, 1, OperationalError("the server went away"))
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
     with pytest.raises(OperationalError, match="went away"):
-        prune.run()
+        retention.run()
 
 
 def test_where_nothing_is_old_it_only_reads(user):
-    """Two queries for ten thousand rows, one for what is known of tasks, and no lock."""
+    """It takes two queries for ten thousand rows, one for the tasks, and no lock."""
     send(user, "one", "two")
     with CaptureQueriesContext(connection) as queries:
-        assert prune.run() == Pruned()
+        assert retention.run() == Pruned()
     assert [query["sql"][:6] for query in queries] == ["SELECT"] * 3
 
 
@@ -420,13 +416,13 @@ def test_where_nothing_is_old_it_only_reads(user):
 
 @concurrent
 def test_an_open_transaction_that_has_sent_does_not_stop_it(user, clock):
-    """It locks no row but those that it deletes."""
+    """It locks only the rows that it deletes."""
     inbox.mark_archived(user, send(user, "one"))
     clock.forward(days=31)
     with sessions(2) as (sender, pruner):
         sender.begin()
         sender.run(notify.send, user, "from the open transaction")
-        assert pruner.run(prune.run) == Pruned(deleted=1)
+        assert pruner.run(retention.run) == Pruned(deleted=1)
         sender.commit()
     assert messages_of(user) == ["from the open transaction"]
     assert_sound(user)
@@ -434,7 +430,7 @@ def test_an_open_transaction_that_has_sent_does_not_stop_it(user, clock):
 
 @concurrent
 def test_it_prunes_while_others_send_and_mark(user, other_user, settings, failures):
-    """Counts stay equal to the rows, and a reader that keeps up is never reset and misses nothing."""
+    """The counts stay equal to the rows, and a reader that keeps up misses nothing and is never reset."""
     settings.NOTIFY_RETENTION_UNREAD = None
     day = timezone.now() - timedelta(days=40)
     owners, stop = [user, other_user], Event()
@@ -465,7 +461,7 @@ def test_it_prunes_while_others_send_and_mark(user, other_user, settings, failur
     def prune_on():
         deleted = 0
         while not stop.is_set():
-            deleted += prune.run(batch_size=5).deleted
+            deleted += retention.run(batch_size=5).deleted
         return deleted
 
     with sessions(4) as (first, second, pruner, other_pruner):
@@ -479,7 +475,7 @@ def test_it_prunes_while_others_send_and_mark(user, other_user, settings, failur
                 future.result()
         finally:
             stop.set()
-        deleted = sum(future.result(PATIENCE) for future in pruning) + prune.run().deleted
+        deleted = sum(future.result(PATIENCE) for future in pruning) + retention.run().deleted
     assert failures == []
     assert deleted == 120
     for owner in owners:
@@ -491,7 +487,7 @@ def test_it_prunes_while_others_send_and_mark(user, other_user, settings, failur
 
 
 def test_what_is_known_of_a_task_goes_with_its_notification(user, settings, monkeypatch):
-    """Also of one that was deleted by hand, or with its user."""
+    """This includes notifications deleted by hand, or with their user."""
     settings.NOTIFY_THREADS = 0
     notify.progress(user, "Exporting").succeed()
     kept = notify.progress(user, "Importing")
@@ -500,9 +496,9 @@ def test_what_is_known_of_a_task_goes_with_its_notification(user, settings, monk
     Notification.objects.filter(pk=archived.pk).update(
         archived_at=timezone.now() - timedelta(days=365)
     )
-    prune.run(dry_run=True)
-    assert Progress.objects.count() == 3
-    prune.run()
-    assert [progress.notification.message for progress in Progress.objects.all()] == ["Importing"]
+    retention.run(dry_run=True)
+    assert TaskRecord.objects.count() == 3
+    retention.run()
+    assert [progress.notification.message for progress in TaskRecord.objects.all()] == ["Importing"]
     kept.succeed()
     gone.succeed()

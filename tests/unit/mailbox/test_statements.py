@@ -1,4 +1,4 @@
-"""The statements that the ORM cannot say."""
+"""The statements that the ORM cannot express."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import notify
-from notify.mailbox import statements as sql
+from notify.db import is_contention, is_deadlock
+from notify.mailbox import statements
 from notify.models import Mailbox, Notification
-from tests import settings
 from tests.kit.mailboxes import (
     assert_sound,
     contention,
@@ -21,9 +21,16 @@ from tests.kit.mailboxes import (
     on_the_wire,
     rows_of,
 )
-from tests.kit.sessions import sessions
+from tests.kit.sessions import concurrent, sessions
 
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def built_anew():
+    """The parts of the statements are cached, perhaps since a test of another module."""
+    for part in (statements._insert, statements._content_fields, statements._recipient):
+        part.cache_clear()
 
 
 def letter(user, **fields):
@@ -34,7 +41,7 @@ def letter(user, **fields):
 
 
 def caused_by(error, **state):
-    """The error as Django raises it from a driver's."""
+    """The error as Django raises it from a driver's error."""
     cause = Exception()
     for name, value in state.items():
         setattr(cause, name, value)
@@ -52,9 +59,9 @@ def caused_by(error, **state):
     ],
 )
 def test_a_deadlock_is_contention(error):
-    """With either driver of PostgreSQL, and those of MySQL and MariaDB."""
-    assert sql.is_contention(error)
-    assert sql.is_deadlock(error)
+    """This covers both drivers of PostgreSQL, and those of MySQL and MariaDB."""
+    assert is_contention(error)
+    assert is_deadlock(error)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +72,9 @@ def test_a_deadlock_is_contention(error):
     ],
 )
 def test_a_lock_that_was_waited_for_in_vain_is_no_deadlock(error):
-    """The outbox takes the row at once: the caller has waited long enough."""
-    assert sql.is_contention(error)
-    assert not sql.is_deadlock(error)
+    """The outbox takes the row at once, because the caller has waited long enough."""
+    assert is_contention(error)
+    assert not is_deadlock(error)
 
 
 @pytest.mark.parametrize(
@@ -82,29 +89,29 @@ def test_a_lock_that_was_waited_for_in_vain_is_no_deadlock(error):
     ],
 )
 def test_another_error_is_not_contention(error):
-    """To try again would not help, or could do twice what was done."""
-    assert not sql.is_contention(error)
+    """A retry would not help, or could repeat work that was done."""
+    assert not is_contention(error)
 
 
 def test_the_contention_of_the_other_tests_is_contention():
-    assert sql.is_contention(contention())
+    assert is_contention(contention())
 
 
 # -- One notification ----------------------------------------------------------------------------
 
 
 def test_send_one_without_a_mailbox_stores_nothing(user):
-    """The caller makes the mailbox, apart, and calls again."""
-    assert sql.send_one(letter(user), "default") is None
+    """The caller creates the mailbox separately, and calls again."""
+    assert statements.send_one(letter(user), "default") is None
     assert not Notification.objects.exists()
 
 
 def test_send_one_takes_the_next_position(user):
-    """And returns the mailbox's cursor and counts; the instance is as it is stored."""
+    """It returns the mailbox's cursor and counts. The instance equals the stored row."""
     Mailbox.objects.ensure([user.pk])
     for position in (1, 2):
         notification = letter(user, data={"a": [1, "é"]}, actions=[{"label": "x", "url": "/"}])
-        cursor, counts = sql.send_one(notification, "default")
+        cursor, counts = statements.send_one(notification, "default")
         assert cursor == mailbox_of(user).cursor
         assert (cursor.position, counts) == (position, (position, position))
         assert notification._state.adding is False
@@ -114,17 +121,17 @@ def test_send_one_takes_the_next_position(user):
 
 
 def test_send_one_brings_the_due_forward(user):
-    """It never puts it off."""
+    """It never makes it later."""
     Mailbox.objects.ensure([user.pk])
     now = timezone.now()
     for hours, due in ((None, None), (3, 3), (5, 3), (1, 1)):
         expires = hours and now + timedelta(hours=hours)
-        sql.send_one(letter(user, expires_at=expires), "default")
+        statements.send_one(letter(user, expires_at=expires), "default")
         assert mailbox_of(user).due == (due and now + timedelta(hours=due))
 
 
 def test_texts_are_never_taken_for_sql(user):
-    """Per cent signs, quotes, braces and backslashes come back as they were sent."""
+    """Percent signs, quotes, braces and backslashes come back as they were sent."""
     text = "100 % %s %(x)s '; DROP TABLE notify_mailbox; -- \" \\ {} \\' 🎉"
     notify.send(user, text, title=text, data={text: text}, key="")
     notify.send_many([user], text)
@@ -135,7 +142,7 @@ def test_texts_are_never_taken_for_sql(user):
 
 @pytest.mark.parametrize("data", ["text", "", "null", '"', 0, 1.5, True, False, [], {}, None])
 def test_any_json_comes_back_as_it_was_sent(user, other_user, data):
-    """Also a plain text, which is JSON only with its quotes."""
+    """This includes a plain text, which is JSON only in quotes."""
     notify.send(user, "one", data=data)
     notify.send_many([user, other_user], "many", data=data)
     notify.send(user, "keyed", data=data, key="k")
@@ -143,9 +150,9 @@ def test_any_json_comes_back_as_it_was_sent(user, other_user, data):
     assert type(rows_of(user)[0].data) is type(data)
 
 
-@pytest.mark.only_if(settings.DATABASE != "sqlite")  # which has one writer
+@concurrent
 def test_a_mailbox_that_is_made_in_the_middle_of_a_send_is_not_taken_unadvanced(user):
-    """Found after the UPDATE that missed it, it would give a position that others give, too."""
+    """If the UPDATE missed it and a later read found it, its position would be assigned twice."""
     with sessions(1) as (other,):
 
         def make_mailbox_after(execute, statement, *arguments):
@@ -165,11 +172,11 @@ def test_a_mailbox_that_is_made_in_the_middle_of_a_send_is_not_taken_unadvanced(
 
 
 def test_insert_waiting_gives_each_user_a_row(user, other_user):
-    """In one statement; who is no user gets none."""
+    """One statement inserts all rows. Keys that belong to no user get no row."""
     keys = [user.pk, other_user.pk]
     missing = type(user)(pk=None).pk or {int: 10**6, str: "nobody"}.get(type(user.pk))
     with CaptureQueriesContext(connection) as context:
-        inserted = sql.insert_waiting(letter(user), [*keys, missing or user.pk], "default")
+        inserted = statements.insert_waiting(letter(user), [*keys, missing or user.pk], "default")
     assert len(context) == 1
     assert sorted(recipient for recipient, _, _ in inserted) == sorted(keys)
     rows = {row.pk: row for row in Notification.objects.all()}
@@ -181,7 +188,7 @@ def test_insert_published_gives_each_row_its_mailboxs_head(user, other_user):
     """The caller has advanced the mailboxes, and holds their locks."""
     Mailbox.objects.ensure([user.pk, other_user.pk])
     Mailbox.objects.filter(pk=other_user.pk).update(head=7)
-    inserted = sql.insert_published(letter(user), [user.pk, other_user.pk], "default")
+    inserted = statements.insert_published(letter(user), [user.pk, other_user.pk], "default")
     assert {recipient: position for recipient, _, position in inserted} == {
         user.pk: 0,
         other_user.pk: 7,
@@ -190,7 +197,7 @@ def test_insert_published_gives_each_row_its_mailboxs_head(user, other_user):
 
 
 def test_every_column_is_written(user):
-    """A field that is added to the model is never forgotten by the raw statements."""
+    """The raw statements must not omit a field that is added to the model."""
     moment = timezone.now() - timedelta(days=1)
     values = {
         "level": "error",
@@ -202,6 +209,7 @@ def test_every_column_is_written(user):
         "progress": {"state": "running"},
         "collapse_key": "k",
         "count": 3,
+        "is_counted": True,
         **{
             f"{name}_at": moment
             for name in (
@@ -218,10 +226,10 @@ def test_every_column_is_written(user):
     given_elsewhere = {"id", "recipient", "position", "arrived", "message"}
     assert {field.name for field in Notification._meta.fields} == {*values, *given_elsewhere}
     Mailbox.objects.ensure([user.pk])
-    sql.send_one(letter(user, **values), "default")
-    sql.insert_waiting(letter(user, **values), [user.pk], "default")
+    statements.send_one(letter(user, **values), "default")
+    statements.insert_waiting(letter(user, **values), [user.pk], "default")
     Mailbox.objects.update(head=2)
-    sql.insert_published(letter(user, **values), [user.pk], "default")
+    statements.insert_published(letter(user, **values), [user.pk], "default")
     for row in Notification.objects.all():
         assert {name: getattr(row, name) for name in values} == values
     assert Notification.objects.count() == 3

@@ -13,5 +13,7 @@ def test_a_user_is_found_by_the_name_he_signs_in_with_or_by_key(user, other_user
 
 
 def test_nobody_is_a_command_error(user):
-    with pytest.raises(CommandError, match=r"no user 'nobody'\. Give a \w+, or a primary key"):
+    with pytest.raises(
+        CommandError, match=r"User 'nobody' does not exist\. Specify a \w+ or a primary key"
+    ):
         find("nobody")

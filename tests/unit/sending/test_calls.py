@@ -23,8 +23,7 @@ from django.utils.translation import gettext_lazy
 import notify
 from notify.exceptions import AsyncContext, InvalidNotification, InvalidRecipient
 from notify.models import Mailbox, Notification
-from notify.sending import calls as api
-from notify.sending import content as letters
+from notify.sending import calls, content
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
 
@@ -60,12 +59,12 @@ def stored() -> list[tuple[Any, str]]:
     return list(Notification.objects.order_by("pk").values_list("recipient", "message"))
 
 
-# -- What is stored ------------------------------------------------------------------------------
+# -- Stored rows ---------------------------------------------------------------------------------
 
 
 @pytest.mark.database
 def test_everything_given_is_stored(user):
-    """The row in hand, the row in the database and the document of the wire say the same."""
+    """The returned row, the stored row and the document on the wire agree."""
     row = notify.send(user, "Your export is ready", **EVERYTHING)
     found = Notification.objects.get()
     for one in (row, found):
@@ -101,7 +100,7 @@ def test_the_user_of_a_request_is_told(user, rf):
 
 @pytest.mark.database
 def test_each_of_several_is_told_once(make_user):
-    """In the order of the recipients; duplicates count once."""
+    """Rows are in the order of the recipients, and duplicates count once."""
     alice, bob, carol = map(make_user, ["alice", "bob", "carol"])
     rows = notify.send_many([carol, alice.pk, bob, str(alice.pk), carol], "Hello")
     assert [row.recipient_id for row in rows] == [carol.pk, alice.pk, bob.pk]
@@ -112,7 +111,7 @@ def test_each_of_several_is_told_once(make_user):
 
 @pytest.mark.parametrize("to", [[], (), iter(()), {}])
 def test_nobody_may_be_told_nothing(to, django_assert_num_queries):
-    """An empty team is no error, and costs nothing."""
+    """An empty team is no error, and costs no query."""
     with django_assert_num_queries(0):
         assert notify.send_many(to, "Hello") == []
 
@@ -125,7 +124,7 @@ def test_a_queryset_may_be_told(user, other_user):
 
 
 def test_verbs_are_levels(user):
-    """The words of django.contrib.messages, with its extra_tags as the category."""
+    """They are named after django.contrib.messages, whose extra_tags become the category."""
     for verb in VERBS:
         row = getattr(notify, verb)(user, "Saved", "exports", title="Export")
         assert (row.level, row.category, row.title) == (verb, "exports", "Export")
@@ -143,12 +142,12 @@ def test_a_verb_has_its_level():
         notify.info(1, "Saved", level="error")  # type: ignore[call-arg]
 
 
-# -- What is refused -----------------------------------------------------------------------------
+# -- Invalid calls -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: next(iter(wrong)))
 def test_nothing_is_stored_when_something_is_wrong(wrong, user, other_user):
-    """Neither a row nor a mailbox, for one recipient or for many."""
+    """Neither a row nor a mailbox is stored, for one recipient or for many."""
     for call, to in ((notify.send, user), (notify.send_many, [user, other_user])):
         with pytest.raises(InvalidNotification):
             call(to, **{"message": "Hello", **wrong})
@@ -166,9 +165,9 @@ def test_one_wrong_recipient_spares_the_others(user):
 
 
 def test_one_wrong_translation_spares_the_others(user, other_user, settings):
-    """Languages are rendered before the first row is stored."""
+    """All languages are rendered before the first row is stored."""
     settings.NOTIFY_LANGUAGE = f"{__name__}.de_or_en"
-    lazy = gettext_lazy("Monday")  # German is as long as English
+    lazy = gettext_lazy("Monday")  # the German text is as long as the English one
     with pytest.raises(InvalidNotification):
         notify.send_many([user, other_user], lazy, title="x" * 201)
     assert not Notification.objects.exists()
@@ -177,7 +176,7 @@ def test_one_wrong_translation_spares_the_others(user, other_user, settings):
 @pytest.mark.parametrize("name", [*SYNC, *(f"a{name}" for name in SYNC)])
 @pytest.mark.parametrize("keyword", ["recipient", "verb"])
 def test_the_signature_of_django_notifications_is_explained(name, keyword, user):
-    """notify.send(actor, recipient=…, verb=…) would tell the actor."""
+    """notify.send(actor, recipient=…, verb=…) would notify the actor."""
     call = getattr(notify, name)
     call = async_to_sync(call) if name.startswith("a") else call
     with pytest.raises(TypeError, match=r"takes the recipient first.*django-notifications-hq"):
@@ -195,19 +194,19 @@ def test_the_options_go_by_name(user):
         notify.send(user, "Hello", "success")  # type: ignore[misc]
 
 
-# -- Where it is called --------------------------------------------------------------------------
+# -- Event loops and requests --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", SYNC)
 async def test_a_sync_call_in_an_event_loop_names_its_twin(name):
-    """Before anything else is looked at: even a wrong call says this first."""
+    """This comes before all other checks, so even a wrong call reports it first."""
     with pytest.raises(AsyncContext, match=rf"await notify\.a{name}\("):
         getattr(notify, name)(None, "Hello")
 
 
 @pytest.mark.django_db(transaction=True)
 def test_where_django_allows_it_a_sync_call_in_a_loop_is_allowed(user, monkeypatch):
-    """As in a notebook, where DJANGO_ALLOW_ASYNC_UNSAFE is set."""
+    """In notebooks, DJANGO_ALLOW_ASYNC_UNSAFE is set."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
 
     async def cell() -> None:
@@ -220,7 +219,7 @@ def test_where_django_allows_it_a_sync_call_in_a_loop_is_allowed(user, monkeypat
 
 @pytest.mark.parametrize("name", SYNC)
 def test_each_call_has_a_twin(name, user):
-    """The same arguments, awaited."""
+    """It is awaited with the same arguments."""
     call, twin = getattr(notify, name), getattr(notify, f"a{name}")
     assert inspect.iscoroutinefunction(twin)
     assert twin.__name__ == f"a{name}"
@@ -232,7 +231,7 @@ def test_each_call_has_a_twin(name, user):
 
 
 def test_a_twin_raises_what_the_call_raises(user):
-    with pytest.raises(InvalidNotification, match="is not a level"):
+    with pytest.raises(InvalidNotification, match="is not a valid level"):
         async_to_sync(notify.asend)(user, "Hello", level="danger")
     with pytest.raises(TypeError, match=r"Use notify\.send_many\(\)"):
         async_to_sync(notify.asend)([user], "Hello")
@@ -308,7 +307,7 @@ urlpatterns = [
 @pytest.mark.urls(__name__)
 @pytest.mark.parametrize("where", ["/sync/", "/async/"])
 def test_a_view_may_send(where, user, client):
-    """Sync or async, under WSGI; the lazy user of the request is found."""
+    """The view is sync or async, under WSGI. The lazy user of the request is resolved."""
     client.force_login(user)
     answer = client.get(where).json()
     assert stored() == [(user.pk, "from a view")]
@@ -345,7 +344,7 @@ def test_a_view_must_know_its_user(client):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.database
 def test_what_is_sent_belongs_to_the_transaction(user):
-    """After a rollback it never existed; after the commit it has its place."""
+    """After a rollback it never existed. After the commit it has a position."""
     with transaction.atomic():
         assert notify.send(user, "never").position is None
         transaction.set_rollback(True)
@@ -358,7 +357,7 @@ def test_what_is_sent_belongs_to_the_transaction(user):
 
 
 def test_an_error_of_the_database_is_the_callers(user, monkeypatch):
-    """Only the INSERT itself may fail him."""
+    """Only the INSERT itself can fail the caller."""
 
     def refuse(letters: Any) -> Any:
         raise connection.Database.OperationalError("disk full")
@@ -369,7 +368,6 @@ def test_an_error_of_the_database_is_the_callers(user, monkeypatch):
 
 
 def test_a_channel_layer_that_fails_is_no_error(user, settings):
-    """Sending never breaks the caller."""
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "nowhere.Layer"}}
     assert notify.send(user, "Hello").position == 1
     settings.CHANNEL_LAYERS = {}
@@ -381,7 +379,7 @@ def test_a_channel_layer_that_fails_is_no_error(user, settings):
 
 @pytest.fixture
 def kicked(monkeypatch) -> list[Any]:
-    """Whom the doorbell was told to send away."""
+    """The users and sessions that the doorbell was asked to disconnect."""
     users: list[Any] = []
     monkeypatch.setattr("notify.doorbell.kick", users.append)
     return users
@@ -406,7 +404,7 @@ def test_a_user_who_was_deleted_is_disconnected_by_his_key(user, kicked):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_ban_that_is_rolled_back_disconnects_nobody(user, other_user, kicked):
-    """And one that is committed does so after the commit: before it he would be let in again."""
+    """A committed ban disconnects after the commit. Before it, the user would be admitted again."""
     with transaction.atomic():
         notify.disconnect(user)
         transaction.set_rollback(True)
@@ -497,7 +495,7 @@ def test_the_inbox_is_read_and_marked(user):
 
 def test_the_inbox_has_twins(user):
     async def read_and_mark() -> None:
-        inbox = notify.inbox.reader
+        inbox = notify.inbox
         row = await notify.asend(user, "Hello")
         page = await inbox.asnapshot(user)
         assert [one.pk for one in page.notifications] == [row.pk]
@@ -520,14 +518,22 @@ def test_the_inbox_has_twins(user):
 # -- The shape -----------------------------------------------------------------------------------
 
 
-def test_the_options_of_the_verbs_are_those_of_send():
-    """A new argument of send() is one of every call."""
-    options = {
-        name
-        for name, parameter in inspect.signature(notify.send).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    many = inspect.signature(notify.send_many).parameters
-    assert options == {name for name in many if many[name].kind is many[name].KEYWORD_ONLY}
-    assert options == {*api.Options.__annotations__, "level"}
-    assert options == {*letters.Letter.__slots__} - {"message"}
+def test_every_call_takes_the_same_options():
+    """A new option of the content must be accepted by every call, and documented in send()."""
+    options = {*content.Content.__slots__} - {"message"}
+    assert options == {*calls.Options.__annotations__}
+    described = inspect.getdoc(notify.send) or ""
+    for name in options:
+        assert f"\n    {name}: " in described
+
+
+@pytest.mark.parametrize("name", SYNC)
+def test_an_unknown_argument_is_named(user, name):
+    to = [user] if name == "send_many" else user
+    with pytest.raises(TypeError, match=rf"notify\.{name}\(\) has no argument 'titles'.*'title'"):
+        getattr(notify, name)(to, "Hello", titles="Export")
+
+
+def test_a_verb_has_its_level_in_its_name(user):
+    with pytest.raises(TypeError, match="level"):
+        notify.success(user, "Saved", level="error")

@@ -1,4 +1,4 @@
-"""What a caller writes, checked and rendered: texts, level, links, actions, data, expiry, languages."""
+"""A caller's content, checked and rendered: texts, level, links, actions, data, expiry and languages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.messages import constants
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone as django_timezone
 from django.utils import translation
 from django.utils.safestring import SafeString, mark_safe
@@ -20,15 +19,16 @@ from django.utils.translation import gettext_lazy
 
 from notify.exceptions import InvalidNotification
 from notify.models import Notification
-from notify.sending import content as letters
-from notify.sending.content import Action, Letter
+from notify.sending import content
+from notify.sending.content import Action, Content
+from tests.kit import languages as languages_urls
 
 pytestmark = pytest.mark.users
-monday = gettext_lazy("Monday")  # Django itself translates it
+monday = gettext_lazy("Monday")  # translated by Django itself
 tuesday = gettext_lazy("Tuesday")
 
 
-def letter(message: Any = "Hello", **given: Any) -> Letter:
+def letter(message: Any = "Hello", **given: Any) -> Content:
     nothing: dict[str, Any] = {
         "level": "info",
         "title": "",
@@ -37,9 +37,10 @@ def letter(message: Any = "Hello", **given: Any) -> Letter:
         "actions": (),
         "data": None,
         "key": "",
+        "count": False,
         "expires": None,
     }
-    return Letter(message, **{**nothing, **given})
+    return Content(message, **{**nothing, **given})
 
 
 def write(message: Any = "Hello", **given: Any) -> Notification:
@@ -53,34 +54,48 @@ def write(message: Any = "Hello", **given: Any) -> Notification:
     ("name", "limit"), [("title", 200), ("message", 2000), ("key", 100), ("category", 50)]
 )
 def test_a_text_may_be_as_long_as_its_limit(name, limit):
-    """Counted in characters, whatever they weigh."""
+    """The limit counts characters, not bytes."""
     stored = {"key": "collapse_key"}.get(name, name)
     assert getattr(write(**{name: "🎉" * limit}), stored) == "🎉" * limit
     with pytest.raises(InvalidNotification, match=rf"{name} has {limit + 1} .* at most {limit}"):
         write(**{name: "🎉" * (limit + 1)})
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("title", "Shorten it, or link to a page with the full text."),
+        ("message", "Shorten it, or link to a page with the full text."),
+        ("category", "Shorten it."),
+    ],
+)
+def test_only_a_text_to_read_can_be_linked(name, advice):
+    with pytest.raises(InvalidNotification) as caught:
+        write(**{name: "x" * 2001})
+    assert str(caught.value).endswith(f"are allowed. {advice}")
+
+
 @pytest.mark.parametrize("message", ["", " \n\t", None, mark_safe("")])
 def test_a_message_says_something(message):
-    with pytest.raises(InvalidNotification, match="message is empty"):
+    with pytest.raises(InvalidNotification, match="message must not be empty"):
         write(message)
 
 
 @pytest.mark.parametrize("name", ["title", "message", "key", "category", "url"])
 @pytest.mark.parametrize("character", ["\x00", "\ud800"])
 def test_characters_that_no_database_stores_are_refused(name, character):
-    with pytest.raises(InvalidNotification, match=f"{name}.*character that no database stores"):
+    with pytest.raises(InvalidNotification, match=f"{name}.*which databases reject"):
         write(**{name: f"/x.{character}"})
 
 
 def test_none_is_no_text():
-    """A title from an empty column is no title, and not the word None."""
+    """A title from an empty column is missing, and not the word "None"."""
     row = write(title=None, category=None, url=None, key=None)
     assert (row.title, row.category, row.url, row.collapse_key) == ("", "", "", "")
 
 
 def test_safe_strings_become_plain():
-    """Text is text: what was marked as HTML is shown as it is written."""
+    """Text is text: a string marked as HTML is shown as it is written."""
     row = write(mark_safe("<b>bold</b>"))
     assert row.message == "<b>bold</b>"
     assert not isinstance(row.message, SafeString)
@@ -88,6 +103,22 @@ def test_safe_strings_become_plain():
 
 def test_other_objects_become_text():
     assert write(ValueError("No date in row 41")).message == "No date in row 41"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (None, ""),
+        (7, "7"),
+        (monday, "Monday"),
+        ("x" * 10, "x" * 10),
+        ("x" * 11, "x" * 9 + "…"),
+        ("a\x00b\ud800", "ab?"),
+    ],
+)
+def test_what_a_task_reports_is_kept_as_far_as_it_fits(given, kept):
+    """It refuses nothing, because the work is done."""
+    assert content.shortened(given, 10) == kept
 
 
 # -- Level ---------------------------------------------------------------------------------------
@@ -101,108 +132,36 @@ def test_levels_are_names_or_constants_of_messages(level):
 
 @pytest.mark.parametrize("level", ["danger", "INFO", "", None, 21, True, [], {}])
 def test_an_unknown_level_is_refused(level):
-    with pytest.raises(InvalidNotification, match=r"is not a level\. Use one of debug, info,"):
+    with pytest.raises(
+        InvalidNotification, match=r"is not a valid level\. Use one of debug, info,"
+    ):
         write(level=level)
 
 
 # -- Links ---------------------------------------------------------------------------------------
 
 
-class Export:
-    def __init__(self, url: Any) -> None:
-        self.url = url
-
-    def get_absolute_url(self) -> Any:
-        return self.url
-
-    def __len__(self) -> int:
-        return 0  # an export without rows has a page, too
-
-
-@pytest.mark.parametrize(
-    ("given", "stored"),
-    [
-        ("", ""),
-        ("/exports/7/", "/exports/7/"),
-        ("/exports/?at=10:30#javascript:", "/exports/?at=10:30#javascript:"),
-        ("./7/", "./7/"),
-        ("notify:changes", "/notify/changes/"),
-        (reverse_lazy("notify:changes"), "/notify/changes/"),
-        (Export("/exports/7/"), "/exports/7/"),
-        ("https://example.com/x?y=javascript:z", "https://example.com/x?y=javascript:z"),
-        ("HTTP://example.com", "HTTP://example.com"),
-        ("https://example.com/" + "a" * 1980, "https://example.com/" + "a" * 1980),
-        ("mailto:alice@example.com", "mailto:alice@example.com"),
-        ("//example.com/x", "//example.com/x"),
-    ],
-)
-def test_a_url_is_what_resolve_url_takes(given, stored):
-    assert write(url=given).url == stored
-    if stored:
-        assert write(actions=[Action("Open", given)]).actions == [{"label": "Open", "url": stored}]
-
-
-def page(request: HttpRequest) -> HttpResponse:
-    raise NotImplementedError
-
-
-urlpatterns = [path("page/", page)]
-
-
-@pytest.mark.urls(__name__)
-def test_a_url_may_be_a_view():
-    assert write(url=page).url == "/page/"
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "javascript:alert(1)",
-        "javascript:alert(1)//a.b",
-        "JAVASCRIPT:alert(1)//a.b",
-        " javascript:alert(1)//a.b",
-        "\x01javascript:alert(1)//a.b",
-        "java\nscript:alert(1)//a.b",
-        "java\tscript:alert(1)//a.b",
-        "\r\njava\r\nscript\n:alert(1)//a.b",
-        "data:text/html,<script>alert(1)</script>",
-        "vbscript:msgbox(1)/",
-        "file:///etc/passwd",
-        "blob:https://example.com/1",
-        "example.com:8000/x",
-        Export("javascript:alert(1)//a.b"),
-        Export("java\nscript:alert(1)"),
-    ],
-)
-def test_a_url_that_runs_something_is_refused(url):
-    for given in ({"url": url}, {"actions": [Action("Open", url)]}):
-        with pytest.raises(InvalidNotification, match="url"):
-            write(**given)
-
-
-def test_a_scheme_with_a_nul_is_refused():
-    with pytest.raises(InvalidNotification):
-        write(url="java\x00script:alert(1)//a.b")
-
-
-@pytest.mark.parametrize(
-    "url", ["no-such-name", "notify:nowhere", reverse_lazy("nowhere"), "?page=2"]
-)
-def test_a_name_of_no_pattern_says_what_to_give(url):
-    with pytest.raises(InvalidNotification, match=r"neither an address nor the name .*/exports/7/"):
-        write(url=url)
-
-
-@pytest.mark.parametrize("url", [7, 0, False, object(), ["/x/"], datetime(2026, 1, 1)])
-def test_an_object_without_an_address_is_named(url):
-    """The usual slip is a model that lacks get_absolute_url()."""
-    with pytest.raises(InvalidNotification, match=r"has no get_absolute_url\(\)"):
-        write(url=url)
-
-
 def test_a_long_url_is_refused():
     with pytest.raises(InvalidNotification, match="url has 2001 characters; at most 2000"):
         write(url="/" + "a" * 2000)
+
+
+# -- Counting ------------------------------------------------------------------------------------
+
+
+def test_a_count_is_asked_for_with_a_key():
+    assert write(key="k").is_counted is False
+    assert write(key="k", count=True).is_counted is True
+    with pytest.raises(InvalidNotification, match="count=True needs a key"):
+        write(count=True)
+
+
+@pytest.mark.parametrize("count", [3, 0, None, "yes"])
+def test_a_count_is_no_number(count):
+    with pytest.raises(
+        InvalidNotification, match=r"count must be True or False, not .*itself counts"
+    ):
+        write(key="k", count=count)
 
 
 # -- Actions -------------------------------------------------------------------------------------
@@ -224,7 +183,7 @@ def test_five_actions_are_the_most():
 
 def test_a_label_has_a_limit():
     assert write(actions=[Action("x" * 50, "/x/")]).actions[0]["label"] == "x" * 50
-    with pytest.raises(InvalidNotification, match="label of an action has 51"):
+    with pytest.raises(InvalidNotification, match="In actions: label has 51"):
         write(actions=[Action("x" * 51, "/x/")])
 
 
@@ -239,19 +198,19 @@ def test_what_is_no_action_is_named(action):
 
 @pytest.mark.parametrize("actions", [None, Action("Open", "/x/"), 7])
 def test_actions_are_a_list(actions):
-    with pytest.raises(InvalidNotification, match="is not a list"):
+    with pytest.raises(InvalidNotification, match="actions must be a list"):
         write(actions=actions)
 
 
 @pytest.mark.parametrize("label", ["", " ", None])
 def test_an_action_has_a_label(label):
-    with pytest.raises(InvalidNotification, match="/x/ has no label"):
+    with pytest.raises(InvalidNotification, match="/x/ must have a label"):
         write(actions=[Action(label, "/x/")])
 
 
 @pytest.mark.parametrize("url", ["", None])
 def test_an_action_leads_somewhere(url):
-    with pytest.raises(InvalidNotification, match="leads nowhere"):
+    with pytest.raises(InvalidNotification, match="must have a url"):
         write(actions=[Action("Open", url)])
 
 
@@ -266,12 +225,12 @@ def test_data_is_anything_json(data):
 
 
 def test_data_is_what_json_makes_of_it():
-    """The row in hand has what a reader finds: keys are text, tuples are lists."""
+    """The returned row has what a reader reads: keys are text, and tuples are lists."""
     assert write(data={1: (1, 2)}).data == {"1": [1, 2]}
 
 
 def test_data_may_change_after_the_call():
-    """The notification keeps what it was given."""
+    """The notification keeps the original data."""
     data: dict[str, Any] = {"rows": [1]}
     row = write(data=data)
     data["rows"].append(2)
@@ -279,7 +238,7 @@ def test_data_may_change_after_the_call():
 
 
 def test_data_has_a_limit():
-    fits = "x" * (16 * 1024 - 2)  # and two quotes
+    fits = "x" * (16 * 1024 - 2)  # the two quotes count too
     assert write(data=fits).data == fits
     with pytest.raises(InvalidNotification, match="data has 16385 bytes as JSON; at most 16384"):
         write(data=f"{fits}x")
@@ -308,14 +267,14 @@ def circle() -> list[Any]:
     ],
 )
 def test_data_that_is_not_json_is_refused(data):
-    with pytest.raises(InvalidNotification, match="data is not JSON: "):
+    with pytest.raises(InvalidNotification, match="data cannot be stored as JSON: "):
         write(data=data)
 
 
 @pytest.mark.parametrize("data", ["\x00", {"\x00": 1}, {"a": ["\x00"]}, "\ud800", {"\udfff": 1}])
 def test_data_that_a_database_would_refuse_is_refused(data):
-    """PostgreSQL takes no NUL, and no wire takes half of a character."""
-    with pytest.raises(InvalidNotification, match="character that no database stores"):
+    """PostgreSQL accepts no NUL, and no wire accepts half a surrogate pair."""
+    with pytest.raises(InvalidNotification, match="which databases reject"):
         write(data=data)
 
 
@@ -342,7 +301,7 @@ def test_expiry_is_a_moment_or_a_time_from_now():
 
 
 def test_expiry_may_be_naive_or_aware(settings):
-    """It is stored as this project stores moments."""
+    """It is stored as this project stores datetimes."""
     east = timezone(timedelta(hours=9))
     aware = datetime(2100, 1, 1, 12, tzinfo=east)
     naive = datetime(2100, 1, 1, 12)
@@ -366,19 +325,19 @@ def test_expiry_lies_ahead(past, settings):
 
 @pytest.mark.parametrize("never", [timedelta.max, datetime.max, datetime.max.replace(tzinfo=UTC)])
 def test_expiry_lies_within_the_calendar(never, settings):
-    """In UTC, in which it is told, the last hours of the year 9999 may be those of the next."""
+    """In UTC, which is used on the wire, the last hours of the year 9999 may belong to the next year."""
     settings.TIME_ZONE = "America/Chicago"
     for settings.USE_TZ in (True, False):
         if never == datetime.max.replace(tzinfo=UTC):
             write(expires=never)
             continue
-        with pytest.raises(InvalidNotification, match="beyond the calendar"):
+        with pytest.raises(InvalidNotification, match="out of the range of dates"):
             write(expires=never)
 
 
 @pytest.mark.parametrize("expires", [60, "tomorrow", date(2100, 1, 1)])
 def test_expiry_is_nothing_else(expires):
-    with pytest.raises(InvalidNotification, match="neither a datetime nor a timedelta"):
+    with pytest.raises(InvalidNotification, match="must be a datetime or a timedelta"):
         write(expires=expires)
 
 
@@ -404,29 +363,29 @@ def languages(settings):
 def renders(monkeypatch):
     """The languages in which a letter was rendered."""
     done: list[str | None] = []
-    render = Letter.render
+    render = Content.render
 
-    def noted(self: Letter) -> Notification:
+    def noted(self: Content) -> Notification:
         done.append(translation.get_language())
         return render(self)
 
-    monkeypatch.setattr(Letter, "render", noted)
+    monkeypatch.setattr(Content, "render", noted)
     return done
 
 
 @pytest.mark.django_db
 def test_without_a_setting_the_active_language_is_used(user, renders):
     with translation.override("de"):
-        ((row, to),) = letters.address(letter(monday, title=tuesday), [user.pk])
+        ((row, to),) = content.address(letter(monday, title=tuesday), [user.pk])
     assert (row.message, row.title, to, renders) == ("Montag", "Dienstag", [user.pk], ["de"])
 
 
 def test_everybody_is_told_in_his_language(make_user, languages, renders):
-    """Each user's language is asked once, and each language rendered once."""
+    """The language of each user is looked up once, and each language is rendered once."""
     alice, bob, carol, dave = map(make_user, ["alice", "bob", "carol", "dave"])
     to = [dave.pk, alice.pk, bob.pk, carol.pk]
     with translation.override("it"):
-        addressed = letters.address(letter(monday), to)
+        addressed = content.address(letter(monday), to)
         assert translation.get_language() == "it"
     assert [(row.message, pks) for row, pks in addressed] == [
         ("lunes", [dave.pk]),
@@ -439,7 +398,7 @@ def test_everybody_is_told_in_his_language(make_user, languages, renders):
 
 def test_the_users_are_read_in_one_query(user, other_user, languages, django_assert_num_queries):
     with django_assert_num_queries(1):
-        letters.address(letter(monday), [user.pk, other_user.pk])
+        content.address(letter(monday), [user.pk, other_user.pk])
 
 
 @pytest.mark.parametrize(
@@ -453,40 +412,67 @@ def test_the_users_are_read_in_one_query(user, other_user, languages, django_ass
     ],
 )
 def test_every_text_may_be_lazy(lazy, user, languages):
-    ((row, _to),) = letters.address(letter(**lazy), [user.pk])
+    ((row, _to),) = content.address(letter(**lazy), [user.pk])
     assert "Montag" in json.dumps([row.message, row.title, row.actions])
 
 
-def test_a_plain_text_asks_for_no_language(user, languages, django_assert_num_queries):
+@pytest.mark.parametrize("url", [None, "", "/exports/7/", "https://example.com/x"])
+def test_a_plain_text_asks_for_no_language(url, user, languages, django_assert_num_queries):
+    actions = [Action("Open", "mailto:alice@example.com")]
     with django_assert_num_queries(0):
-        letters.address(letter("Montag", url=reverse_lazy("notify:changes")), [user.pk])
+        content.address(letter("Montag", url=url, actions=actions), [user.pk])
     assert languages == []
+
+
+class Report:
+    def get_absolute_url(self) -> str:
+        return reverse("report")
+
+
+@pytest.mark.urls("tests.kit.languages")
+@pytest.mark.parametrize("url", [reverse_lazy("report"), "report", Report(), languages_urls.report])
+def test_a_link_is_in_the_language_of_the_text(url, make_user, languages):
+    """Under ``i18n_patterns``, the path begins with the language."""
+    alice, bob = map(make_user, ["alice", "bob"])
+    lazy = letter(monday, url=url, actions=[Action("Open", url)])
+    for given in (lazy, letter("Hello", url=url), letter("Hello", actions=[Action("Open", url)])):
+        with translation.override("it"):
+            addressed = content.address(given, [alice.pk, bob.pk])
+        links = [({row.url, *(a["url"] for a in row.actions)} - {""}, to) for row, to in addressed]
+        assert links == [({"/de/report/"}, [alice.pk]), ({"/fr/report/"}, [bob.pk])]
+
+
+@pytest.mark.urls("tests.kit.languages")
+def test_without_a_setting_the_link_is_in_the_active_language(user):
+    with translation.override("de"):
+        ((row, _to),) = content.address(letter(monday, url=Report()), [user.pk])
+    assert (row.message, row.url) == ("Montag", "/de/report/")
 
 
 def test_a_limit_holds_in_every_language(user, languages):
     """Nothing is stored if one of the translations is too long."""
     with pytest.raises(InvalidNotification, match="at most 200"):
-        letters.address(letter("x", title=format_lazy("{}" + "x" * 196, monday)), [user.pk])
+        content.address(letter("x", title=format_lazy("{}" + "x" * 196, monday)), [user.pk])
 
 
 def test_a_recipient_who_is_gone_keeps_his_letter(user, languages):
-    """As without a language: the caller has a user in hand, who was deleted meanwhile."""
+    """As without a language, the caller holds a user who was deleted meanwhile."""
     get_user_model()._default_manager.all().delete()
-    ((row, to),) = letters.address(letter(monday), [user.pk])
+    ((row, to),) = content.address(letter(monday), [user.pk])
     assert (row.message, to) == ("lunes", [user.pk])
 
 
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("nowhere.language_of", "cannot be imported"),
-        ("nowhere", "cannot be imported"),
-        (f"{__name__}.no_such_name", "cannot be imported"),
-        (f"{__name__}.asked", "cannot be called"),
-        (language_of, "cannot be imported"),
+        ("nowhere.language_of", "could not be imported"),
+        ("nowhere", "could not be imported"),
+        (f"{__name__}.no_such_name", "could not be imported"),
+        (f"{__name__}.asked", "is not callable"),
+        (language_of, "could not be imported"),
     ],
 )
 def test_a_wrong_setting_is_named(path, problem, user, settings):
     settings.NOTIFY_LANGUAGE = path
     with pytest.raises(ImproperlyConfigured, match=rf"NOTIFY_LANGUAGE = .* {problem}"):
-        letters.address(letter(monday), [user.pk])
+        content.address(letter(monday), [user.pk])

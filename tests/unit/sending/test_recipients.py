@@ -1,4 +1,4 @@
-"""Whom a caller means: one recipient, or several; and whom nobody can notify."""
+"""Resolving one recipient, or several, and rejecting what is no recipient."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import uuid
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
 from django.contrib.sessions.models import Session
+from django.db.migrations.state import ProjectState
 from django.http import HttpRequest
 from django.utils import timezone as django_timezone
 from django.utils.functional import SimpleLazyObject
@@ -29,12 +31,12 @@ def test_a_user_is_a_recipient_without_a_query(user, django_assert_num_queries):
 
 
 def test_a_primary_key_is_a_recipient(user):
-    """It is looked up, as nothing in the database refuses a wrong one."""
+    """It is looked up, because the database has no constraint that would reject a wrong key."""
     assert recipients.one(user.pk) == user.pk
 
 
 def test_one_who_may_be_gone_is_not_looked_up(user, rf, django_assert_num_queries):
-    """To be disconnected: he may have been deleted, and his primary key is all that is left."""
+    """For disconnecting: the user may have been deleted, so that only the primary key is left."""
     request = rf.get("/")
     request.user = user
     gone = uuid.uuid4() if settings.USER == "uuid" else 987654
@@ -49,7 +51,7 @@ def test_one_who_may_be_gone_is_not_looked_up(user, rf, django_assert_num_querie
 
 
 def test_a_primary_key_may_be_text(user):
-    """As it comes from a URL or a form."""
+    """A URL or a form provides text."""
     assert recipients.one(str(user.pk)) == user.pk
 
 
@@ -67,7 +69,7 @@ def test_the_lazy_user_of_a_request_is_a_recipient(user, rf):
 
 
 def test_a_request_may_be_wrapped(user, rf):
-    """As by Django REST framework, whose request finds a user of its own."""
+    """The request of Django REST framework determines its own user."""
 
     class Wrapped:
         def __init__(self, request: HttpRequest) -> None:
@@ -84,7 +86,7 @@ def test_a_request_without_a_user_names_the_middleware(rf):
 
 @pytest.mark.parametrize("anonymous", [AnonymousUser(), SimpleLazyObject(AnonymousUser)])
 def test_nobody_is_no_recipient(anonymous, rf):
-    """An anonymous user has no mailbox, by himself, in a request, or among others."""
+    """An anonymous user has no mailbox, whether passed alone, in a request, or among others."""
     request = rf.get("/")
     request.user = anonymous
     for call, to in [
@@ -97,7 +99,7 @@ def test_nobody_is_no_recipient(anonymous, rf):
 
 
 def test_an_unsaved_user_is_no_recipient(user):
-    """Also with a primary key of his own making."""
+    """This also holds if its primary key was set by hand."""
     model = get_user_model()
     for unsaved in (model(), model(pk=user.pk)):
         for call, to in ((recipients.one, unsaved), (recipients.many, [user, unsaved])):
@@ -109,7 +111,7 @@ def test_an_unsaved_user_is_no_recipient(user):
     "key", [-1, 2**63 - 1, 2**70, "x", "", "\x00", "\ud800", uuid.UUID(int=2**127)]
 )
 def test_the_key_of_no_user_is_named(key, user):
-    """As the database would read it: 7 is the UUID that ends in 7."""
+    """The key is shown as the database would read it: 7 is the UUID that ends in 7."""
     read = (
         uuid.UUID(int=key)
         if isinstance(user.pk, uuid.UUID) and type(key) is int and key > 0
@@ -124,21 +126,47 @@ def test_the_key_of_no_user_is_named(key, user):
 
 @pytest.mark.parametrize("wrong", [None, True, False, 1.0, float("inf"), b"1"])
 def test_what_is_no_key_at_all_is_a_type_error(wrong, user):
-    """``True`` is not user 1, and ``1.5`` neither."""
-    with pytest.raises(TypeError, match="A recipient is a user, a primary key or a request"):
+    """``True`` is not user 1, and neither is ``1.5``."""
+    with pytest.raises(TypeError, match="A recipient must be a user, a primary key or a request"):
         recipients.one(wrong)
-    with pytest.raises(TypeError, match="A recipient is a user, a primary key or a request"):
+    with pytest.raises(TypeError, match="A recipient must be a user, a primary key or a request"):
         recipients.many([user, wrong])
 
 
 @pytest.mark.django_db
 def test_another_model_is_no_recipient():
-    """Not even one whose primary key some user has too."""
+    """This also holds if a user has the same primary key."""
     session = Session.objects.create(session_key="1", expire_date=django_timezone.now())
     with pytest.raises(TypeError, match="not Session"):
         recipients.one(session)
     with pytest.raises(TypeError, match="not Session"):
         recipients.many([session])
+
+
+def historical(model: Any) -> Any:
+    """The class that ``apps.get_model()`` returns in a data migration."""
+    return ProjectState.from_apps(apps).apps.get_model(model._meta.label)
+
+
+def test_a_user_of_a_data_migration_is_told_to_pass_the_key(user):
+    """Its class is not the user model, and has none of its properties."""
+    users = historical(get_user_model())._base_manager.using("default")
+    found = users.get(pk=user.pk)
+    with pytest.raises(TypeError, match=r"historical model, .* Pass its primary key: user\.pk"):
+        recipients.one(found)
+    with pytest.raises(TypeError, match=r"historical model, .* Pass its primary key: user\.pk"):
+        recipients.many([found])
+    with pytest.raises(TypeError, match=r"historical model, .*\.values_list\('pk', flat=True\)"):
+        recipients.many(users.all())
+    assert recipients.one(found.pk) == user.pk
+    assert recipients.many(users.values_list("pk", flat=True)) == [user.pk]
+
+
+@pytest.mark.only_if(settings.USER != "char")  # a model without groups
+def test_a_group_of_a_data_migration_stands_for_its_members(user):
+    user.groups.add(Group.objects.create(name="staff"))
+    group = historical(Group)._base_manager.get(name="staff")
+    assert recipients.many(group) == [user.pk]
 
 
 def test_several_recipients_are_sent_to_send_many(user):
@@ -177,8 +205,8 @@ def test_only_keys_are_looked_up_and_together(make_user, django_assert_num_queri
         assert recipients.many([one.pk for one in users]) == [one.pk for one in users]
 
 
-def test_keys_are_looked_up_in_batches(make_user, settings, django_assert_num_queries):
-    settings.NOTIFY_PUBLISH_BATCH_SIZE = 2
+def test_keys_are_looked_up_in_batches(make_user, monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr("notify.db.PUBLISH_BATCH_SIZE", 2)
     keys = [make_user(name).pk for name in ("alice", "bob", "carol")]
     with django_assert_num_queries(2):
         assert recipients.many(keys) == keys
@@ -209,13 +237,13 @@ def test_a_queryset_that_repeats_a_user_counts_once(user):
 
 
 def test_values_list_gives_keys(user, other_user):
-    """A queryset of plain values is an iterable like any other, not a queryset of its model."""
+    """A queryset of plain values is treated as an iterable, not as a queryset of its model."""
     users = get_user_model()._default_manager.order_by("email")
     assert recipients.many(users.values_list("pk", flat=True)) == [user.pk, other_user.pk]
     with pytest.raises(InvalidRecipient, match=r"alice@example\.com"):
         recipients.many(users.values_list("email", flat=True))
     for rows in (users.values("pk"), users.values_list("pk")):
-        with pytest.raises(TypeError, match="A recipient is a user"):
+        with pytest.raises(TypeError, match="A recipient must be a user"):
             recipients.many(rows)
 
 
@@ -241,7 +269,7 @@ def test_one_recipient_is_sent_to_send(make, user):
 
 
 def test_a_request_is_one_recipient(user, rf):
-    """Though it can be iterated: its lines are no users."""
+    """A request is iterable, but its lines are no users."""
     request = rf.get("/")
     request.user = user
     with pytest.raises(TypeError, match=r"Use notify\.send\(\)"):
@@ -249,13 +277,20 @@ def test_a_request_is_one_recipient(user, rf):
 
 
 def test_missing_keys_are_all_named(user):
-    """Five of them at most."""
+    """At most five are named."""
     missing = [uuid.UUID(int=number) for number in range(1, 8)]
     if get_user_model()._meta.pk.get_internal_type() == "AutoField":
         missing = list(range(user.pk + 1, user.pk + 8))  # type: ignore[arg-type]
-    with pytest.raises(InvalidRecipient, match=r"Nothing was sent") as caught:
+    with pytest.raises(InvalidRecipient, match="No users have these primary keys") as caught:
         recipients.many([user, *missing])
     named = [
         key for key in missing if repr(key) in str(caught.value) or f"'{key}'" in str(caught.value)
     ]
     assert named == missing[:5]
+    assert str(caught.value).endswith(", …. Nothing was stored.")
+    with pytest.raises(
+        InvalidRecipient, match=r"primary keys: [^,]*, [^,]*\. Nothing was stored\.$"
+    ):
+        recipients.many(missing[:2])
+    with pytest.raises(InvalidRecipient, match=r"No user has the primary key [^,]*\. Nothing"):
+        recipients.many(missing[:1])

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import json
-import re
-import struct
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +16,11 @@ from django.utils import translation
 from django.utils.translation import trans_real
 
 import notify
+from notify.auth.identity import identity
+from notify.labels import labels
 from notify.models import Mailbox
-from notify.protocol import Level
 from notify.templatetags import notify as tags
+from tests.kit.translation import compiled
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
 
@@ -95,7 +96,7 @@ def test_a_page_gets_script_style_and_root(user, request_of):
     ]
     attributes = elements["notify-root"]
     assert attributes.pop("user")
-    assert json.loads(attributes.pop("labels") or "") == tags.labels()
+    assert json.loads(attributes.pop("labels") or "") == labels()
     assert attributes == {
         "id": "notify-root",
         "src": "/notify/",
@@ -107,22 +108,36 @@ def test_a_page_gets_script_style_and_root(user, request_of):
 
 
 def test_a_strict_policy_is_kept(user, request_of):
-    """No script, style or handler in the page itself."""
+    """The page itself contains no script, style or handler."""
     text = render("{% load notify %}{% notify %}{% notify_badge '/inbox/' %}", request_of(user))
     elements = Elements(text)
     assert "style" not in elements.tags
-    assert not elements.words[1:]  # the badge's number alone
+    assert not elements.words[1:]  # only the number of the badge
     for _, attributes in elements.found:
         assert not {name for name in attributes if name == "style" or name.startswith("on")}
 
 
 @pytest.mark.parametrize("tag", ["{% notify %}", "{% notify_badge %}", "{% notify_badge '/x/' %}"])
 def test_a_visitor_gets_nothing(tag, request_of, rf):
-    """Neither does a page without a user, or without a request."""
+    """A page without a user, or without a request, gets nothing either."""
     text = "{% load notify %}" + tag
     assert render(text, request_of(AnonymousUser())).strip() == ""
     assert render(text, rf.get("/")).strip() == ""
     assert render(text).strip() == ""
+
+
+@pytest.mark.parametrize("setting", ["CSRF_COOKIE_NAME", "CSRF_USE_SESSIONS"])
+def test_a_browser_that_has_had_a_user_is_told_to_wipe_what_it_kept(setting, request_of, settings):
+    """The page after a sign-out carries one script, which knows the site by the prefix of its URLs."""
+    request = request_of(AnonymousUser())
+    if setting == "CSRF_USE_SESSIONS":
+        settings.CSRF_USE_SESSIONS = True
+    else:
+        request.COOKIES["csrftoken"] = "x" * 32
+    (found,) = Elements(render("{% load notify %}{% notify %}", request, csp_nonce="n")).found
+    source = "/static/notify/signed-out.js"
+    attributes = {"type": "module", "src": source, "data-notify": "/notify/", "nonce": "n"}
+    assert found == ("script", attributes)
 
 
 def test_a_page_for_visitors_costs_no_query_and_no_cookie(
@@ -138,6 +153,14 @@ def test_the_prefix_is_where_the_urls_are(user, request_of, settings):
     assert root(request_of(user))["src"] == "/notify/"
     settings.ROOT_URLCONF = __name__
     assert root(request_of(user))["src"] == "/toasts/"
+
+
+def test_a_page_from_a_runserver_that_cannot_push_only_polls(user, request_of):
+    """Each try of a WebSocket there would be an error in the browser's console, several times a minute."""
+    request = request_of(user)
+    request.META["SERVER_SOFTWARE"] = "WSGIServer/0.2"
+    assert root(request)["transports"] == "poll"
+    assert root(request, "{% notify transports='websocket poll' %}")["transports"] == "poll"
 
 
 def test_transports_may_be_chosen_for_a_page(user, request_of, settings):
@@ -157,7 +180,7 @@ def test_settings_reach_the_client(user, request_of, settings):
 
 
 def test_a_site_may_have_its_tabs_share_the_websocket(user, request_of, settings):
-    """By default each tab has its own."""
+    """By default, each tab has its own."""
     assert "share" not in root(request_of(user))
     settings.NOTIFY_SHARE_WEBSOCKET = True
     assert root(request_of(user))["share"] == "websocket"
@@ -165,28 +188,28 @@ def test_a_site_may_have_its_tabs_share_the_websocket(user, request_of, settings
 
 @pytest.mark.parametrize("around", ["{}", "{{% autoescape off %}}{}{{% endautoescape %}}"])
 def test_attributes_are_escaped(around, user, request_of, settings):
-    """Also on a page that escapes nothing by itself."""
+    """This also holds on a page without autoescape."""
     settings.NOTIFY_TRANSPORTS = ['"><script>alert(1)</script>']
     text = "{% load notify %}" + around.format("{% notify %}{% notify_badge href %}")
     elements = Elements(render(text, request_of(user), href='"><script>alert(2)</script>'))
     assert elements.tags.count("script") == 2
     assert elements["notify-root"]["transports"] == '"><script>alert(1)</script>'
     assert elements["a"]["href"] == '"><script>alert(2)</script>'
-    assert json.loads(elements["notify-root"]["labels"] or "") == tags.labels()
+    assert json.loads(elements["notify-root"]["labels"] or "") == labels()
 
 
 def test_the_user_is_told_apart_and_not_told(user, other_user, request_of):
-    """An opaque name, the same on each page; another one for another user, or session."""
-    first, again = (root(request_of(user))["user"] for _ in range(2))
-    assert first == again
-    assert re.fullmatch("[0-9a-f]{16}", first or "")
-    assert str(user.pk) != first
-    assert root(request_of(other_user))["user"] != first
-    client = Client()
-    client.force_login(user)
-    signed_in = request_of(user)
-    signed_in.session = client.session
-    assert root(signed_in)["user"] not in (first, None)
+    """The page contains the user's identity, an opaque text. That of another user differs."""
+    assert root(request_of(user))["user"] == identity(user.pk)
+    assert root(request_of(other_user))["user"] == identity(other_user.pk)
+
+
+@pytest.mark.parametrize("key", ["one", "another"])
+def test_the_identity_is_the_same_in_each_session(key, user, request_of):
+    """A session in a signed cookie has another key after each response that saves it."""
+    request = request_of(user)
+    request.session = SimpleNamespace(session_key=key)
+    assert root(request)["user"] == identity(user.pk)
 
 
 # -- CSRF ----------------------------------------------------------------------------------------
@@ -200,7 +223,7 @@ def site(client, user, settings):
 
 
 def test_the_page_sets_the_cookie_that_the_script_reads(site):
-    """Also without a form on it; the token itself is not in the page."""
+    """The page needs no form. The token itself is not in the page."""
     answer = site.get("/page/")
     assert answer.cookies["csrftoken"].value
     assert "csrf-token" not in Elements(answer.content.decode())["notify-root"]
@@ -208,7 +231,7 @@ def test_the_page_sets_the_cookie_that_the_script_reads(site):
 
 @pytest.mark.parametrize("mode", ["CSRF_USE_SESSIONS", "CSRF_COOKIE_HTTPONLY"])
 def test_a_token_that_the_script_cannot_read_is_in_the_page(mode, user, settings):
-    """And it is one that a command may carry."""
+    """A command may carry this token."""
     settings.ROOT_URLCONF = __name__
     setattr(settings, mode, True)
     site = Client(enforce_csrf_checks=True)
@@ -240,7 +263,7 @@ def test_a_badge_shows_what_is_unseen(user, request_of):
 
 
 def test_a_badge_may_lead_somewhere(user, request_of):
-    """Then the link has the name, and not the number in it."""
+    """Then the link carries the name, and not the number in it."""
     notify.send(user, "one")
     found = badge(request_of(user), "{% notify_badge href='/inbox/?a=1&b=2' %}")
     assert found.tags == ["notify-badge", "a", "span"]
@@ -249,7 +272,7 @@ def test_a_badge_may_lead_somewhere(user, request_of):
 
 
 def test_a_badge_of_nothing_is_hidden(user, request_of):
-    """The link stays, by its plain name, as the script would leave it."""
+    """The link stays, with its plain name, as the script would leave it."""
     found = badge(request_of(user), "{% notify_badge '/inbox/' %}")
     assert found["notify-badge"] == {"count": "0"}
     assert found["span"] == {"class": "nf-badge", "hidden": None}
@@ -260,7 +283,7 @@ def test_a_badge_of_nothing_is_hidden(user, request_of):
     ("unseen", "shown"), [(99, "99"), (100, "99+"), (1234, "99+"), (1_234_567, "99+")]
 )
 def test_a_large_count_is_shown_as_99_plus(unseen, shown, user, request_of, settings):
-    """The attribute has it all, in digits that the script can read."""
+    """The attribute has the full count, in digits that the script can parse."""
     settings.USE_THOUSAND_SEPARATOR = True
     notify.send(user, "one")
     Mailbox.objects.update(unseen=unseen)
@@ -270,6 +293,14 @@ def test_a_large_count_is_shown_as_99_plus(unseen, shown, user, request_of, sett
     assert found.words == [shown]
 
 
+def test_a_badge_refuses_no_user_of_another_kind(user, request_of):
+    """A page is rendered for every user that the site has signed in, such as the bearer of a token."""
+    for pk, count in ((user.pk, "1"), (None, "0")):
+        notify.send(user, "Hello", key="k")
+        stranger = SimpleNamespace(pk=pk, is_authenticated=True, is_anonymous=False)
+        assert badge(request_of(stranger))["notify-badge"] == {"count": count}
+
+
 def test_a_badge_costs_one_query(user, request_of, django_assert_num_queries):
     notify.send(user, "one")
     request = request_of(user)
@@ -277,28 +308,7 @@ def test_a_badge_costs_one_query(user, request_of, django_assert_num_queries):
         badge(request)
 
 
-# -- Words ---------------------------------------------------------------------------------------
-
-
-def script_labels() -> dict[str, str]:
-    """The words in client/src/platform/labels.js and tasks.js, which stand in for what the server leaves out."""
-    words: dict[str, str] = {}
-    for script in ("platform/labels.js", "tasks.js"):
-        source = (CLIENT / script).read_text()
-        block = re.search(r"DEFAULTS = \{(.*?)\};", source, re.DOTALL)
-        assert block
-        words |= re.findall(r'^\s*(\w+): "(.*)",$', block[1], re.MULTILINE)
-    return words
-
-
-def test_the_words_are_those_that_the_script_knows():
-    """In English, but for the levels: a page that names none has them by their own names."""
-    assert "notifications" in script_labels()
-    levels = {level.value for level in Level}
-    with translation.override("en"):
-        words = tags.labels()
-    assert {key: word for key, word in words.items() if key not in levels} == script_labels()
-    assert levels < set(words)
+# -- Labels --------------------------------------------------------------------------------------
 
 
 def test_the_badge_stops_counting_where_the_script_does():
@@ -306,26 +316,14 @@ def test_the_badge_stops_counting_where_the_script_does():
     assert f"const MOST = {tags.BADGE_MAX};" in source
 
 
-def catalogue(words: dict[str, str]) -> bytes:
-    """A compiled catalogue of gettext."""
-    words = {"": "Content-Type: text/plain; charset=UTF-8\n", **words}
-    pairs = sorted((key.encode(), value.encode()) for key, value in words.items())
-    texts, tables, size = b"", [], 28 + 16 * len(pairs)
-    for column in (0, 1):
-        for pair in pairs:
-            tables.append(struct.pack("<II", len(pair[column]), size + len(texts)))
-            texts += pair[column] + b"\0"
-    head = struct.pack("<7I", 0x950412DE, 0, len(pairs), 28, 28 + 8 * len(pairs), 0, 0)
-    return head + b"".join(tables) + texts
-
-
 @pytest.fixture
 def german(settings, tmp_path):
-    """A site that has translated two of the words."""
+    """A site that has translated two of the labels."""
     folder = tmp_path / "de/LC_MESSAGES"
     folder.mkdir(parents=True)
-    words = {"Notifications": "Mitteilungen", "%(count)s new": "%(count)s neu"}
-    (folder / "django.mo").write_bytes(catalogue(words))
+    new = "%(count)s new\0%(count)s new"
+    words = {"Notifications": "Mitteilungen", new: "%(count)s neue\0%(count)s neue"}
+    (folder / "django.mo").write_bytes(compiled(words, "nplurals=2; plural=(n != 1);"))
     settings.LOCALE_PATHS = [tmp_path]
     yield
     settings.LOCALE_PATHS = []
@@ -335,16 +333,16 @@ def german(settings, tmp_path):
 def test_the_words_are_in_the_language_of_the_page(german, user, request_of):
     notify.send(user, "one")
     with translation.override("de"):
-        labels = json.loads(root(request_of(user))["labels"] or "")
+        sent = json.loads(root(request_of(user))["labels"] or "")
         name = badge(request_of(user))["span"]["aria-label"]
-    assert (labels["notifications"], labels["dismiss"]) == ("Mitteilungen", "Dismiss")
-    assert name == "Mitteilungen, 1 neu"
+    assert (sent["notifications"], sent["dismiss"]) == ("Mitteilungen", "Dismiss")
+    assert name == "Mitteilungen, 1 neue"
     with translation.override("en"):
-        assert json.loads(root(request_of(user))["labels"] or "") == tags.labels()
+        assert json.loads(root(request_of(user))["labels"] or "") == labels()
 
 
 def test_a_nonce_of_the_page_is_carried(request_of, user):
-    """Django 6 puts it into the context, django-csp on the request; without one there is none."""
+    """Django 6 puts it into the context, django-csp on the request. Without one, there is no attribute."""
     request = request_of(user)
     text = "{% load notify %}{% notify %}"
     assert "nonce" not in render(text, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from contextlib import suppress
 from decimal import Decimal
@@ -13,7 +14,7 @@ from asgiref.sync import sync_to_async
 import notify
 from notify.models import Notification
 from notify.tracking import writer
-from notify.tracking.counter import Count, number
+from notify.tracking.counter import Amount, number
 from tests.kit.patience import PATIENCE
 
 pytestmark = pytest.mark.django_db
@@ -22,14 +23,14 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize(
     ("count", "reached", "share"),
     [
-        (Count(), 0, 0),
-        (Count(done=3), 3, 0),
-        (Count(done=3, total=4), 3, 0.75),
-        (Count(done=5, total=4), 5, 1),
-        (Count(done=-1, total=4), -1, 0),
-        (Count(total=0), 0, 0),
-        (Count(done=1, total=4, steps=[Count(done=5, total=10, weight=2)]), 2, 0.5),
-        (Count(total=4, steps=[Count(done=5, weight=2)]), 0, 0),
+        (Amount(), 0, 0),
+        (Amount(done=3), 3, 0),
+        (Amount(done=3, total=4), 3, 0.75),
+        (Amount(done=5, total=4), 5, 1),
+        (Amount(done=-1, total=4), -1, 0),
+        (Amount(total=0), 0, 0),
+        (Amount(done=1, total=4, steps=[Amount(done=5, total=10, weight=2)]), 2, 0.5),
+        (Amount(total=4, steps=[Amount(done=5, weight=2)]), 0, 0),
     ],
 )
 def test_the_share_is_that_of_the_units_and_of_the_steps_under_way(count, reached, share):
@@ -63,6 +64,27 @@ def test_steps_may_be_nested_and_run_side_by_side(user):
     p.succeed()
 
 
+def test_an_update_changes_only_what_it_is_given(user):
+    p = notify.progress(user, "Importing", total=2)
+    with p.step("Reading", total=4) as step:
+        step.update(done=1)
+        assert (step.done, step.total, p._run.message) == (1, 4, "Reading")
+        step.update(total=8)
+        assert (step.done, step.total, p._run.message) == (1, 8, "Reading")
+        step.update(message="Sorting")
+        assert (step.done, step.total, p._run.message) == (1, 8, "Sorting")
+    p.succeed()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_step_counts_for_the_step(user, copied):
+    p = notify.progress(user, "Importing", total=2)
+    with p.step(total=4) as step:
+        copied(step).advance()
+        assert (step.done, p._run.reached) == (1, 0.25)
+    p.succeed()
+
+
 def test_a_step_that_raises_is_not_done(user):
     p = notify.progress(user, "Importing", total=2)
     with suppress(ValueError), p.step(total=2) as step:
@@ -74,7 +96,7 @@ def test_a_step_that_raises_is_not_done(user):
 
 def test_a_step_ends_where_the_user_cancels(user):
     p = notify.progress(user, "Importing", total=2, cancellable=True)
-    p._run.cancel_asked = True
+    p._run.stored.cancel_asked = True
     with pytest.raises(notify.Cancelled), p.step() as step:
         step.check()
     p.cancel()
@@ -98,6 +120,25 @@ async def test_steps_of_coroutines(user):
 
     await asyncio.gather(work(), work())
     assert p.done == 2
+    p.succeed()
+    assert await sync_to_async(writer.flush)(PATIENCE)
+
+
+async def pages():
+    for page in range(3):
+        yield page
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_step_counts_what_a_coroutine_goes_through(user):
+    p = notify.progress(user, "Importing", total=2)
+    async with p.step(total=4) as step:
+        assert [(page, step.done) async for page in step.atrack(pages())] == [
+            (0, 0),
+            (1, 1),
+            (2, 2),
+        ]
+        assert (step.done, p._run.reached) == (3, 0.75)
     p.succeed()
     assert await sync_to_async(writer.flush)(PATIENCE)
 
@@ -167,5 +208,5 @@ def test_of_two_steps_that_are_alike_each_is_another(user):
 )
 def test_whatever_a_task_counts_with_can_be_shown(value, said):
     assert number(value) == said
-    assert Count(done=value).reached == (said or 0)
-    assert 0 <= Count(done=1, total=value).share <= 1
+    assert Amount(done=value).reached == (said or 0)
+    assert 0 <= Amount(done=1, total=value).share <= 1

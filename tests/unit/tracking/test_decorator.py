@@ -2,129 +2,146 @@
 
 from __future__ import annotations
 
-import gc
+import asyncio
 from copy import copy
-from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.db import OperationalError
-from django.utils import timezone
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connections
 
 import notify
-from notify import signals
-from notify.models import Notification, Progress, timestamp
-from notify.tracking import decorator as jobs
-from notify.tracking import rows as runs
-from notify.tracking.rows import Run
+from notify.models import Notification, TaskRecord
+from notify.tracking import jobs, writer
+from notify.tracking import rows as task_rows
+from tests.kit.patience import PATIENCE
+from tests.unit.tracking.work import run, told, work
 
-pytestmark = [pytest.mark.users, pytest.mark.django_db]
-
-
-@notify.tracked("Importing", user="user_id", cancellable=True)
-def work(user_id, fails=False, progress=None):
-    progress.advance(3)
-    if fails:
-        raise ValueError("no")
-    progress.check()
-    return "done"
+pytestmark = [pytest.mark.users, pytest.mark.django_db, pytest.mark.usefixtures("no_job")]
 
 
-@pytest.fixture(autouse=True)
-def no_job(db):
-    """What one test leaves open is not the next one's; a handle that is thrown away says so here."""
-    jobs._current.set(None)
-    yield
-    jobs._current.set(None)
-    gc.collect()
+def row() -> Notification:
+    return Notification.objects.get()
 
 
-def told() -> dict:
-    return Notification.objects.get().progress
+def test_a_function_is_tracked_and_given_its_progress(user):
+    @notify.tracked("Importing", user="user_id")
+    def work(user_id, rows, progress):
+        """Imports."""
+        return sum(progress.track(rows))
+
+    assert work(user.pk, [1, 2]) == 3
+    assert work.__doc__ == "Imports."
+    assert (row().progress["done"], row().progress["state"]) == (2, "succeeded")
 
 
-def run(user, **arguments):
-    jobs.begun("q:1", work)
-    try:
-        return work(user.pk, **arguments)
-    finally:
-        jobs.over("q:1")
+def test_whoever_is_told_may_be_reckoned(user):
+    @notify.tracked("Importing", user=lambda order: order["owner"])
+    def work(order):
+        return order["id"]
+
+    assert work({"id": 7, "owner": user}) == 7
+    assert row().recipient == user
 
 
-def killed_worker(user) -> jobs.Job:
-    """What runs a job whose process dies in the midst of it: nobody has said how it ended."""
-    jobs.begun("q:1", work)
-    with pytest.raises(ValueError, match="no"):
-        work(user.pk, fails=True)
-    killed = jobs.current("q:1")
-    assert killed
-    jobs.over("q:1")
-    return killed
+def test_the_parameter_that_says_who_is_told_may_have_a_default(user):
+    @notify.tracked("Importing", user="user_id")
+    def work(path, user_id=user.pk):
+        return path
+
+    assert work("customers.csv") == "customers.csv"
+    assert row().recipient_id == user.pk
 
 
-def test_a_job_is_one_row_from_the_queue_to_its_end(user):
-    jobs.queued("q:1", work, [user.pk], {})
-    assert (told()["state"], told()["started_at"]) == ("queued", None)
-    assert run(user) == "done"
-    assert (told()["state"], told()["attempt"]) == ("succeeded", 1)
-    assert Progress.objects.get().job == "q:1"
+async def test_an_async_function_is_tracked(monkeypatch, user):
+    said = []
+    monkeypatch.setattr(writer, "schedule", lambda run: said.append(run.state.value))
+
+    @notify.tracked("Importing")
+    async def work(user):
+        return 7
+
+    assert await work(user) == 7
+    assert said == ["running", "succeeded"]
 
 
-@pytest.mark.parametrize("is_job", [True, False])
-def test_a_task_runs_although_its_user_is_gone(user, is_job, caplog):
-    gone = copy(user)
-    user.delete()
-    assert (run(gone) if is_job else work(gone.pk)) == "done"
-    with pytest.raises(ValueError, match="no"):
-        run(gone, fails=True) if is_job else work(gone.pk, fails=True)
-    jobs.queued("q:1", work, [gone.pk], {})
-    assert "Importing is shown to nobody: No user has the primary key" in caplog.text
-    assert not Notification.objects.exists()
+def test_a_cancelled_function_returns_nothing(user):
+    @notify.tracked("Importing", cancellable=True)
+    def work(user, progress):
+        progress._run.stored.cancel_asked = True
+        progress.check()
+
+    assert work(user) is None
+    assert TaskRecord.objects.get().state == "cancelled"
 
 
-def test_a_job_may_have_a_name_longer_than_is_kept(user):
-    name = "q:" + "x" * 300
-    jobs.queued(name, work, [user.pk], {})
-    jobs.failed(name)
-    assert told()["state"] == "failed"
+def test_a_caller_need_not_know_where_the_progress_stands(user, other_user):
+    @notify.tracked("Importing")
+    def work(progress, user, colleague, *paths):
+        return progress.state, colleague, paths
+
+    assert work(user, other_user) == ("running", other_user, ())
+    assert row().recipient_id == user.pk
+    assert work(user, other_user, "a", "b")[2] == ("a", "b")
+    assert work(user=user, colleague=other_user)[0] == "running"
+    assert set(Notification.objects.values_list("recipient", flat=True)) == {user.pk}
 
 
-def test_that_it_was_queued_is_no_news_once_it_has_begun(user):
-    run(user)
-    jobs.queued("q:1", work, [user.pk], {})
-    assert (told()["state"], told()["attempt"]) == ("succeeded", 1)
+def test_a_function_with_any_number_of_arguments_is_given_them_as_they_are(user):
+    @notify.tracked("Importing")
+    def work(user, *paths):
+        return paths
+
+    @notify.tracked("Importing")
+    def count(user, *paths, progress):
+        return progress.state, paths
+
+    assert work(user, "a", "b") == ("a", "b")
+    assert count(user, "a", "b") == ("running", ("a", "b"))
 
 
-def test_the_same_job_may_be_queued_again_after_it_was_cancelled(user):
-    """As by a queue whose jobs have names; it runs then, and nobody has cancelled that."""
-    jobs.queued("q:1", work, [user.pk], {})
-    row = Notification.objects.get()
-    runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
-    long_ago = timezone.now() - timedelta(minutes=1)
-    ended = told() | {"ended_at": timestamp(long_ago)}
-    Notification.objects.update(progress=ended)
-    jobs.queued("q:1", work, [user.pk], {})
-    assert (told()["state"], told()["attempt"]) == ("queued", 2)
-    assert run(user) == "done"
-    assert (told()["state"], told()["attempt"]) == ("succeeded", 2)
+async def test_a_group_of_coroutines_may_be_cancelled(monkeypatch, user):
+    """Which raises a group of what they raise."""
+    said = []
+    monkeypatch.setattr(writer, "schedule", lambda run: said.append(run.state.value))
+
+    @notify.tracked("Importing", cancellable=True)
+    async def work(user, progress):
+        async def check():
+            progress.check()
+
+        progress._run.stored.cancel_asked = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(check())
+            group.create_task(check())
+
+    assert await work(user) is None
+    assert said == ["running", "cancelled"]
 
 
-def test_that_it_was_queued_may_be_told_long_after_its_end(user):
-    """As at the commit of a long transaction, where the queue has it at once."""
-    run(user)
-    ended, queued = (timezone.now() - timedelta(minutes=minutes) for minutes in (1, 2))
-    Notification.objects.update(progress=told() | {"ended_at": timestamp(ended)})
-    jobs.queued("q:1", work, [user.pk], {}, since=queued)
-    assert told()["state"] == "succeeded"
+def test_a_function_without_that_parameter_is_refused_when_it_is_made():
+    with pytest.raises(TypeError, match="no parameter 'user'"):
+
+        @notify.tracked("Importing")
+        def work(owner):
+            pass
 
 
-def test_a_job_that_was_to_end_when_its_worker_died_is_ended_by_the_next(user):
-    killed = killed_worker(user)  # and it comes again, as nobody has acknowledged it
-    row = Notification.objects.get()
-    runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
-    assert told()["state"] == "cancelling"
-    assert run(user) is None
-    assert told()["state"] == "cancelled"
-    assert killed.progress.state == "running", "it has said nothing more"
+def test_a_function_that_yields_is_refused_when_it_is_made():
+    """It would be shown as finished before it begins."""
+
+    def work(user):
+        yield 1
+
+    async def awork(user):
+        yield 1
+
+    for function in (work, awork):
+        with pytest.raises(TypeError, match=r"work\(\) is a generator"):
+            notify.tracked("Importing")(function)
+
+
+# -- As a job of a queue -------------------------------------------------------------------------
 
 
 def test_an_exception_is_no_end_before_the_queue_says_so(user):
@@ -141,117 +158,76 @@ def test_an_exception_is_no_end_before_the_queue_says_so(user):
         work(user.pk, fails=True)
     jobs.failed("q:1")
     assert (told()["state"], told()["attempt"]) == ("failed", 2)
-    assert "ValueError: no" in Progress.objects.get().detail
+    assert "ValueError: no" in TaskRecord.objects.get().detail
 
 
-def test_a_late_word_of_an_attempt_that_is_over_changes_nothing(user):
+@pytest.mark.parametrize("is_job", [True, False])
+def test_a_task_runs_although_its_user_is_gone(user, is_job, caplog):
+    gone = copy(user)
+    user.delete()
+    assert (run(gone) if is_job else work(gone.pk)) == "done"
+    with pytest.raises(ValueError, match="no"):
+        run(gone, fails=True) if is_job else work(gone.pk, fails=True)
+    jobs.queued("q:1", work, [gone.pk], {})
+    assert "The task Importing is not shown: No user has the primary key" in caplog.text
+    assert not Notification.objects.exists()
+
+
+def test_a_job_that_fails_before_its_function_is_called_has_failed(user):
+    """As where the queue cannot read the arguments."""
+    jobs.queued("q:1", work, [user.pk], {})
     jobs.begun("q:1", work)
+    jobs.failed("q:1", "It could not be read.")
+    jobs.over("q:1")
+    assert (told()["state"], row().message) == ("failed", "It could not be read.")
+
+
+def test_a_function_that_is_a_part_reports_on_the_whole(user):
+    jobs.queued_whole("q-whole:1", user, "All", total=2)
+    jobs.begun("q:1", work, whole="q-whole:1")
     with pytest.raises(ValueError, match="no"):
         work(user.pk, fails=True)
-    first = jobs.current("q:1")
+    jobs.failed("q:1")
     jobs.over("q:1")
-    jobs.begun("q:1", work, attempt=2)
-    with pytest.raises(ValueError, match="no"):
-        work(user.pk, fails=True)
-    first.progress.retry()
-    assert (told()["state"], told()["attempt"]) == ("running", 2)
+    assert (told()["state"], row().title) == ("failed", "All")
+    assert "ValueError: no" in TaskRecord.objects.get().detail
 
 
-def test_an_attempt_that_is_written_after_the_next_one_says_nothing(user):
-    """As where its process waits for the mailbox while the next attempt runs and ends in another."""
-    jobs.queued("q:1", work, [user.pk], {})
-    now = timezone.now()
-    late = Run(user.pk, "Importing", job="q:1", is_counted=True, started_at=now)
-    jobs.begun("q:1", work, attempt=2)
-    assert work(user.pk) == "done"
+def queue_and_cancel(function, user):
+    jobs.queued("q:1", function, [user.pk], {})
+    assert writer.flush(PATIENCE)
+    task_rows.ask_to_end(user.pk, [(row().pk, row().arrived)])
+
+
+def test_a_function_that_was_cancelled_in_the_queue_is_not_called(user):
+    called = []
+
+    @notify.tracked("Importing", user="user_id", cancellable=True)
+    def function(user_id):
+        called.append(user_id)
+
+    queue_and_cancel(function, user)
+    jobs.begun("q:1", function)
+    assert function(user.pk) is None
     jobs.over("q:1")
-    runs.save(late)
-    assert late.is_superseded
-    assert (told()["state"], told()["attempt"]) == ("succeeded", 2)
+    assert (told()["state"], called) == ("cancelled", [])
 
 
-def test_another_process_may_end_a_job_of_which_it_knows_the_name(user):
-    jobs.queued("q:1", work, [user.pk], {})
-    jobs.failed("q:1", "Its worker has died.", detail="killed")
-    row = Notification.objects.get()
-    assert (row.title, row.message, row.level) == ("Importing", "Its worker has died.", "error")
-    assert Progress.objects.get().detail == "killed"
-    jobs.cancelled("q:1")
-    assert told()["state"] == "failed"
+@pytest.mark.django_db(transaction=True)
+async def test_a_coroutine_that_was_cancelled_in_the_queue_is_not_called(user):
+    called = []
 
+    @notify.tracked("Importing", user="user_id", cancellable=True)
+    async def function(user_id):
+        called.append(user_id)
 
-def test_another_process_may_say_that_a_job_is_tried_again(user):
-    killed = killed_worker(user)
-    jobs.retried("q:1")
-    assert killed.progress.state == "running"
-    again = told()
-    assert (again["state"], again["attempt"]) == ("queued", 2)
-    assert (again["done"], again["started_at"], again["cancellable"]) == (0, None, True)
-    assert run(user) == "done"
-    assert (told()["state"], told()["attempt"]) == ("succeeded", 2)
-
-
-def test_what_has_ended_waits_for_no_other_try(user):
-    run(user)
-    jobs.retried("q:1")
-    assert (told()["state"], told()["attempt"]) == ("succeeded", 1)
-
-
-def test_nothing_is_told_of_a_job_that_nobody_has_seen(user):
-    jobs.failed("q:none")
-    jobs.queued("q:none", len, [], {})
-    jobs.begun("q:none", len)
-    jobs.over("q:none")
-    assert not Notification.objects.exists()
-
-
-def test_what_is_wrong_with_a_call_does_not_disturb_the_queue(user, caplog):
-    jobs.queued("q:1", work, [None], {})
-    assert "q:1" in caplog.text
-    assert not Notification.objects.exists()
-
-
-def test_a_job_that_was_cancelled_in_the_queue_is_cancelled_at_once_and_never_begins(
-    user, django_capture_on_commit_callbacks
-):
-    jobs.queued("q:1", work, [user.pk], {})
-    row = Notification.objects.get()
-    asked = []
-    signals.cancel_asked.connect(
-        lambda job, **_: asked.append(job), weak=False, dispatch_uid="here"
-    )
-    try:
-        runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
-    finally:
-        signals.cancel_asked.disconnect(dispatch_uid="here")
-    assert (told()["state"], asked) == ("cancelled", ["q:1"])
-    assert run(user) is None
-    assert told()["state"] == "cancelled"
-
-
-def test_a_job_that_is_cancelled_in_the_moment_when_it_begins_hears_of_it(user, monkeypatch):
-    """Its worker has looked already, and has not said yet that it begins."""
-    look = runs.is_called_off
-
-    def look_too_soon(job: str) -> bool:
-        seen = look(job)
-        row = Notification.objects.get()
-        runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
-        assert told()["state"] == "cancelled"
-        return seen
-
-    monkeypatch.setattr(runs, "is_called_off", look_too_soon)
-    jobs.queued("q:1", work, [user.pk], {})
-    assert run(user) is None
-    assert (told()["state"], told()["attempt"], told()["done"]) == ("cancelled", 1, 3)
-
-
-def test_a_dead_database_keeps_no_job_from_beginning(user, monkeypatch):
-    def die(job):
-        raise OperationalError("dead")
-
-    monkeypatch.setattr(runs, "is_called_off", die)
-    assert run(user) == "done"
+    await sync_to_async(queue_and_cancel)(function, user)
+    jobs.begun("q:1", function)
+    assert await function(user.pk) is None
+    jobs.over("q:1")
+    assert await sync_to_async(writer.flush)(PATIENCE)
+    assert ((await sync_to_async(told)())["state"], called) == ("cancelled", [])
+    await sync_to_async(connections.close_all)()  # of the thread in which all this has run
 
 
 def test_a_tracked_function_that_a_job_calls_is_shown_by_itself(user):
@@ -262,7 +238,7 @@ def test_a_tracked_function_that_a_job_calls_is_shown_by_itself(user):
     jobs.begun("q:1", outer)
     outer(user.pk)
     jobs.over("q:1")
-    assert sorted(Progress.objects.values_list("job", flat=True)) == ["", "q:1"]
+    assert sorted(TaskRecord.objects.values_list("job", flat=True)) == ["", "q:1"]
 
 
 def test_what_is_shown_may_come_from_the_arguments(user):
@@ -280,104 +256,49 @@ def test_what_is_shown_may_come_from_the_arguments(user):
     assert (row.title, row.collapse_key, row.url) == ("Reading a.csv", "read:a.csv", "/files/")
 
 
-def test_jobs_may_be_nested(user):
+def test_a_job_that_is_cancelled_in_the_moment_when_it_begins_hears_of_it(user, monkeypatch):
+    """Its worker has already checked, and has not yet reported the start."""
+    look = task_rows.is_called_off
+
+    def look_too_soon(job: str, recipient_id: Any) -> bool:
+        seen = look(job, recipient_id)
+        row = Notification.objects.get()
+        task_rows.ask_to_end(user.pk, [(row.pk, row.arrived)])
+        assert told()["state"] == "cancelled"
+        return seen
+
+    monkeypatch.setattr(task_rows, "is_called_off", look_too_soon)
+    jobs.queued("q:1", work, [user.pk], {})
+    assert run(user) is None
+    assert (told()["state"], told()["attempt"], told()["done"]) == ("cancelled", 1, 3)
+
+
+def test_a_dead_database_keeps_no_job_from_beginning(user, monkeypatch):
+    def die(*args):
+        raise OperationalError("dead")
+
+    monkeypatch.setattr(task_rows, "is_called_off", die)
+    assert run(user) == "done"
+
+
+def test_a_job_is_called_off_for_the_user_who_cancelled_it(user, other_user):
+    """The jobs of two users may have one name. The one of the other user runs."""
+    for each in (user, other_user):
+        jobs.queued("q:1", work, [each.pk], {})
+    row = Notification.objects.get(recipient=user)
+    task_rows.ask_to_end(user.pk, [(row.pk, row.arrived)])
+    assert run(user) is None
+    assert run(other_user) == "done"
+    mine, theirs = (
+        Notification.objects.get(recipient=each).progress for each in (user, other_user)
+    )
+    assert (mine["state"], mine["started_at"]) == ("cancelled", None), "it has not begun"
+    assert (theirs["state"], theirs["attempt"]) == ("succeeded", 1)
+
+
+def test_a_job_for_nobody_is_not_called_off(caplog):
+    """It runs without being shown."""
     jobs.begun("q:1", work)
-    jobs.begun("q:2", work)
-    jobs.over("q:2")
-    assert jobs.current("q:1")
+    assert work(2**63) == "done"
     jobs.over("q:1")
-    assert jobs.current("q:1") is None
-
-
-def part(name: str, *, fails: bool = False) -> None:
-    jobs.begun(name, work, whole="q-whole:1")
-    if fails:
-        jobs.failed(name)
-    else:
-        jobs.finished(name)
-    jobs.over(name)
-    tell_whole()
-
-
-def tell_whole() -> None:
-    """As the writer does."""
-    whole = jobs._wholes["q-whole:1"]
-    runs.save(whole.run)
-
-
-@pytest.fixture
-def whole(user):
-    jobs._wholes.clear()
-    return notify.progress(user, "All", job="q-whole:1", queued=True, total=2, cancellable=True)
-
-
-def test_parts_are_counted_once_and_the_last_ends_the_whole(user, whole):
-    part("q:1")
-    part("q:1")
-    assert (told()["state"], told()["done"]) == ("running", 1)
-    part("q:2")
-    assert (told()["state"], told()["done"]) == ("succeeded", 2)
-    assert not Progress.objects.get().parts.exists()
-    part("q:3")
-    assert told()["done"] == 2
-
-
-def test_a_part_that_fails_fails_the_whole(user, whole):
-    part("q:1")
-    part("q:2", fails=True)
-    assert (told()["state"], told()["done"]) == ("failed", 1)
-
-
-def test_a_function_that_is_a_part_is_not_shown_by_itself_and_may_be_cancelled(user, whole):
-    jobs.begun("q:1", work, whole="q-whole:1")
-    assert work(user.pk) == "done"
-    assert Notification.objects.count() == 1
-    jobs.over("q:1")
-    row = Notification.objects.get()
-    runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
-    jobs.begun("q:2", work, whole="q-whole:1")
-    assert work(user.pk) is None
-    jobs.over("q:2")
-
-
-def test_a_whole_whose_parts_were_cancelled_was_cancelled(user, whole):
-    """Also where no part waits any more, so that none can be taken out."""
-    part("q:1")
-    row = Notification.objects.get()
-    runs.ask_to_end(user.pk, [(row.pk, row.arrived)])
-    jobs.begun("q:2", work, whole="q-whole:1")
-    tell_whole()  # it hears of it
-    assert work(user.pk) is None
-    jobs.finished("q:2")
-    jobs.over("q:2")
-    tell_whole()
-    assert (told()["state"], told()["done"]) == ("cancelled", 1)
-    assert not Progress.objects.get().parts.exists()
-
-
-def test_a_part_that_is_tried_again_is_no_news(user, whole):
-    jobs.begun("q:1", work, whole="q-whole:1")
-    jobs.retried("q:1")
-    jobs.over("q:1")
-    tell_whole()
-    assert (told()["state"], told()["attempt"]) == ("running", 1)
-
-
-def test_what_another_process_has_counted_stays(user, whole):
-    Notification.objects.update(progress=told() | {"total": 5})
-    part("q:1")
-    here = jobs._wholes.pop("q-whole:1")
-    other = Run(None, "", job="q-whole:1", adopts=True, parts={"q:9"})
-    runs.save(other)
-    here.run.message = "Page 3"
-    runs.save(here.run)
-    assert told()["done"] == 2
-
-
-def test_a_process_remembers_so_many_wholes(monkeypatch):
-    monkeypatch.setattr(jobs, "MOST_WHOLES", 2)
-    jobs._wholes.clear()
-    for number in range(4):
-        jobs.begun(f"q:{number}", work, whole=f"q-whole:{number}")
-        jobs.over(f"q:{number}")
-    assert list(jobs._wholes) == ["q-whole:2", "q-whole:3"]
+    assert not Notification.objects.exists()

@@ -1,8 +1,7 @@
-"""The public calls of progress: what a task says, and how it ends whatever happens."""
+"""The public API of progress: what a task reports, and how it ends in every case."""
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import gc
 import threading
@@ -12,17 +11,17 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.utils.functional import SimpleLazyObject
 
 import notify
 from notify.exceptions import Cancelled, InvalidNotification, InvalidRecipient
-from notify.models import Notification, Progress
+from notify.models import Notification, TaskRecord
 from notify.sending import recipients
-from notify.tracking import rows as runs
+from notify.tracking import rows as task_rows
 from notify.tracking import writer
-from notify.tracking.handle import _length
-from notify.tracking.rows import Run
+from notify.tracking.handle import Progress, _length, begin
+from notify.tracking.run import TaskRun
 from tests.kit.patience import PATIENCE
 
 pytestmark = [pytest.mark.users, pytest.mark.django_db]
@@ -30,15 +29,15 @@ pytestmark = [pytest.mark.users, pytest.mark.django_db]
 
 @pytest.fixture
 def told(monkeypatch) -> list[tuple]:
-    """Each state that was told, as it was then."""
+    """Each reported state, as it was at that moment."""
     said: list[tuple] = []
-    tell = writer.tell
+    schedule = writer.schedule
 
-    def note(run: Run) -> None:
+    def note(run: TaskRun) -> None:
         said.append((run.state.value, run.done, run.message))
-        tell(run)
+        schedule(run)
 
-    monkeypatch.setattr(writer, "tell", note)
+    monkeypatch.setattr(writer, "schedule", note)
     return said
 
 
@@ -64,7 +63,7 @@ def test_an_exception_fails_it_goes_on_and_is_shown_to_the_staff_only(user):
     with pytest.raises(ZeroDivisionError), notify.progress(user, "Importing customers"):
         1 / 0  # noqa: B018
     assert (row().level, row().message) == ("error", "It failed.")
-    assert "ZeroDivisionError" in Progress.objects.get().detail
+    assert "ZeroDivisionError" in TaskRecord.objects.get().detail
     assert "ZeroDivisionError" not in row().encode()
 
 
@@ -89,8 +88,11 @@ def test_the_end_may_have_a_title_and_a_level_of_its_own(user):
 def test_what_has_ended_stays_as_it_is(user, told):
     with notify.progress(user, "Exporting") as p:
         p.fail("The disk is full.")
+        p.fail("The disk is still full.")
         p.succeed("Never mind")
         p.cancel()
+        p.retry()
+        p.start()
     assert [state for state, *_ in told] == ["running", "failed"]
     assert row().message == "The disk is full."
 
@@ -105,6 +107,29 @@ def test_a_queued_task_says_so_until_it_starts(user, told):
     assert [state for state, *_ in told] == ["queued", "running", "succeeded"]
 
 
+def test_a_task_that_runs_is_not_started_again(user, told):
+    p = notify.progress(user, "Exporting")
+    began = row().progress["started_at"]
+    p.start()
+    assert [state for state, *_ in told] == ["running"]
+    assert row().progress["started_at"] == began
+    p.succeed()
+
+
+def test_a_task_that_is_tried_again_is_queued_and_begins_at_zero(user, told):
+    p = notify.progress(user, "Exporting", total=3)
+    p.advance(2)
+    p.retry("The disk is full.")
+    p.retry("It is queued already.")
+    shown = row().progress
+    assert (shown["state"], shown["attempt"], shown["done"]) == ("queued", 2, 0)
+    assert (shown["started_at"], shown["message"]) == (None, "The disk is full.")
+    p.start()
+    p.succeed()
+    assert [state for state, *_ in told] == ["running", "queued", "running", "succeeded"]
+    assert row().progress["attempt"] == 2
+
+
 def test_what_a_queued_task_says_is_shown(user):
     p = notify.progress(user, "Exporting", queued=True)
     p.update(message="Two are before it")
@@ -112,7 +137,7 @@ def test_what_a_queued_task_says_is_shown(user):
 
 
 def test_what_is_queued_here_may_be_started_elsewhere(user):
-    """By a worker, which knows the key; the page that has queued it is long done."""
+    """A worker knows the key, and the page that queued it has long been served."""
     notify.progress(user, "Exporting", key="export:7", queued=True)
     gc.collect()
     assert row().progress["state"] == "queued"
@@ -124,7 +149,7 @@ def test_what_is_queued_here_may_be_started_elsewhere(user):
 
 def test_what_is_cancelled_before_it_starts_hears_of_it(user):
     notify.progress(user, "Exporting", key="export:7", queued=True, cancellable=True)
-    runs.ask_to_end(user.pk, [(row().pk, row().arrived)])
+    task_rows.ask_to_end(user.pk, [(row().pk, row().arrived)])
     assert row().progress["state"] == "cancelling"
 
     def work() -> None:
@@ -154,24 +179,33 @@ def test_a_task_that_the_user_cancels_ends_as_cancelled(user):
     def work() -> None:
         with notify.progress(user, "Exporting", cancellable=True) as p:
             p.check()
-            p._run.cancel_asked = True
+            p._run.stored.cancel_asked = True
             assert p.is_cancelled
             p.check()
 
     with pytest.raises(notify.Cancelled):
         work()
-    assert (row().message, Progress.objects.get().state) == ("Cancelled.", "cancelled")
+    assert (row().message, TaskRecord.objects.get().state) == ("Cancelled.", "cancelled")
 
 
 def test_a_task_that_lets_go_without_a_word_has_failed(user):
     notify.progress(user, "Exporting")
     gc.collect()
-    assert (row().level, Progress.objects.get().state) == ("error", "failed")
+    assert (row().level, TaskRecord.objects.get().state) == ("error", "failed")
+
+
+def test_dropping_a_handle_for_the_task_of_another_process_does_not_end_the_task(user):
+    p = begin(user, "Exporting", report={"job": "q:1"})
+    other = Progress(TaskRun(None, "", job="q:1", adopts=True))
+    del other
+    gc.collect()
+    assert row().progress["state"] == "running"
+    p.succeed()
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_a_copy_of_a_handle_is_the_handle(user, copied):
-    """Else the one that is let go would end the task of the other."""
+    """Otherwise the collection of one copy would end the task of the other."""
     p = notify.progress(user, "Exporting")
     assert copied(p) is p
     p.succeed()
@@ -179,7 +213,7 @@ def test_a_copy_of_a_handle_is_the_handle(user, copied):
 
 async def test_an_async_block_is_the_same(settings, monkeypatch, user):
     said = []
-    monkeypatch.setattr(writer, "tell", lambda run: said.append(run.state.value))
+    monkeypatch.setattr(writer, "schedule", lambda run: said.append(run.state.value))
     async with notify.progress(user, "Exporting") as p:
         p.advance()
     assert said == ["running", "succeeded"]
@@ -187,17 +221,17 @@ async def test_an_async_block_is_the_same(settings, monkeypatch, user):
 
 async def test_a_coroutine_may_name_the_user_by_its_key(monkeypatch, user):
     said = []
-    monkeypatch.setattr(writer, "tell", lambda run: said.append(run.recipient))
+    monkeypatch.setattr(writer, "schedule", lambda run: said.append(run.recipient_id))
     async with notify.progress(user.pk, "Exporting"):
         pass
     assert said == [user.pk, user.pk]
 
 
 async def test_a_coroutine_is_told_how_to_name_the_user_of_a_request(monkeypatch, user, rf):
-    monkeypatch.setattr(writer, "tell", lambda run: None)
+    monkeypatch.setattr(writer, "schedule", lambda run: None)
     request = rf.get("/")
     request.user = SimpleLazyObject(lambda: get_user_model().objects.get(pk=user.pk))
-    with pytest.raises(SynchronousOnlyOperation, match=r"Give .* await request\.auser\(\)"):
+    with pytest.raises(SynchronousOnlyOperation, match=r"Pass .* await request\.auser\(\)"):
         notify.progress(request, "Exporting")
 
 
@@ -243,6 +277,13 @@ def test_threads_lose_no_step(user):
         assert p.done == 4000
 
 
+def test_a_failure_in_a_group_with_one_that_was_cancelled_is_a_failure(user):
+    group = ExceptionGroup("", [Cancelled(), ValueError("no")])
+    with pytest.raises(ExceptionGroup), notify.progress(user, "Importing"):
+        raise group
+    assert TaskRecord.objects.get().state == "failed"
+
+
 # -- track ---------------------------------------------------------------------------------------
 
 
@@ -250,6 +291,11 @@ def test_track_counts_what_it_goes_through(user, told):
     assert list(notify.track([1, 2, 3], user, "Importing")) == [1, 2, 3]
     assert told == [("running", 0, ""), ("succeeded", 3, "Finished.")]
     assert row().progress["total"] == 3
+
+
+def test_a_total_that_is_given_is_shown(user):
+    assert list(notify.track([1, 2], user, "Importing", total=40)) == [1, 2]
+    assert row().progress["total"] == 40
 
 
 def test_a_total_is_asked_of_what_knows_it(user):
@@ -272,133 +318,6 @@ def test_a_loop_that_is_left_is_shown_as_stopped(user, leave):
         loop()
     gc.collect()
     assert (row().message, row().progress["done"]) == ("Stopped.", 1)
-
-
-# -- tracked -------------------------------------------------------------------------------------
-
-
-def test_a_function_is_tracked_and_given_its_progress(user):
-    @notify.tracked("Importing", user="user_id")
-    def work(user_id, rows, progress):
-        """Imports."""
-        return sum(progress.track(rows))
-
-    assert work(user.pk, [1, 2]) == 3
-    assert work.__doc__ == "Imports."
-    assert (row().progress["done"], row().progress["state"]) == (2, "succeeded")
-
-
-def test_whoever_is_told_may_be_reckoned(user):
-    @notify.tracked("Importing", user=lambda order: order["owner"])
-    def work(order):
-        return order["id"]
-
-    assert work({"id": 7, "owner": user}) == 7
-    assert row().recipient == user
-
-
-def test_the_parameter_that_says_who_is_told_may_have_a_default(user):
-    @notify.tracked("Importing", user="user_id")
-    def work(path, user_id=user.pk):
-        return path
-
-    assert work("customers.csv") == "customers.csv"
-    assert row().recipient_id == user.pk
-
-
-async def test_an_async_function_is_tracked(monkeypatch, user):
-    said = []
-    monkeypatch.setattr(writer, "tell", lambda run: said.append(run.state.value))
-
-    @notify.tracked("Importing")
-    async def work(user):
-        return 7
-
-    assert await work(user) == 7
-    assert said == ["running", "succeeded"]
-
-
-def test_a_cancelled_function_returns_nothing(user):
-    @notify.tracked("Importing", cancellable=True)
-    def work(user, progress):
-        progress._run.cancel_asked = True
-        progress.check()
-
-    assert work(user) is None
-    assert Progress.objects.get().state == "cancelled"
-
-
-def test_a_caller_need_not_know_where_the_progress_stands(user, other_user):
-    @notify.tracked("Importing")
-    def work(progress, user, colleague, *paths):
-        return progress.state, colleague, paths
-
-    assert work(user, other_user) == ("running", other_user, ())
-    assert row().recipient_id == user.pk
-    assert work(user, other_user, "a", "b")[2] == ("a", "b")
-    assert work(user=user, colleague=other_user)[0] == "running"
-    assert set(Notification.objects.values_list("recipient", flat=True)) == {user.pk}
-
-
-def test_a_function_with_any_number_of_arguments_is_given_them_as_they_are(user):
-    @notify.tracked("Importing")
-    def work(user, *paths):
-        return paths
-
-    @notify.tracked("Importing")
-    def count(user, *paths, progress):
-        return progress.state, paths
-
-    assert work(user, "a", "b") == ("a", "b")
-    assert count(user, "a", "b") == ("running", ("a", "b"))
-
-
-async def test_a_group_of_coroutines_may_be_cancelled(monkeypatch, user):
-    """Which raises a group of what they raise."""
-    said = []
-    monkeypatch.setattr(writer, "tell", lambda run: said.append(run.state.value))
-
-    @notify.tracked("Importing", cancellable=True)
-    async def work(user, progress):
-        async def check():
-            progress.check()
-
-        progress._run.cancel_asked = True
-        async with asyncio.TaskGroup() as group:
-            group.create_task(check())
-            group.create_task(check())
-
-    assert await work(user) is None
-    assert said == ["running", "cancelled"]
-
-
-def test_a_failure_in_a_group_with_one_that_was_cancelled_is_a_failure(user):
-    group = ExceptionGroup("", [Cancelled(), ValueError("no")])
-    with pytest.raises(ExceptionGroup), notify.progress(user, "Importing"):
-        raise group
-    assert Progress.objects.get().state == "failed"
-
-
-def test_a_function_without_that_parameter_is_refused_when_it_is_made():
-    with pytest.raises(TypeError, match="no parameter 'user'"):
-
-        @notify.tracked("Importing")
-        def work(owner):
-            pass
-
-
-def test_a_function_that_yields_is_refused_when_it_is_made():
-    """It would be shown as finished before it begins."""
-
-    def work(user):
-        yield 1
-
-    async def awork(user):
-        yield 1
-
-    for function in (work, awork):
-        with pytest.raises(TypeError, match=r"work\(\) yields"):
-            notify.tracked("Importing")(function)
 
 
 # -- Bad input -----------------------------------------------------------------------------------
@@ -438,16 +357,22 @@ async def test_a_loop_of_a_coroutine_is_shown_and_a_queryset_counted(user):
     ]
     assert seen == [user.pk]
     assert [number async for number in notify.atrack(numbers(), user, "Counting")] == [0, 1, 2]
+    known = notify.atrack(numbers(), user, "Knowing", total=3)
+    assert [number async for number in known] == [0, 1, 2]
     assert await sync_to_async(writer.flush)(PATIENCE)
-    mine = Notification.objects.filter(title__in=["Writing", "Counting"])
-    rows = [row async for row in mine.order_by("pk")]
-    assert [(row.progress["done"], row.progress["total"]) for row in rows] == [(1, 1), (3, None)]
+    rows = {row.title: row.progress async for row in Notification.objects.all()}
+    assert {title: (shown["done"], shown["total"]) for title, shown in rows.items()} == {
+        "Writing": (1, 1),
+        "Counting": (3, None),
+        "Knowing": (3, 3),
+    }
+    await sync_to_async(connections.close_all)()  # of the thread in which the queries have run
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_loop_of_a_coroutine_ends_where_the_user_cancels(user):
     p = notify.progress(user.pk, "Counting", cancellable=True)
-    p._run.cancel_asked = True
+    p._run.stored.cancel_asked = True
     with pytest.raises(notify.Cancelled):
         [number async for number in p.atrack(numbers())]
     p.cancel()
@@ -457,6 +382,6 @@ async def test_a_loop_of_a_coroutine_ends_where_the_user_cancels(user):
 def test_what_no_database_takes_is_left_out_of_a_traceback(user):
     p = notify.progress(user, "Importing")
     p.fail(detail="x" * 60_000 + "bad row: \x00 \udc80")
-    detail = Progress.objects.get().detail
+    detail = TaskRecord.objects.get().detail
     assert detail.endswith("bad row:  ?")
     assert len(detail) == 50_000

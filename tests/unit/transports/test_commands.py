@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,9 +9,11 @@ from django.db import InterfaceError, OperationalError
 
 import notify
 from notify import protocol
+from notify.live import limits
 from notify.models import Mailbox, Notification
-from notify.protocol import Mark, MarkCommand
-from notify.transports import commands
+from notify.protocol import Mark
+from notify.transports import commands, parser
+from notify.transports.parser import MarkCommand
 from tests.kit.mailboxes import mailbox_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
@@ -52,22 +55,58 @@ def test_a_mark_of_all_marks_what_had_arrived(user):
 
 
 def test_a_cursor_of_another_epoch_marks_nothing(user):
-    """What a restored database holds was perhaps never shown."""
+    """The rows of a restored database may never have been shown. The tab learns that it marked nothing."""
     notify.send(user, "one")
     answer, status = say(
         user, {"type": "read_all", "cursor": "v" * 17 + ":99", "ids": [], "ref": 1}
     )
-    assert (answer["type"], status) == ("ack", 200)
+    assert (answer["type"], answer["code"], answer["ref"], status) == ("error", "stale", 1, 409)
     assert notify.inbox.counts(user) == (1, 1)
 
 
 def test_a_tab_of_before_a_restored_backup_marks_nothing(user):
     row = notify.send(user, "mine")
     command = {"type": "read", "ids": [[row.pk, row.arrived]], "epoch": "0" * 17, "ref": 1}
-    say(user, command)
+    answer, status = say(user, command)
+    assert (answer["type"], answer["code"], answer["ref"], status) == ("error", "stale", 1, 409)
     assert notify.inbox.counts(user) == (1, 1)
-    say(user, {**command, "epoch": mailbox_of(user).epoch})
+    answer, status = say(user, {**command, "epoch": mailbox_of(user).epoch})
+    assert (answer["type"], status) == ("ack", 200)
     assert notify.inbox.counts(user) == (0, 0)
+
+
+def test_a_mark_of_all_is_stale_if_a_part_of_it_is(user):
+    """The part of the mailbox's epoch is done."""
+    one = notify.send(user, "one")
+    epoch = mailbox_of(user).epoch
+    command = {"type": "read_all", "ids": [[one.pk, one.arrived]], "ref": 1}
+    answer, _ = say(user, {**command, "cursor": f"{'0' * 17}:9", "epoch": epoch})
+    assert answer["code"] == "stale"
+    assert notify.inbox.counts(user) == (0, 0)
+    answer, _ = say(user, {**command, "cursor": f"{epoch}:9", "epoch": "0" * 17})
+    assert answer["code"] == "stale"
+    answer, _ = say(user, {**command, "cursor": f"{epoch}:9"})  # ids without an epoch
+    assert answer["type"] == "ack"
+
+
+def test_a_cancel_of_another_epoch_is_stale(user):
+    """The task that the user saw is not asked to end."""
+    task = notify.progress(user, "Importing customers", cancellable=True)
+    row = Notification.objects.get()
+    command = {"type": "cancel", "ids": [[row.pk, row.arrived]], "ref": 1}
+    answer, status = say(user, {**command, "epoch": "0" * 17})
+    assert (answer["code"], status) == ("stale", 409)
+    row.refresh_from_db()
+    assert row.progress["state"] == "running"
+    answer, _ = say(user, {**command, "epoch": mailbox_of(user).epoch})
+    assert answer["type"] == "ack"
+    task.cancel()
+
+
+def test_without_a_mailbox_nothing_is_stale(user):
+    """The mark is acknowledged with the cursor ``null``."""
+    command = {"type": "read", "ids": [[1, 1]], "epoch": "0" * 17, "ref": 1}
+    assert say(user, command) == ({"type": "ack", "ref": 1, "cursor": None}, 200)
 
 
 def test_the_rows_of_others_are_not_touched(user, other_user):
@@ -100,7 +139,7 @@ def test_reading_has_its_own_address(user):
 
 @pytest.mark.parametrize("error", [OperationalError("locked"), InterfaceError("closed")])
 def test_a_database_that_fails_is_the_same_answer_everywhere(error, user, monkeypatch, caplog):
-    """Both transports execute here; the socket sends the document, HTTP adds a status."""
+    """Both transports execute commands here. The socket sends the document, and HTTP adds a status."""
 
     def fail(*args: Any, **kwargs: Any) -> Any:
         raise error
@@ -113,8 +152,23 @@ def test_a_database_that_fails_is_the_same_answer_everywhere(error, user, monkey
     assert str(error) in caplog.text
 
 
+def test_a_socket_gets_the_answer_as_text(user):
+    row = notify.send(user, "Hello")
+    command = MarkCommand(Mark.READ, ((row.pk, row.arrived or 0),), None, 7)
+    answer = json.loads(commands.encoded_answer(user.pk, command))
+    assert answer == {"type": "ack", "ref": 7, "cursor": str(mailbox_of(user).cursor)}
+
+
+def test_an_error_that_nobody_expects_is_answered_to_a_socket_too(user, monkeypatch, caplog):
+    """It must not end the connection, and its reason is in the log, not on the wire."""
+    monkeypatch.setattr("notify.mailbox.marks.mark", lambda *args, **kwargs: 1 / 0)
+    command = MarkCommand(Mark.READ, ((1, 1),), None, 7)
+    assert json.loads(commands.encoded_answer(user.pk, command)) == commands.unavailable(7)
+    assert "division by zero" in caplog.text
+
+
 def test_what_is_refused_for_its_length_is_not_read(user, monkeypatch):
-    """Else a body of Django's own limit, 2.5 MB, would be parsed to find its ref."""
+    """Otherwise a body of up to Django's own limit, 2.5 MB, would be parsed for its ref."""
     monkeypatch.setattr(protocol.json, "loads", lambda text: pytest.fail("It was parsed."))
     answer, status = commands.answer(user.pk, b'{"ref":7}'.ljust(64 * 1024 + 1))
     assert (answer["code"], answer["ref"], status) == ("too_large", None, 400)
@@ -131,5 +185,33 @@ def test_a_task_is_asked_to_end_and_the_answer_says_where_it_shows(user, setting
     assert (answer, status) == ({"type": "ack", "ref": 7, "cursor": str(box.cursor)}, 200)
     row.refresh_from_db()
     assert (row.progress["state"], row.position) == ("cancelling", box.head)
-    assert say(user, document)[0] == answer, "to ask twice is no error"
+    assert say(user, document)[0] == answer, "asking twice is no error"
     p.succeed()
+
+
+@pytest.fixture
+def posts(monkeypatch):
+    """The rates of users, of which nobody has sent anything, at a clock that stands still."""
+    limits.posts._forget()
+    monkeypatch.setattr(commands, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    yield limits.posts()
+    limits.posts._forget()
+
+
+def test_posts_have_a_rate_for_each_user(user, other_user, posts, monkeypatch):
+    """A command above it is not even parsed."""
+    for ref in range(200):
+        assert say(user, {"type": "ping", "ref": ref})[1] == 400
+    with monkeypatch.context() as unread:
+        unread.setattr(parser, "parse_command", lambda text: pytest.fail("It was parsed."))
+        answer, status = say(user, {"type": "read", "ids": [[1, 1]], "ref": 7})
+    assert (answer["code"], answer["ref"], status) == ("too_many", None, 429)
+    assert say(other_user, {"type": "read", "ids": [[1, 1]], "ref": 7})[1] == 200
+
+
+def test_a_large_post_counts_as_many_and_one_that_is_refused_for_its_length_as_one(user, posts):
+    text = b'{"type":"ping"}'
+    assert commands.answer(user.pk, text.ljust(64 * 1024))[1] == 400
+    assert posts._buckets[user.pk]._left == 200 - 64
+    assert commands.answer(user.pk, text.ljust(64 * 1024 + 1))[1] == 400
+    assert posts._buckets[user.pk]._left == 200 - 65

@@ -1,4 +1,4 @@
-"""What the push transports over HTTP share."""
+"""The common parts of the push transports over HTTP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from notify.protocol import REFUSALS, CloseCode
+from notify.protocol import CloseCode
 from notify.transports import http
 from tests.kit.fakes import EPOCH, at, settle
 
@@ -26,7 +26,7 @@ class Answer:
             self.body = part["body"].decode()
 
 
-# -- The question --------------------------------------------------------------------------------
+# -- The request ---------------------------------------------------------------------------------
 
 
 def asked(text):
@@ -34,11 +34,32 @@ def asked(text):
 
 
 def test_a_parameter_that_is_given_twice_is_the_last():
-    """As in Django."""
     assert http.query(asked("wait=1&since=x&wait=2"), "wait") == "2"
     assert http.query(asked("wait="), "wait") == http.query(asked("wait"), "wait") == ""
     assert http.query(asked("await=1"), "wait") is None
     assert http.query({}, "wait") is None
+
+
+def test_a_query_is_parsed_once(monkeypatch):
+    scope = asked("since=x&wait=1")
+    assert http.query(scope, "wait") == "1"
+    monkeypatch.setattr(http, "parse_qsl", lambda *args, **kwargs: 1 / 0)
+    assert http.query(scope, "since") == "x"
+    assert http.query(scope, "until") is None
+
+
+@pytest.mark.parametrize("text", ["wait=1" + "&a" * 100, "wait=1&a=" + "a" * 8192])
+def test_an_overlong_query_is_not_read(monkeypatch, text):
+    monkeypatch.setattr(http, "parse_qsl", lambda text, **kwargs: [] if not text else 1 / 0)
+    assert http.is_overlong(asked(text))
+    assert http.query(asked(text), "wait") is None
+
+
+@pytest.mark.parametrize("text", ["", "wait=1" + "&a" * 99, "wait=1&a=" + "a" * 8183])
+def test_a_query_within_the_bounds_is_read(text):
+    """Some middleware of the site may expect a long token there."""
+    assert not http.is_overlong(asked(text))
+    assert http.query(asked(text), "wait") == ("1" if text else None)
 
 
 def test_a_cursor_that_cannot_be_read_is_none():
@@ -49,7 +70,7 @@ def test_a_cursor_that_cannot_be_read_is_none():
     assert http.cursor_or_none(None) is http.cursor_or_none("x") is None
 
 
-# -- The answer ----------------------------------------------------------------------------------
+# -- The response --------------------------------------------------------------------------------
 
 
 async def test_an_answer_is_nobody_else_s():
@@ -74,10 +95,10 @@ async def test_an_answer_without_a_body_has_no_type():
 
 @pytest.mark.parametrize("code", CloseCode)
 async def test_each_close_code_has_its_status(code):
-    """Who may come back is told when; who may not is told so by a status below 500."""
+    """A client that may come back is told when. Otherwise the status is below 500."""
     answer = Answer()
     await http.refuse(answer.send, code)
-    assert answer.status == REFUSALS[code].status
+    assert answer.status == http.REFUSALS[code].status
     assert (answer.status == 503) == (code < 4500) == ("retry-after" in answer.headers)
 
 
@@ -135,7 +156,7 @@ async def test_an_error_in_a_work_is_told():
 
 
 async def test_a_client_that_is_gone_is_no_error():
-    """As ASGI servers tell it who still writes."""
+    """ASGI servers raise an error if the application still writes."""
 
     async def fails():
         raise ConnectionResetError
@@ -151,3 +172,16 @@ async def test_who_is_cancelled_ends_both():
     work.cancel()
     await asyncio.wait([work])
     assert len(asyncio.all_tasks()) == before
+
+
+def test_every_close_code_is_refused_by_a_status_of_its_meaning():
+    """503 with a pause means to come back. Any other status means not to."""
+    assert {*http.REFUSALS} == {*CloseCode}
+    for code, refusal in http.REFUSALS.items():
+        assert (refusal.status == 503) == (refusal.pause > 0) == (code < 4500)
+        document = refusal.document()
+        assert (document["type"], document["ref"], document["code"]) == (
+            "error",
+            None,
+            refusal.code,
+        )

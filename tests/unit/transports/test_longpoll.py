@@ -1,4 +1,4 @@
-"""The long poll as a server and a client see it."""
+"""The long poll from the viewpoints of a server and a client."""
 
 from __future__ import annotations
 
@@ -11,45 +11,42 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 import notify
-from notify import signals
+from notify import inbox, signals
+from notify.auth.session import Visitor
 from notify.exceptions import ProtocolError
-from notify.inbox import reader as inbox
+from notify.inbox import upkeep
 from notify.live import hub as hub_module
 from notify.live import limits
+from notify.live.connection import Connection
 from notify.live.hub import Hub
 from notify.models import Mailbox
 from notify.protocol import CloseCode, Cursor
 from notify.transports import longpoll
-from notify.transports.longpoll import long_poll, question
+from notify.transports.longpoll import AnswerWire, LongPoll, long_poll, question
 from tests.kit.fakes import (
     FAKE_LAYER,
     Exchange,
     at,
-    close_connections,
+    document,
     scope_of,
     settle,
     until,
 )
 from tests.kit.patience import PATIENCE
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quiet")]
 
 CHANGES = "/notify/changes/"
 
 
 @pytest.fixture(autouse=True)
-async def quiet(settings, transactional_db, monkeypatch):
-    settings.CHANNEL_LAYERS = {}
-    settings.NOTIFY_SWEEP_INTERVAL = 3600
+def short_linger(monkeypatch):
     monkeypatch.setattr(hub_module, "LINGER", 0.01)
-    yield
-    await Hub.close_here()
-    await close_connections()
 
 
 @pytest.fixture
 def cursor(user) -> Cursor:
-    """Of a mailbox in which something is."""
+    """The cursor of a mailbox with a row."""
     notify.send(user, "before")
     return inbox.snapshot(user).cursor
 
@@ -59,7 +56,7 @@ def ask(session="", wait: object = 25, **more) -> Exchange:
 
 
 async def held() -> Hub:
-    """Wait until a question is held."""
+    """Wait until a request is held."""
     hub = Hub.here()
     await until(lambda: any(one._held is None for one in hub.connections()))
     return hub
@@ -69,7 +66,7 @@ def texts(exchange) -> list[str]:
     return [row["message"] for row in exchange.json()["notifications"]]
 
 
-# -- What is answered ----------------------------------------------------------------------------
+# -- Answers -------------------------------------------------------------------------------------
 
 
 async def test_what_comes_while_it_waits_is_answered_at_once(session, user, cursor):
@@ -94,7 +91,7 @@ async def test_what_has_come_already_is_answered_at_once(session, user, cursor):
 async def test_what_comes_between_the_look_and_the_wait_is_not_missed(
     session, user, cursor, monkeypatch
 ):
-    """The room is joined first."""
+    """The room is joined before the read."""
     looked, go_on, look = threading.Event(), threading.Event(), inbox.changes
 
     def slow(*args):
@@ -133,7 +130,7 @@ async def test_without_a_cursor_it_does_not_wait(session, user, cursor):
 
 
 async def test_a_first_answer_always_has_a_cursor_to_wait_from(session, user):
-    """Else a client without a mailbox would ask again and again."""
+    """Otherwise a client without a mailbox would ask again at once, forever."""
     exchange = ask(session)
     await exchange.ended()
     assert exchange.json()["cursor"] is not None
@@ -146,7 +143,7 @@ async def test_a_first_answer_always_has_a_cursor_to_wait_from(session, user):
 
 
 async def test_a_mailbox_that_cannot_be_made_is_polled(session, monkeypatch):
-    monkeypatch.setattr(inbox, "tend", lambda *args, **kwargs: None)
+    monkeypatch.setattr(upkeep, "tend", lambda *args, **kwargs: None)
     exchange = ask(session)
     assert await exchange.ended() == 200
     assert exchange.json()["cursor"] is None
@@ -174,12 +171,12 @@ async def test_it_is_not_held_for_the_news_of_others(session, other_user, cursor
     assert await exchange.ended() == 204
 
 
-# -- What it costs -------------------------------------------------------------------------------
+# -- Costs ---------------------------------------------------------------------------------------
 
 
 async def test_a_question_that_is_held_costs_three_queries(session, cursor, settings):
-    """The session, the user, one look at the mailbox; and nothing while it waits."""
-    settings.NOTIFY_THREADS = 0  # so that the queries are seen
+    """They are for the session, the user and the glance. Waiting costs none."""
+    settings.NOTIFY_THREADS = 0  # so that the queries are counted
 
     def capture():
         context = CaptureQueriesContext(connections["default"])
@@ -198,7 +195,7 @@ async def test_a_question_that_is_held_costs_three_queries(session, cursor, sett
 async def test_a_client_that_comes_back_at_once_finds_its_room(
     session, user, cursor, settings, monkeypatch
 ):
-    """The group of the channel layer is not left and joined again with each answer."""
+    """The group of the channel layer is not left and joined again for each answer."""
     monkeypatch.setattr(hub_module, "LINGER", 0.5)
     settings.CHANNEL_LAYERS = FAKE_LAYER
     for number in range(3):
@@ -209,14 +206,14 @@ async def test_a_client_that_comes_back_at_once_finds_its_room(
         assert texts(exchange) == [f"{number}"]
         cursor = Cursor.parse(exchange.json()["cursor"])
     (room,) = hub.rooms.values()
-    assert hub.station.layer.count("group_add", room.group) == 1
-    assert hub.station.layer.count("group_discard", room.group) == 0
+    assert hub.membership.layer.count("group_add", room.name) == 1
+    assert hub.membership.layer.count("group_discard", room.name) == 0
     await until(lambda: hub.rooms == {})
-    assert hub.station.layer.count("group_discard", room.group) == 1
+    assert hub.membership.layer.count("group_discard", room.name) == 1
 
 
 async def test_an_earlier_answer_does_not_end_the_time_of_a_later_one(session, cursor, monkeypatch):
-    """The room waits for its client from the last answer on, not from each."""
+    """The room waits for its client after the last answer, not after each."""
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(hub_module, "LINGER", 0.2)
     await ask(session, since=cursor, wait=0.01).ended()
@@ -236,13 +233,13 @@ async def test_a_client_that_has_gone_is_not_waited_for(session, cursor, monkeyp
     await exchange.ended()
     assert hub.rooms == {}
     assert exchange.status is None
-    assert limits.connections[limits.EVERYBODY] == 0
+    assert limits.connections()[limits.EVERYBODY] == 0
 
 
 async def test_what_is_sent_while_a_room_waits_for_its_client_is_not_missed(
     session, user, cursor, monkeypatch
 ):
-    """It hears the ring, and the next question reads the rows in any case."""
+    """The room receives the ring, and the next request reads the rows anyway."""
     monkeypatch.setattr(hub_module, "LINGER", 3600)
     await ask(session, since=cursor, wait=0).ended()
     await notify.asend(user, "in between")
@@ -256,7 +253,7 @@ async def test_what_is_sent_while_a_room_waits_for_its_client_is_not_missed(
     assert texts(again) == ["after"]
 
 
-# -- What cannot be asked ------------------------------------------------------------------------
+# -- Invalid requests ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wait", ["", "soon", "-1", "nan", "inf", "1e400", "1,5"])
@@ -268,7 +265,7 @@ async def test_a_wait_that_is_no_number_is_400(wait, session):
 
 @pytest.mark.parametrize("since", ["44", "null", "🎉"])
 async def test_a_bad_cursor_is_400(since, session):
-    """As with a poll: the client asks again without one."""
+    """As with a poll, the client asks again without a cursor."""
     exchange = ask(session, since=since)
     assert await exchange.ended() == 400
     assert (exchange.json()["code"], exchange.json()["ref"]) == ("bad_cursor", None)
@@ -306,7 +303,7 @@ async def test_nobody_is_401():
 async def test_a_question_that_is_held_is_refused_when_its_connection_is_closed(
     code, refusal, session, cursor, monkeypatch
 ):
-    """By a logout, a kick, a drain; and its room is left at once."""
+    """A logout, a kick or a drain closes it, and its room is left at once."""
     monkeypatch.setattr(hub_module, "LINGER", 3600)
     exchange = ask(session, since=cursor)
     hub = await held()
@@ -325,7 +322,7 @@ async def test_the_end_of_the_hub_answers_what_is_held(session, cursor):
     assert refusal_of(exchange) == (503, "going_away", None)
 
 
-@pytest.mark.parametrize("broken", ["notify.auth.session.sign_in", "notify.inbox.reader.changes"])
+@pytest.mark.parametrize("broken", ["notify.auth.session.sign_in", "notify.inbox.changes"])
 @pytest.mark.parametrize("is_first", [False, True])
 async def test_a_database_that_fails_is_503(broken, is_first, session, cursor, monkeypatch, caplog):
     monkeypatch.setattr(broken, lambda *args: 1 / 0)
@@ -339,7 +336,7 @@ async def test_a_database_that_fails_is_503(broken, is_first, session, cursor, m
 async def test_a_room_that_cannot_be_read_answers_with_a_refusal(
     session, user, cursor, monkeypatch
 ):
-    """Its cursor is above what the client has, and the rows cannot be read."""
+    """The room's cursor is above the client's, and the rows cannot be read."""
     exchange = ask(session, since=cursor)
     hub = await held()
     monkeypatch.setattr(inbox, "changes", lambda *args: 1 / 0)
@@ -351,11 +348,11 @@ async def test_a_room_that_cannot_be_read_answers_with_a_refusal(
 async def test_a_read_that_never_returns_is_503_soon_after_the_wait(
     session, user, cursor, monkeypatch
 ):
-    """A thread that hangs in a dead database keeps neither its client nor the client's place."""
+    """A thread that hangs in a dead database keeps neither the client nor its place."""
     told, may_end = [], threading.Event()
 
-    def note(recipient, error, **kwargs):
-        told.append((recipient, type(error)))
+    def note(recipient_id, error, **kwargs):
+        told.append((recipient_id, type(error)))
 
     monkeypatch.setattr(inbox, "changes", lambda *args: may_end.wait(PATIENCE) and 1 / 0)
     monkeypatch.setattr(longpoll, "GRACE", 0.05)
@@ -370,28 +367,55 @@ async def test_a_read_that_never_returns_is_503_soon_after_the_wait(
     assert exchange.headers["retry-after"] in ("1", "2")
     assert told == [(user.pk, TimeoutError)]
     assert Hub.here().rooms == {}
-    assert limits.connections[limits.EVERYBODY] == 0
+    assert limits.connections()[limits.EVERYBODY] == 0
 
 
 async def test_an_answer_that_is_not_taken_in_time_is_not_told_as_a_failure(
-    session, user, cursor, settings, monkeypatch
+    session, user, cursor, monkeypatch
 ):
-    """It was read and given; that its client is slow is no fault of the database."""
-    settings.NOTIFY_STALL_TIMEOUT = 0.2
+    """The rows were read and sent. A slow client is no fault of the database."""
+    monkeypatch.setattr(limits, "STALL_TIMEOUT", 1.0)
     told = []
 
     def note(**kwargs):
         told.append(kwargs)
 
-    monkeypatch.setattr(longpoll, "GRACE", 0.01)
+    # Longer than the read takes, shorter than the stall.
+    monkeypatch.setattr(longpoll, "GRACE", 0.5)
     signals.connect_failed.connect(note)
     try:
-        exchange = ask(session, since=cursor, wait=0.01)
+        exchange = ask(session, since=cursor, wait=0.5)  # time for the read
         exchange.holds = True
         await asyncio.wait_for(asyncio.shield(exchange.app), PATIENCE)
     finally:
         signals.connect_failed.disconnect(note)
     assert told == []
+
+
+async def test_an_answer_is_not_replaced_by_the_refusal_of_a_later_close(user):
+    """The answer may still be on its way to a slow client when the process ends."""
+    wire = AnswerWire(25, LongPoll)
+    connection = Connection(Visitor(user.pk, ""), wire, lambda connection: None)
+    connection.welcome(document(5, 6))
+    answer = await wire.answer
+    await connection.close(CloseCode.GOING_AWAY)
+    assert wire.answer.result() == answer == (200, document(5, 6).encode())
+    assert connection.comes_back
+    wire.cancel()
+
+
+async def test_a_heartbeat_is_no_answer(session, user, cursor):
+    """A question is held for longer than NOTIFY_HEARTBEAT if the site has set that low."""
+    exchange = ask(session, since=cursor)
+    hub = await held()
+    connection = next(hub.connections())
+    connection.beat(hub.loop.time() + 3600)
+    await settle()
+    assert exchange.status is None
+    assert connection.is_open
+    await notify.asend(user, "now")
+    assert await exchange.ended() == 200
+    assert texts(exchange) == ["now"]
 
 
 async def test_it_counts_as_a_connection_while_it_is_held(session, cursor, settings):
@@ -413,19 +437,19 @@ async def test_only_get_is_answered(method, session):
     assert exchange.headers["allow"] == "GET"
 
 
-async def test_a_client_that_takes_no_answer_is_left_in_the_end(session, user, cursor, settings):
-    settings.NOTIFY_STALL_TIMEOUT = 0.05
+async def test_a_client_that_takes_no_answer_is_left_in_the_end(session, user, cursor, monkeypatch):
+    monkeypatch.setattr(limits, "STALL_TIMEOUT", 0.05)
     exchange = ask(session, since=cursor)
     await held()
     exchange.holds = True
     await notify.asend(user, "now")
     await exchange.ended()
     await until(lambda: Hub.here().rooms == {})
-    assert limits.connections[limits.EVERYBODY] == 0
+    assert limits.connections()[limits.EVERYBODY] == 0
 
 
 async def test_a_thousand_questions_leave_nothing_behind(session, user, cursor):
-    """Answered, dropped and timed out: no task, no room, no count."""
+    """No task, room or count remains, whether they were answered, dropped or timed out."""
     await settle()
     before = len(asyncio.all_tasks())
     hub = Hub.here()
@@ -435,7 +459,7 @@ async def test_a_thousand_questions_leave_nothing_behind(session, user, cursor):
             exchange.disconnect()
         await asyncio.gather(*(exchange.ended() for exchange in many))
     await until(lambda: hub.rooms == {})
-    assert limits.connections[limits.EVERYBODY] == 0
+    assert limits.connections()[limits.EVERYBODY] == 0
     assert await sync_to_async(Mailbox.objects.count)() == 1
     own = 4  # of the hub: the sweep with its two loops, and the beat
     await until(lambda: len(asyncio.all_tasks()) <= before + own)
@@ -444,18 +468,18 @@ async def test_a_thousand_questions_leave_nothing_behind(session, user, cursor):
 async def test_a_room_that_waits_for_its_client_joins_again_after_a_fault(
     session, cursor, settings, monkeypatch
 ):
-    """Else the questions after it would be deaf."""
+    """Otherwise the next requests would receive no ring."""
     settings.CHANNEL_LAYERS = FAKE_LAYER
     monkeypatch.setattr(hub_module, "LINGER", 3600)
     assert await ask(session, wait=0.01, since=cursor).ended() == 204
     hub = Hub.here()
     (room,) = hub.rooms.values()
-    assert hub.station.layer.members(room.group) == 1
-    hub.station.layer.forget()
-    hub.station.is_dirty = True
-    await hub.station.rejoin()
+    assert hub.membership.layer.members(room.name) == 1
+    hub.membership.layer.forget()
+    hub.membership.is_dirty = True
+    await hub.membership.rejoin()
     async with ask(session, since=cursor):
-        await until(lambda: hub.station.layer.members(room.group) == 1)
+        await until(lambda: hub.membership.layer.members(room.name) == 1)
 
 
 async def test_nothing_is_delivered_to_a_room_that_waits_for_its_client(
@@ -479,14 +503,14 @@ async def test_nothing_is_delivered_to_a_room_that_waits_for_its_client(
 
 
 async def test_the_wait_begins_with_the_question(session, cursor, monkeypatch):
-    """Not when the rows have been read, which takes its time in a storm."""
+    """It does not begin with the end of the read, which is slow in a storm."""
     read, may_go_on = inbox.changes, threading.Event()
     monkeypatch.setattr(inbox, "changes", lambda *args: may_go_on.wait(PATIENCE) and read(*args))
     loop = asyncio.get_running_loop()
     call_at, dues = loop.call_at, []
 
     def note(when, callback, *args, **kwargs):
-        if callback.__name__ == "give":
+        if callback.__name__ == "_resolve":
             dues.append(when - loop.time())
         return call_at(when, callback, *args, **kwargs)
 
@@ -497,12 +521,12 @@ async def test_the_wait_begins_with_the_question(session, cursor, monkeypatch):
     may_go_on.set()
     assert await exchange.ended() == 204
     assert len(dues) == 1
-    assert dues[0] <= 0  # it is over already
+    assert dues[0] <= 0  # it is already over
 
 
-async def test_a_first_answer_that_is_not_taken_is_left_in_the_end(session, settings):
-    settings.NOTIFY_STALL_TIMEOUT = 0.05
+async def test_a_first_answer_that_is_not_taken_is_left_in_the_end(session, monkeypatch):
+    monkeypatch.setattr(limits, "STALL_TIMEOUT", 0.05)
     exchange = ask(session, wait=0)
     exchange.holds = True
     await asyncio.wait_for(asyncio.shield(exchange.app), PATIENCE)
-    assert limits.connections[limits.EVERYBODY] == 0
+    assert limits.connections()[limits.EVERYBODY] == 0

@@ -1,4 +1,4 @@
-"""Server-sent events as a server and an EventSource see them."""
+"""Server-sent events from the viewpoints of a server and an EventSource."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import threading
 import pytest
 
 import notify
+from notify import inbox
 from notify.auth import session as auth
-from notify.inbox import reader as inbox
 from notify.live import drain, limits
 from notify.live.hub import Hub
 from notify.protocol import CloseCode, Cursor
@@ -21,25 +21,15 @@ from tests.kit.fakes import (
     EPOCH,
     Exchange,
     at,
-    close_connections,
     scope_of,
     settle,
     until,
 )
 from tests.kit.patience import PATIENCE
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quiet")]
 
 STREAM = "/notify/stream/"
-
-
-@pytest.fixture(autouse=True)
-async def quiet(settings, transactional_db):
-    settings.CHANNEL_LAYERS = {}
-    settings.NOTIFY_SWEEP_INTERVAL = 3600
-    yield
-    await Hub.close_here()
-    await close_connections()
 
 
 def open_stream(session="", **more) -> Exchange:
@@ -94,7 +84,7 @@ async def test_without_a_mailbox_there_is_no_id(session):
 
 
 async def test_a_quiet_stream_carries_a_named_heartbeat(session, user):
-    """It wants no answer, and is no end."""
+    """The client does not answer it, and the stream continues."""
     await notify.asend(user, "one")
     async with open_stream(session) as exchange:
         await exchange.welcome()
@@ -132,14 +122,14 @@ async def test_a_stream_goes_on_at_its_cursor(session, user):
 
 @pytest.mark.parametrize("cursor", ["garbage", "0" * 17 + ":7", ""])
 async def test_a_cursor_that_cannot_be_continued_gives_a_snapshot(cursor, session, user):
-    """An EventSource that got a 400 would never come back."""
+    """An EventSource that received a 400 would never come back."""
     await notify.asend(user, "one")
     async with open_stream(session, headers={"last-event-id": cursor}) as exchange:
         assert (await exchange.welcome())["changes"]["reset"]
 
 
 def test_the_last_event_comes_before_the_address():
-    """A browser that reconnects by itself repeats the address of its first time."""
+    """A browser that reconnects by itself repeats the address of its first request."""
     headers = {"last-event-id": str(at(6))}
     assert since_of(scope_of(STREAM, since=at(5), headers=headers)) == at(6)
     assert since_of(scope_of(STREAM, since=at(5))) == at(5)
@@ -157,7 +147,7 @@ async def test_a_client_that_goes_is_left_at_once(session):
     exchange.disconnect()
     await exchange.ended()
     assert Hub.here().rooms == {}
-    assert limits.connections[limits.EVERYBODY] == 0
+    assert limits.connections()[limits.EVERYBODY] == 0
 
 
 @pytest.mark.parametrize("code", [CloseCode.GOING_AWAY, CloseCode.KICKED])
@@ -180,17 +170,17 @@ def test_streams_that_began_together_do_not_end_together():
     assert 1780 < max(ages) <= 1800
 
 
-async def test_an_old_stream_ends_and_its_client_comes_back(session, settings):
-    settings.NOTIFY_STREAM_MAX_AGE = 0.1
+async def test_an_old_stream_ends_and_its_client_comes_back(session, monkeypatch):
+    monkeypatch.setattr(limits, "STREAM_MAX_AGE", 0.1)
     exchange = open_stream(session)
     await exchange.welcome()
     await exchange.ended()
     assert exchange.frames[-1] == {"type": "close", "code": 4000}
 
 
-async def test_a_stream_that_has_carried_much_ends_and_loses_nothing(session, user, settings):
-    """Some servers keep what a client does not take, without bound."""
-    settings.NOTIFY_UNANSWERED_MAX_BYTES = 3000
+async def test_a_stream_that_has_carried_much_ends_and_loses_nothing(session, user, monkeypatch):
+    """Some servers buffer without bound what a client does not read."""
+    monkeypatch.setattr(limits, "UNANSWERED_MAX_CHARACTERS", 3000)
     exchange = open_stream(session)
     await exchange.welcome()
     texts = [f"{number} {'x' * 500}" for number in range(5)]
@@ -201,7 +191,7 @@ async def test_a_stream_that_has_carried_much_ends_and_loses_nothing(session, us
     await notify.asend(user, texts[4])
     last = exchange.events[-2]["id"]
     assert 3000 < sum(len(one["data"]) for one in exchange.events[:-1]) < 6000
-    settings.NOTIFY_UNANSWERED_MAX_BYTES = 10**6
+    monkeypatch.setattr(limits, "UNANSWERED_MAX_CHARACTERS", 10**6)
     async with open_stream(session, headers={"last-event-id": last}) as again:
         again.cursor = Cursor.parse(last)
         await again.welcome()
@@ -261,7 +251,7 @@ async def test_one_too_many_is_503(session, settings):
         assert 10 <= int(second.headers["retry-after"]) <= 20
 
 
-@pytest.mark.parametrize("broken", ["notify.auth.session.sign_in", "notify.inbox.reader.changes"])
+@pytest.mark.parametrize("broken", ["notify.auth.session.sign_in", "notify.inbox.changes"])
 async def test_a_database_that_fails_is_503(broken, session, monkeypatch):
     monkeypatch.setattr(broken, lambda *args: 1 / 0)
     exchange = open_stream(session)
@@ -298,7 +288,7 @@ async def test_the_end_of_the_hub_ends_its_streams(session):
 
 
 async def test_a_thousand_streams_leave_nothing_behind(session):
-    """No task, no room, no count."""
+    """No task, room or count remains."""
     await settle()
     before = len(asyncio.all_tasks())
     for _ in range(20):
@@ -310,15 +300,15 @@ async def test_a_thousand_streams_leave_nothing_behind(session):
         await asyncio.gather(*(exchange.ended() for exchange in many))
     hub = Hub.here()
     assert hub.rooms == {}
-    assert limits.connections[limits.EVERYBODY] == 0
-    own = 3  # of the hub: sweep, its two loops are gathered, and the beat
+    assert limits.connections()[limits.EVERYBODY] == 0
+    own = 3  # of the hub: the sweep, whose two loops are gathered, and the beat
     await until(lambda: len(asyncio.all_tasks()) <= before + own + 1)
 
 
 async def test_who_is_signed_in_after_the_goodbyes_of_a_drain_is_sent_elsewhere(
     session, monkeypatch
 ):
-    """Else the process would wait for the stream, half an hour."""
+    """Otherwise the process would wait half an hour for the stream."""
     at_the_door, may_go_on = threading.Event(), threading.Event()
     sign_in = auth.sign_in
 

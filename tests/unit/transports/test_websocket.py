@@ -1,8 +1,9 @@
-"""The WebSocket as a server and a browser see it; and the invariants of its beginning and end."""
+"""The WebSocket from the viewpoints of a server and a browser, and the invariants of its begin and end."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 
@@ -12,22 +13,20 @@ from channels.consumer import AsyncConsumer
 from django.test import Client
 
 import notify
-from notify import signals
+from notify import inbox, signals
 from notify.auth import session as auth
-from notify.inbox import reader as inbox
 from notify.live import hub as hub_module
 from notify.live import limits
 from notify.live.hub import Hub
 from notify.models import Notification
-from notify.protocol import MAX_COMMAND_BYTES, CloseCode, Cursor
-from notify.transports import commands
-from notify.transports import websocket as consumers
+from notify.protocol import CloseCode, Cursor
+from notify.transports import commands, websocket
+from notify.transports.parser import MAX_COMMAND_BYTES
 from notify.transports.websocket import NotifyConsumer, since_of
 from tests.kit.fakes import (
     EPOCH,
     Socket,
     at,
-    close_connections,
     scope_of,
     settle,
     sign_in,
@@ -36,16 +35,7 @@ from tests.kit.fakes import (
 )
 from tests.kit.patience import PATIENCE
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-async def quiet(settings, transactional_db):
-    settings.CHANNEL_LAYERS = {}
-    settings.NOTIFY_SWEEP_INTERVAL = 3600
-    yield
-    await Hub.close_here()
-    await close_connections()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quiet")]
 
 
 def open_socket(session="", **more) -> Socket:
@@ -56,7 +46,7 @@ async def rows() -> list[Notification]:
     return await sync_to_async(lambda: list(Notification.objects.order_by("pk")))()
 
 
-# -- Who may enter -------------------------------------------------------------------------------
+# -- Admission -----------------------------------------------------------------------------------
 
 
 async def test_a_signed_in_user_is_welcomed(session):
@@ -70,8 +60,8 @@ async def test_a_signed_in_user_is_welcomed(session):
 
 
 async def test_a_late_welcome_is_announced(session, monkeypatch):
-    """A ping says that the socket carries frames, so that the client waits; it comes once, and first."""
-    monkeypatch.setattr(consumers, "WELCOME_DUE", 0.01)
+    """A ping shows that the socket carries frames, so the client waits. It is sent once, and first."""
+    monkeypatch.setattr(websocket, "WELCOME_DUE", 0.01)
     may_go_on = threading.Event()
     sign_in = auth.sign_in
     monkeypatch.setattr(auth, "sign_in", lambda scope: may_go_on.wait(PATIENCE) and sign_in(scope))
@@ -87,15 +77,16 @@ async def test_a_late_welcome_is_announced(session, monkeypatch):
 
 @pytest.mark.parametrize("cookie", ["", "no-such-session"])
 async def test_nobody_is_accepted_and_then_closed_for_good(cookie):
-    """A refused handshake cannot be told from a broken network."""
+    """A browser cannot distinguish a refused handshake from a broken network."""
     socket = open_socket(cookie)
     assert await socket.ended() == CloseCode.NOT_SIGNED_IN
+    assert socket.reason == "not_signed_in"
     assert socket.accepted
     assert socket.frames == []
 
 
 async def test_a_foreign_page_is_accepted_and_then_closed_for_good(session, monkeypatch):
-    """Without a look at who it would be."""
+    """The session is not looked up."""
     monkeypatch.setattr(auth, "sign_in", lambda scope: 1 / 0)
     socket = open_socket(session, headers={"origin": "http://evil.com"})
     assert await socket.ended() == CloseCode.FOREIGN_ORIGIN
@@ -118,16 +109,28 @@ async def test_a_read_that_fails_lets_the_client_come_back(session, monkeypatch,
     assert Hub.here().rooms == {}
 
 
-# -- How many may enter --------------------------------------------------------------------------
+# -- Limits --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("debug", [False, True])
+async def test_with_debug_a_foreign_page_is_told_the_likely_cause(session, settings, debug):
+    """Before the close frame, as daphne does not pass on the reason of one. A script can log it."""
+    settings.DEBUG = debug
+    socket = open_socket(session, headers={"origin": "http://testserver:8443"})
+    assert await socket.ended() == CloseCode.FOREIGN_ORIGIN
+    assert [(frame["type"], frame["ref"], frame["code"]) for frame in socket.frames] == (
+        [("error", None, "foreign_origin")] if debug else []
+    )
+    assert all("$http_host" in frame["message"] for frame in socket.frames)
 
 
 @pytest.fixture
 def refused():
-    """What the signal connection_refused has told."""
+    """The arguments of the signal connection_refused."""
     notes = []
 
-    def note(setting, recipient, **kwargs):
-        notes.append((setting, recipient))
+    def note(setting, recipient_id, **kwargs):
+        notes.append((setting, recipient_id))
 
     signals.connection_refused.connect(note)
     yield notes
@@ -135,7 +138,7 @@ def refused():
 
 
 async def test_a_full_process_sends_on_to_the_poll(session, settings, refused, monkeypatch):
-    """By a code to come back, and before anything is asked of the database."""
+    """The close code lets the client come back, and is sent before any query."""
     settings.NOTIFY_MAX_CONNECTIONS = 2
     async with open_socket(session) as one, open_socket(session) as two:
         await one.welcome()
@@ -147,13 +150,13 @@ async def test_a_full_process_sends_on_to_the_poll(session, settings, refused, m
         assert third.accepted
         assert third.frames == []
         assert refused == [("NOTIFY_MAX_CONNECTIONS", None)]
-    async with open_socket(session) as again:  # there is room once somebody has left
+    async with open_socket(session) as again:  # a place is free once a client has left
         await again.welcome()
-    assert limits.connections[limits.EVERYBODY] == 0
+    assert limits.connections()[limits.EVERYBODY] == 0
 
 
 async def test_handshakes_under_way_count(session, settings, monkeypatch):
-    """Those that wait for the database, too: they are what a restart brings by the thousand."""
+    """Handshakes that wait for the database count too, because a restart brings thousands of them."""
     settings.NOTIFY_MAX_CONNECTIONS = 2
     gate, sign_in = threading.Event(), auth.sign_in
     monkeypatch.setattr(auth, "sign_in", lambda scope: gate.wait(PATIENCE) and sign_in(scope))
@@ -184,7 +187,7 @@ async def test_a_user_with_very_many_tabs_leaves_room_for_others(
         await one.ended()
         async with open_socket(session) as again:
             await again.welcome()
-    assert limits.connections[user.pk] == limits.connections[other_user.pk] == 0
+    assert limits.connections()[user.pk] == limits.connections()[other_user.pk] == 0
 
 
 async def test_forty_tabs_are_not_many(session):
@@ -213,10 +216,10 @@ async def test_however_a_handshake_ends_it_counts_no_more(session, monkeypatch, 
             await socket.app
     else:
         await socket.ended()
-    assert limits.connections._counts == {}
+    assert limits.connections()._counts == {}
 
 
-# -- What it is told -----------------------------------------------------------------------------
+# -- Documents -----------------------------------------------------------------------------------
 
 
 async def test_what_is_sent_arrives(session, user):
@@ -258,7 +261,7 @@ def test_the_cursor_of_a_scope():
     assert since_of({}) is None
 
 
-# -- What it may ask -----------------------------------------------------------------------------
+# -- Commands ------------------------------------------------------------------------------------
 
 
 async def test_a_mark_is_answered_and_shown_in_every_tab(session, user):
@@ -278,7 +281,7 @@ async def test_a_mark_is_answered_and_shown_in_every_tab(session, user):
 async def test_marks_that_wait_for_a_lock_keep_nobody_waiting(
     session, user, other_user, make_user, settings, monkeypatch
 ):
-    """One mark at a time for each user; and some thread is left for those who come."""
+    """Each user has one running mark at a time, and a thread is left for new clients."""
     settings.NOTIFY_THREADS = 4
     gate = threading.Event()
     running = []
@@ -311,29 +314,143 @@ async def test_marks_that_wait_for_a_lock_keep_nobody_waiting(
         await socket.ended()
 
 
-async def test_a_mark_keeps_its_place_when_its_tab_is_cut_off(session, settings, monkeypatch):
-    """The thread still waits for the lock, so the next tab's mark must not take another one."""
-    settings.NOTIFY_THREADS = 2
+@pytest.fixture
+def held(monkeypatch):
+    """Holds the commands that are executed until it is set. `held.running` has their refs."""
     gate = threading.Event()
-    running = []
+    gate.running = []
 
     def execute(recipient, command):
-        running.append(command.ref)
+        gate.running.append(command.ref)
         assert gate.wait(PATIENCE)
         return {"type": "ack", "ref": command.ref}
 
     monkeypatch.setattr(commands, "execute", execute)
+    yield gate
+    gate.set()
+
+
+async def test_a_mark_keeps_its_place_when_its_tab_is_cut_off(session, settings, held):
+    """
+    The thread still waits for the lock, so a mark of the user's next tab must not occupy another one. Marks
+    that have not begun are dropped with their tab.
+    """
+    settings.NOTIFY_THREADS = 2
     for ref in (1, 2, 3):
         async with open_socket(session) as socket:
             await socket.welcome()  # a thread is free
             socket.send(type="read", ids=[[1, 1]], ref=ref)
+            if ref == 1:
+                await until(lambda: held.running)
             await settle()
             socket.app.cancel()
             await asyncio.wait([socket.app])
-    await until(lambda: running)
-    assert running == [1]
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        socket.send(type="read", ids=[[1, 1]], ref=4)
+        await settle()
+        assert held.running == [1]
+        held.set()
+        await until(lambda: socket.answer_to(4))
+    assert held.running == [1, 4]
+
+
+async def test_what_a_client_has_sent_and_left_is_dropped(session, held):
+    """Only the command that was running is executed to the end."""
+    socket = open_socket(session)
+    await socket.welcome()
+    for ref in range(150):
+        socket.send(type="read", ids=[[1, 1]], ref=ref)
+    await until(lambda: held.running)
+    socket.disconnect()
+    await socket.returned()
+    held.set()
+    async with open_socket(session) as after:
+        await after.welcome()
+        after.send(type="read", ids=[[1, 1]], ref=999)
+        await until(lambda: after.answer_to(999))
+    assert held.running == [0, 999]
+
+
+async def test_a_mark_is_executed_even_if_its_tab_is_closed_at_once(session, user):
+    sent = await notify.asend(user, "Hello")
+    socket = open_socket(session)
+    await socket.welcome()
+    socket.send(type="read", ids=[[sent.pk, sent.arrived]], ref=1)
+    socket.disconnect()
+    await socket.returned()
+    hub = Hub.here()
+    await until(lambda: not hub.turns._locks)
+    assert (await rows())[0].read_at
+
+
+async def test_a_busy_consumer_takes_its_frames_from_the_server(session, held):
+    """Some servers (daphne) queue frames without bound. Pings are answered meanwhile."""
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        for ref in range(50):
+            socket.send(type="read", ids=[[1, 1]], ref=ref)
+        socket.send(type="ping", ref=99)
+        await until(lambda: socket.answer_to(99))
+        assert socket._events.empty()
+        await until(lambda: held.running)
+        assert held.running == [0]
+
+
+async def test_more_than_may_wait_closes_the_socket(session, held, monkeypatch):
+    """The code lets the client come back, because the database may be the reason."""
+    monkeypatch.setattr(limits, "COMMAND_RATE", 1e9)
+    monkeypatch.setattr(limits, "COMMAND_BURST", 3)
+    socket = open_socket(session)
+    await socket.welcome()
+    for ref in range(8):  # one runs, and two bursts may wait
+        socket.send(type="read", ids=[[1, 1]], ref=ref)
+        await settle()
+    assert await socket.ended() == CloseCode.GOING_AWAY
+    assert held.running == [0]
+
+
+async def test_what_comes_before_the_sign_in_is_bounded(session, monkeypatch):
+    """Frames within the bound are handled after it; beyond it, the socket is closed."""
+    gate, sign_in = threading.Event(), auth.sign_in
+    monkeypatch.setattr(auth, "sign_in", lambda scope: gate.wait(PATIENCE) and sign_in(scope))
+    few, many = open_socket(session), open_socket(session)
+    few.send(type="ping", ref=1)
+    for _ in range(300):
+        many.send(type="ping")
+    await until(lambda: many._events.empty() and few._events.empty())
     gate.set()
-    await until(lambda: sorted(running) == [1, 2, 3])
+    await until(lambda: few.answer_to(1))
+    assert await many.ended() == CloseCode.PROTOCOL
+    few.disconnect()
+    await few.returned()
+
+
+async def test_a_large_command_counts_as_many(session, monkeypatch):
+    """A command that is refused is not parsed, so its ref is not known."""
+    monkeypatch.setattr(limits, "COMMAND_RATE", 0.001)
+    large = json.dumps({"type": "read", "ids": [[1, 1]] * 400, "ref": 5}).ljust(64 * 1024)
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        for _ in range(3):
+            socket.send_text(large)
+        await until(lambda: len(socket.frames) == 4)
+        monkeypatch.setattr(websocket.parser, "parse_command", lambda text: 1 / 0)
+        socket.send_text(large)
+        await until(lambda: len(socket.frames) == 5)
+        assert [frame["type"] for frame in socket.frames[1:]].count("ack") == 3
+        refused = next(frame for frame in socket.frames if frame["type"] == "error")
+        assert (refused["code"], refused["ref"]) == ("too_many", None)
+
+
+async def test_large_nonsense_is_charged_once(session, monkeypatch):
+    monkeypatch.setattr(limits, "COMMAND_RATE", 0.001)
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        socket.send_text("x" * 64 * 1024)
+        await until(lambda: socket.frames[-1]["type"] == "error")
+        assert socket.frames[-1]["code"] == "bad_command"
+        assert next(iter(Hub.here().connections()))._asked._left == pytest.approx(200 - 64, abs=1)
 
 
 async def test_marks_touch_only_the_users_own(session, user, other_user):
@@ -381,6 +498,16 @@ async def test_a_pong_is_taken_as_a_sign_of_life(session):
         await until(lambda: connection._pinged is None)
 
 
+async def test_a_pong_to_no_ping_of_ours_has_no_answer(session):
+    """Nor does it close the connection: it may answer a ping that was sent before a pause."""
+    async with open_socket(session) as socket:
+        await socket.welcome()
+        socket.send(type="pong", ref=5)
+        socket.send(type="ping", ref=6)
+        await until(lambda: socket.answer_to(6))
+        assert [frame["type"] for frame in socket.frames] == ["welcome", "pong"]
+
+
 @pytest.mark.parametrize(
     ("text", "ref"),
     [("", None), ("x", None), ("[]", None), ('{"type": "no", "ref": 5}', 5), ("[" * 9999, None)],
@@ -397,10 +524,10 @@ async def test_a_bad_command_is_answered_and_closes_nothing(session, text, ref):
 
 
 async def test_a_command_that_fails_is_answered(session, monkeypatch, caplog):
-    """The database was away; the reason is in the log, not on the wire."""
+    """The database was down. The reason is in the log, not on the wire."""
     async with open_socket(session) as socket:
         await socket.welcome()
-        monkeypatch.setattr(consumers.commands, "execute", lambda *args: 1 / 0)
+        monkeypatch.setattr(websocket.commands, "execute", lambda *args: 1 / 0)
         socket.send(type="seen", ids=[], ref=4)
         answer = await until(lambda: socket.answer_to(4))
         assert (answer["type"], answer["code"]) == ("error", "unavailable")
@@ -408,7 +535,14 @@ async def test_a_command_that_fails_is_answered(session, monkeypatch, caplog):
         assert "ZeroDivisionError" in caplog.text
 
 
-async def test_what_is_too_large_or_binary_closes_for_good(session):
+async def test_a_message_that_the_server_should_have_refused_is_told(session, user, caplog):
+    """Its size is in the log, and the options of servers. A binary frame has other reasons."""
+    notes = []
+
+    def note(sender, size, recipient_id, **kwargs):
+        notes.append((sender, size, recipient_id))
+
+    signals.message_refused.connect(note)
     for send in (
         lambda socket: socket.send_text("x" * (MAX_COMMAND_BYTES + 1)),
         lambda socket: socket.send_bytes(b"{}"),
@@ -417,12 +551,29 @@ async def test_what_is_too_large_or_binary_closes_for_good(session):
         await socket.welcome()
         send(socket)
         assert await socket.ended() == CloseCode.PROTOCOL
+    signals.message_refused.disconnect(note)
+    assert notes == [(NotifyConsumer, MAX_COMMAND_BYTES + 1, user.pk)]
+    (record,) = [record for record in caplog.records if "--ws-max-size 65536" in record.message]
+    assert "sent 65537 characters" in record.message
+    assert record.exc_info is None
 
 
-async def test_too_many_commands_are_answered_and_not_done(session, user, settings, monkeypatch):
-    """Without a look at the database. In a while it may ask again."""
-    settings.NOTIFY_COMMAND_BURST = 3
-    settings.NOTIFY_COMMAND_RATE = 0.001
+async def test_what_is_too_large_or_binary_closes_for_good(session):
+    for send in (
+        lambda socket: socket.send_text("x" * (MAX_COMMAND_BYTES + 1)),
+        lambda socket: socket.send_text("😀" * (MAX_COMMAND_BYTES // 4 + 1)),
+        lambda socket: socket.send_bytes(b"{}"),
+    ):
+        socket = open_socket(session)
+        await socket.welcome()
+        send(socket)
+        assert await socket.ended() == CloseCode.PROTOCOL
+
+
+async def test_too_many_commands_are_answered_and_not_done(session, user, monkeypatch):
+    """They cause no query. After a while, the client may ask again."""
+    monkeypatch.setattr(limits, "COMMAND_BURST", 3)
+    monkeypatch.setattr(limits, "COMMAND_RATE", 0.001)
     sent = await notify.asend(user, "Hello")
     async with open_socket(session) as socket:
         await socket.welcome()
@@ -441,9 +592,9 @@ async def test_too_many_commands_are_answered_and_not_done(session, user, settin
     assert (await rows())[0].read_at is None
 
 
-async def test_what_is_no_command_counts_too(session, settings):
-    settings.NOTIFY_COMMAND_BURST = 2
-    settings.NOTIFY_COMMAND_RATE = 0.001
+async def test_what_is_no_command_counts_too(session, monkeypatch):
+    monkeypatch.setattr(limits, "COMMAND_BURST", 2)
+    monkeypatch.setattr(limits, "COMMAND_RATE", 0.001)
     async with open_socket(session) as socket:
         await socket.welcome()
         for text in ("x", "{"):
@@ -457,9 +608,9 @@ async def test_what_is_no_command_counts_too(session, settings):
         ]
 
 
-async def test_the_answer_to_our_own_ping_does_not_count(session, settings):
-    settings.NOTIFY_COMMAND_BURST = 1
-    settings.NOTIFY_COMMAND_RATE = 0.001
+async def test_the_answer_to_our_own_ping_does_not_count(session, monkeypatch):
+    monkeypatch.setattr(limits, "COMMAND_BURST", 1)
+    monkeypatch.setattr(limits, "COMMAND_RATE", 0.001)
     async with open_socket(session) as socket:
         await socket.welcome()
         connection = next(iter(Hub.here().connections()))
@@ -471,7 +622,7 @@ async def test_the_answer_to_our_own_ping_does_not_count(session, settings):
             socket.frames.append({"type": "answered"})
         socket.send(type="ping", ref=1)
         assert (await until(lambda: socket.answer_to(1)))["type"] == "pong"
-        socket.send(type="pong", ref=2)  # to no ping of ours
+        socket.send(type="pong", ref=2)  # to no ping of this server
         assert (await until(lambda: socket.answer_to(2)))["code"] == "too_many"
 
 
@@ -479,10 +630,10 @@ async def test_the_answer_to_our_own_ping_does_not_count(session, settings):
     "text", ['{"type":"ping"}', '{"type":"seen","ids":[]}', '{"type":"changes"}', "x", "[" * 9999]
 )
 async def test_a_flood_is_closed_for_good_and_disturbs_nobody(
-    session, user, other_user, settings, text
+    session, user, other_user, monkeypatch, text
 ):
-    """What it asks is answered until then; the tabs beside it, of whomever, are served as ever."""
-    settings.NOTIFY_COMMAND_BURST = 20
+    """Its commands are answered until then. The other tabs, of any user, are served as usual."""
+    monkeypatch.setattr(limits, "COMMAND_BURST", 20)
     flood = open_socket(session)
     async with (
         open_socket(session) as beside,
@@ -502,7 +653,7 @@ async def test_a_flood_is_closed_for_good_and_disturbs_nobody(
 
 
 async def test_after_the_close_no_command_is_done(session, user):
-    """What is still on its way from a browser that was signed out counts no more."""
+    """Commands that were on their way when the browser was signed out are dropped."""
     sent = await notify.asend(user, "Hello")
     socket = open_socket(session)
     await socket.welcome()
@@ -530,7 +681,7 @@ async def test_invariant_13_a_logout_closes_the_tabs_of_that_browser(session, us
 
 
 async def test_a_user_who_is_disconnected_stops_for_good(session, user):
-    """Who is active and signed in may come again, after the next load of a page."""
+    """An active user may connect again after the next load of a page."""
     socket = open_socket(session)
     await socket.welcome()
     await notify.adisconnect(user)
@@ -539,7 +690,7 @@ async def test_a_user_who_is_disconnected_stops_for_good(session, user):
         await again.welcome()
 
 
-# -- Invariant 5: it cleans up, whatever ends it -------------------------------------------------
+# -- Invariant 5: cleanup after every end ----------------------------------------------------------
 
 
 async def ended_by_disconnect(socket, user):
@@ -548,7 +699,7 @@ async def ended_by_disconnect(socket, user):
 
 
 async def ended_by_a_send_that_raises(socket, user):
-    """As uvicorn's does; websocket.disconnect may then never come."""
+    """uvicorn's send raises, and websocket.disconnect may then never come."""
     socket.fails = True
     await notify.asend(user, "Hello")
     await settle()
@@ -605,7 +756,7 @@ async def test_invariant_5_a_client_that_is_gone_at_once_leaves_nothing(session,
 async def test_invariant_5_a_client_that_leaves_during_the_handshake_leaves_nothing(
     session, monkeypatch
 ):
-    """Its rows are being read; the room is empty all the same once that is over."""
+    """Its rows are being read. Once the read is over, the room is empty."""
     reading, gate = threading.Event(), threading.Event()
     read = inbox.changes
 
@@ -640,8 +791,8 @@ async def test_invariant_5_a_layer_that_hangs_does_not_hold_the_consumer(
 
 
 async def test_a_client_that_takes_nothing_is_left_in_the_end(session, monkeypatch):
-    """It does not take the close frame either, and never says goodbye."""
-    monkeypatch.setattr(consumers, "CLOSE_TIMEOUT", 0.05)
+    """It does not take the close frame either, and never closes its side."""
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 0.05)
     socket = open_socket(session)
     await socket.welcome()
     socket.holds = True
@@ -654,7 +805,7 @@ async def test_a_client_that_takes_nothing_is_left_in_the_end(session, monkeypat
 
 
 async def test_invariant_11_no_message_passes_dispatch(session, user, monkeypatch):
-    """It hops through one process-wide thread for each message; here that thread is busy."""
+    """dispatch() would hop through one process-wide thread for each message. Here, that thread is busy."""
 
     async def dispatch(self, message):
         raise AssertionError("A message passed dispatch().")
@@ -675,7 +826,7 @@ async def test_invariant_11_no_message_passes_dispatch(session, user, monkeypatc
 
 
 async def test_invariant_11_it_takes_no_channel_of_the_layer(session, settings):
-    """The hub's one channel serves all."""
+    """The hub's only channel serves all."""
     from channels.layers import get_channel_layer
 
     from tests.kit.fakes import FAKE_LAYER
@@ -689,8 +840,8 @@ async def test_invariant_11_it_takes_no_channel_of_the_layer(session, settings):
 
 
 async def test_a_client_that_goes_as_it_is_closed_is_left_at_once(session, monkeypatch):
-    """A server says once that it has gone; no second time is waited for."""
-    monkeypatch.setattr(consumers, "CLOSE_TIMEOUT", 3600)
+    """The server reports the disconnect once, and no second report is awaited."""
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT", 3600)
     events, sent = asyncio.Queue(), []
     events.put_nowait({"type": "websocket.connect"})
 

@@ -1,6 +1,8 @@
+import { now } from "../../platform/clock.js";
 import { Emitter } from "../../platform/emitter.js";
+import { Timer } from "../../platform/timer.js";
 import { CLOSE } from "../../protocol.js";
-import { address, isOwn } from "./transport.js";
+import { address, isOwn, request } from "./transport.js";
 
 /** @import { Cursor } from "../../protocol.js" */
 /** @import { Transport } from "./transport.js" */
@@ -11,19 +13,19 @@ const WAIT = 25;
 /** The least time between two questions that are held, in ms. */
 const PAUSE = 250;
 
-/** A question that takes longer than this, and than it is held, is lost. */
+/** A question is lost if it takes this many ms longer than it is held. */
 const PATIENCE = 10_000;
 
-/** What a question that is not held may take beyond that, in seconds. */
+/** A question that is not held may take this many seconds more. */
 const SLOW = 20;
 
-/** Nobody looks at a hidden tab, so it asks this many times less often. */
+/** A hidden tab asks this many times less often, because nobody looks at it. */
 const HIDDEN_FACTOR = 6;
 
 /**
- * Asks every few seconds, one question at a time; or, where it can be held,
- * again as soon as it is answered: then it is a long poll. Works wherever HTTP
- * does.
+ * Asks every few seconds, one question at a time. If the server can hold a
+ * question it asks again as soon as it has an answer: then it is a long poll.
+ * Works wherever HTTP does.
  * @implements {Transport}
  */
 export class PollTransport extends Emitter {
@@ -36,8 +38,7 @@ export class PollTransport extends Emitter {
   #asked = 0;
   /** @type {AbortController | null} */
   #question = null;
-  /** @type {any} */
-  #timer;
+  #timer = new Timer();
   #options;
 
   /**
@@ -45,7 +46,7 @@ export class PollTransport extends Emitter {
    * @param {string} options.src      absolute address of notify's urls
    * @param {() => Cursor} options.cursor
    * @param {number} [options.interval]  seconds; Infinity: only when asked
-   * @param {() => number} [options.hold]  asks the server to hold its questions, for so many ms at the most
+   * @param {() => number} [options.hold]  how long the server may hold a question, in ms; without it none is held
    * @param {{hidden?: boolean}} options.document
    */
   constructor(options) {
@@ -61,7 +62,7 @@ export class PollTransport extends Emitter {
 
   close() {
     this.#open = false;
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#question?.abort();
     this.#question = null;
   }
@@ -73,8 +74,8 @@ export class PollTransport extends Emitter {
 
   ask() {
     if (!this.#open) return;
-    // The wall clock decides: no timer runs while a laptop sleeps.
-    if (this.#question && Date.now() < this.#asked + this.#patience) this.#again = true;
+    // The clock decides, because no timer runs while a laptop sleeps.
+    if (this.#question && now() < this.#asked + this.#patience) this.#again = true;
     else {
       this.#question?.abort();
       this.#read();
@@ -85,7 +86,7 @@ export class PollTransport extends Emitter {
     this.ask();
   }
 
-  /** How long the question is held, in seconds. The first one is not: it shows that there is a way. */
+  /** How long the question is held, in seconds. The first is not held, so that its answer shows at once that the way is open. */
   get #wait() {
     const { hold } = this.#options;
     return hold && (this.#answered ? Math.min(WAIT, Math.floor(hold() / 1000)) : 0);
@@ -96,11 +97,11 @@ export class PollTransport extends Emitter {
   }
 
   async #read() {
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     const question = new AbortController();
     this.#question = question;
     this.#again = false;
-    this.#asked = Date.now();
+    this.#asked = now();
     const { src, cursor, hold } = this.#options;
     const since = cursor();
     const url = address("changes/", src, since);
@@ -108,49 +109,52 @@ export class PollTransport extends Emitter {
       url.searchParams.set("wait", String(this.#wait));
       this.used = this.#asked;
     }
-    const patience = setTimeout(() => question.abort(), this.#patience);
-    /** @type {Response | null} */
-    let response = null;
-    let text = "";
-    try {
-      response = await fetch(url, {
-        // Chrome asks equal questions of several tabs one after the other if a cache could answer them.
-        cache: "no-store",
-        signal: question.signal,
-      });
-      text = await response.text();
-    } catch {
-      response = null;
-    }
-    clearTimeout(patience);
+    const { response, text } = await this.#fetch(url, question);
     if (this.#question !== question) return;
     this.#question = null;
-    // Who cannot hold a question says when to ask again.
+    // A server that cannot hold the question answers with the time to ask again.
     if (response?.ok && !(hold && response.headers.has("Retry-After"))) this.#take(text, isOwn(since, cursor()));
     else this.#end(response, text);
   }
 
   /**
-   * @param {string} text  "": nothing is new
+   * @param {URL} url
+   * @param {AbortController} question
+   * @returns {Promise<{response: Response | null, text: string}>}  response: null if none came, or not all of it
+   */
+  async #fetch(url, question) {
+    const patience = setTimeout(() => question.abort(), this.#patience);
+    try {
+      // Chrome sends equal questions of several tabs one after the other if a cache could answer them.
+      const response = await request(url, { cache: "no-store", signal: question.signal });
+      return { response, text: await response.text() };
+    } catch {
+      return { response: null, text: "" };
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
+  /**
+   * @param {string} text  empty if nothing is new
    * @param {boolean} own
    */
   #take(text, own) {
     if (!this.#answered) {
       this.#answered = true;
-      this.emit("open");
+      this._emit("open");
     }
-    if (text && this.#open) this.emit("message", { data: text, own });
+    if (text && this.#open) this._emit("message", { data: text, own });
     if (!this.#open || this.#question) return;
     if (this.#again) this.#read();
     else this.#rest();
   }
 
   #rest() {
-    clearTimeout(this.#timer);
     const { hold, interval = 5, document } = this.#options;
     const wait = hold ? PAUSE : interval * 1000 * (document.hidden ? HIDDEN_FACTOR : 1) * (0.8 + 0.4 * Math.random());
-    const due = this.#asked + wait - Date.now();
-    if (due < Infinity) this.#timer = setTimeout(() => this.#read(), due);
+    const due = this.#asked + wait - now();
+    if (due < Infinity) this.#timer.start(due, () => this.#read());
   }
 
   /**
@@ -162,10 +166,10 @@ export class PollTransport extends Emitter {
     try {
       code = CLOSE[JSON.parse(text).code.toUpperCase()] ?? code;
     } catch {
-      // Whoever answered is not notify.
+      // The answer is not one of notify's, but of a proxy for instance: only its status counts.
     }
     this.close();
-    this.emit("close", { code, retryAfter: retryAfter(response) });
+    this._emit("close", { code, retryAfter: retryAfter(response) });
   }
 }
 
@@ -175,6 +179,6 @@ export class PollTransport extends Emitter {
  */
 function retryAfter(response) {
   const value = response?.headers.get("Retry-After") ?? "";
-  const wait = Number(value) * 1000 || Date.parse(value) - Date.now();
+  const wait = Number(value) * 1000 || Date.parse(value) - Date.parse(response?.headers.get("Date") ?? "");
   return wait > 0 ? wait : 0;
 }

@@ -1,3 +1,4 @@
+import { now } from "../../platform/clock.js";
 import { Emitter, listen } from "../../platform/emitter.js";
 import { CLOSE } from "../../protocol.js";
 import { address, isOwn } from "./transport.js";
@@ -6,9 +7,9 @@ import { address, isOwn } from "./transport.js";
 /** @import { Transport } from "./transport.js" */
 
 /**
- * Holds a source open, by which the server speaks: a WebSocket, or a stream of
- * server-sent events. A stream never reconnects by itself: it would ask from
- * where it began, and it does not say why it was refused.
+ * Holds a source open through which the server pushes documents: a WebSocket,
+ * or a stream of server-sent events. A stream must not reconnect by itself: it
+ * would ask again from its first cursor, and hide why the server refused it.
  * @implements {Transport}
  */
 export class PushTransport extends Emitter {
@@ -17,7 +18,7 @@ export class PushTransport extends Emitter {
   #life = new AbortController();
   /** @type {any} */
   #source;
-  /** @type {Transport | undefined} */
+  /** Reads for a stream. @type {Transport | undefined} */
   #reader;
   #options;
 
@@ -28,7 +29,7 @@ export class PushTransport extends Emitter {
    * @param {string} options.path
    * @param {string} options.src  absolute address of notify's urls, with the source's scheme
    * @param {() => Cursor} options.cursor
-   * @param {() => Transport} [options.reader]  for a source that cannot be asked: reads when it opens and when it is asked
+   * @param {() => Transport} [options.reader]  makes what reads for a source that cannot send, when it opens and when it is asked
    */
   constructor(options) {
     super();
@@ -42,21 +43,22 @@ export class PushTransport extends Emitter {
     try {
       this.#source = new Source(address(path, src, asked));
     } catch {
-      // The browser has none, or the page forbids it; said later, as of any other end.
+      // The browser has no such source, or the page forbids it. The event comes later, as that of any other end.
       return queueMicrotask(() => this.#end(CLOSE.LOST));
     }
     let first = true;
     const on = (/** @type {string} */ type, /** @type {(event: any) => void} */ listener) => listen(this.#source, type, listener, this.#life.signal);
-    on("open", () => this.emit("open"));
+    on("open", () => this._emit("open"));
     on("message", ({ data }) => {
       const own = first && isOwn(asked, cursor());
       first = false;
-      this.#hear(data, own);
+      this.#receive(data, own);
     });
-    on("ping", ({ data }) => this.#hear(data, false));
-    // A stream says in a document why it ends. What is none throws, and then the stream is lost.
+    on("ping", ({ data }) => this.#receive(data, false));
+    // A stream sends the reason for its end in a document. Anything else throws here, and the stream is lost by the error that follows.
     on("close", ({ code, data }) => this.#end(code ?? JSON.parse(data).code));
-    on("error", () => this.#end(CLOSE.LOST));
+    // A stream also ends with an error while the page is being left, in the task that then closes this transport.
+    on("error", () => setTimeout(() => this.#explain()));
   }
 
   close() {
@@ -68,34 +70,43 @@ export class PushTransport extends Emitter {
   /** @param {string} text */
   send(text) {
     if (!this.#source?.send || this.#source.readyState !== 1) return false;
-    this.used = Date.now();
+    this.used = now();
     this.#source.send(text);
     return true;
   }
 
-  /** A stream cannot be asked, so the question goes beside it; over a socket the `changes` command asks. */
+  /** Nothing can be sent through a stream, so a reader asks beside it. Through a socket the `changes` command asks. */
   ask() {
     if (this.#reader) return this.#reader.ask();
     this.#reader = this.#options.reader?.();
     if (!this.#reader) return;
-    this.#reader.on("message", ({ data, own }) => this.#hear(data, own));
+    this.#reader.on("message", ({ data, own }) => this.#receive(data, own));
     this.#reader.on("close", ({ code }) => this.#end(code));
     this.#reader.open();
+  }
+
+  /** A browser hides why it was refused a stream, so a read has to tell whether the session is over, for instance. */
+  #explain() {
+    if (this.#life.signal.aborted) return;
+    if (this.used || !this.#options.reader) return this.#end(CLOSE.LOST);
+    this.#source.close();
+    this.ask();
+    this.#reader?.on("open", () => this.#end(CLOSE.LOST));
   }
 
   /**
    * @param {string} data
    * @param {boolean} own
    */
-  #hear(data, own) {
-    this.used = Date.now();
-    this.emit("message", { data, own });
+  #receive(data, own) {
+    this.used = now();
+    this._emit("message", { data, own });
   }
 
   /** @param {number} code */
   #end(code) {
     if (this.#life.signal.aborted) return;
     this.close();
-    this.emit("close", { code, retryAfter: 0 });
+    this._emit("close", { code, retryAfter: 0 });
   }
 }

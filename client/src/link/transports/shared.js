@@ -1,51 +1,58 @@
+import { now } from "../../platform/clock.js";
 import { Emitter, listen } from "../../platform/emitter.js";
+import { Timer } from "../../platform/timer.js";
 import { CLOSE, isTerminal } from "../../protocol.js";
 
 /**
- * One connection for all tabs of a user: the tab that leads has it, and posts
- * what it says; the others follow, and read once for themselves when they join
- * or miss something.
- *
- * Who leads is up to a lock. Whoever changes roles stays in the old one until
- * the new one is healthy: nothing falls in between, and what comes twice the
- * rule drops.
- *
  * @import { Connection } from "../connection.js"
  * @import { Cursor, Document } from "../../protocol.js"
  * @import { Tabs } from "../tabs.js"
  * @import { Transport } from "./transport.js"
  *
- * What the leader posts. No name: not connected yet; slow: it polls as a hidden tab does.
- * @typedef {{name: string, slow: boolean, text: string}} News
+ * @typedef {"best" | "read"} Kind  of connection; "read" reads only when asked
  *
- * @typedef {"best" | "read"} Kind  of connection; read: only when asked
+ * @typedef {object} Post  what tabs post to each other
+ * @property {boolean} [hello]  a follower asks whether the leader is alive
+ * @property {string} [name]  of the leader's transport; empty while it is not connected
+ * @property {boolean} [slow]  the leader polls at the pace of a hidden tab
+ * @property {string} [text]  a document that the leader received, or a ping with its cursor
+ * @property {number} [end]  the code by which the server closed the connection for good
  */
 
-/** A leader that lives answers in this time, and half of it. */
+/** A leader that is alive answers within this time, and half of it more, in ms. */
 const ANSWER = 1_000;
 
-/** A leader that is silent for longer is asked whether it lives. */
+/** A leader that was silent for so many ms is asked whether it is alive. */
 const SILENCE = 30_000;
 
-/** @implements {Transport} */
+/**
+ * One connection for all tabs of a user. The tab that leads has it, and posts
+ * the documents that it receives. The others follow, and read once for
+ * themselves when they join or have missed something.
+ *
+ * A lock decides which tab leads. A tab that changes its role stays in the old
+ * one until the new one is healthy, so that nothing is lost in between; what
+ * comes twice is dropped by the rule.
+ * @implements {Transport}
+ */
 export class SharedTransport extends Emitter {
   name = "";
   greets = false;
   #life = new AbortController();
   #leads = false;
+  /** Gives up the lock, or the wait for it. */
   #letGo = () => {};
   /** In use. @type {Connection | null} */
   #inner = null;
-  /** Tried, for the role that is to come. @type {Connection | null} */
+  /** Tried for the next role. @type {Connection | null} */
   #trial = null;
-  /** What the leader posts waits for our own read. @type {Promise<void> | null} */
+  /** Our own read, for which the documents of the leader wait. @type {Promise<void> | null} */
   #joined = null;
-  /** How the connection ended, or the last one that was tried for it. */
+  /** How the connection ended, or the last transport that was tried for it. */
   #lost = { transport: "", code: CLOSE.LOST, retryAfter: 0 };
-  #heard = Date.now();
+  #received = now();
   #answered = false;
-  /** @type {any} */
-  #timer;
+  #timer = new Timer();
   #options;
 
   /**
@@ -63,13 +70,13 @@ export class SharedTransport extends Emitter {
   open() {
     const { signal } = this.#life;
     listen(this.#options.document, "visibilitychange", () => this.#look(), signal);
-    this.#options.tabs.on("message", (message) => this.#hear(message), signal);
+    this.#options.tabs.on("message", (post) => this.#receive(post), signal);
     this.#follow();
   }
 
   close() {
     this.#life.abort();
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#letGo();
     this.#trial?.close();
     this.#inner?.close();
@@ -100,7 +107,7 @@ export class SharedTransport extends Emitter {
 
   #lead() {
     this.#leads = true;
-    clearTimeout(this.#timer);
+    this.#timer.stop();
     this.#try("best");
     this.#beat();
   }
@@ -132,56 +139,47 @@ export class SharedTransport extends Emitter {
       this.#trial = null;
     }
     if (this.#leads) this.#rename(connection.transport);
-    this.emit("open");
+    this._emit("open");
     this.#beat();
   }
 
   /** @param {{document: Document, own: boolean}} detail */
   #pass({ document, own }) {
-    // The heartbeat that a welcome tells of is the connection's business.
-    const news = document.type === "welcome" ? document.changes : document;
-    const text = JSON.stringify(news);
-    this.#say(text, own);
-    if (["changes", "tick"].includes(news.type)) this.#post(text);
+    // The heartbeat of a welcome concerns the connection alone.
+    const passed = document.type === "welcome" ? document.changes : document;
+    const text = JSON.stringify(passed);
+    this.#forward(text, own);
+    if (["changes", "tick"].includes(passed.type)) this.#post(text);
   }
 
-  /** @param {any} message */
-  #hear({ hello, name, slow, text, end }) {
+  /** @param {Post} post */
+  #receive({ hello, name, slow, text, end }) {
     if (end) return this.#end(end);
     if (hello) return this.#beat();
     if (this.#leads || typeof name !== "string") return;
     this.#answered = true;
     if (!name) return;
-    this.#heard = Date.now();
-    this.#wait(SILENCE, () => this.#inquire());
+    this.#received = now();
+    this.#timer.start(SILENCE, () => this.#inquire());
     this.#rename(name);
     this.#joined ??= new Promise((resolve) => this.#try("read").on("open", resolve));
-    this.#joined.then(() => this.#say(text, false));
+    this.#joined.then(() => this.#forward(/** @type {string} */ (text), false));
     if (slow && !this.#options.document.hidden) this.#queue(true);
   }
 
-  /** Ask whether the leader lives. */
+  /** Ask whether the leader is alive, and take over if it does not answer. */
   #inquire() {
     this.#answered = false;
     this.#options.tabs.post({ hello: true });
-    // Not all at once where many tabs follow.
-    this.#wait(ANSWER * (1 + Math.random() / 2), () => {
+    // At a random time, so that not all followers try to take over at once.
+    this.#timer.start(ANSWER * (1 + Math.random() / 2), () => {
       if (!this.#answered) this.#queue(true);
-      else if (Date.now() - this.#heard > SILENCE) this.#end(CLOSE.LOST);
+      else if (now() - this.#received > SILENCE) this.#end(CLOSE.LOST);
       else this.#inquire();
     });
   }
 
-  /**
-   * @param {number} wait  ms
-   * @param {() => void} then
-   */
-  #wait(wait, then) {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(then, wait);
-  }
-
-  /** Shown or hidden. */
+  /** The tab was shown or hidden. */
   #look() {
     if (!this.#leads) return this.#options.document.hidden || this.#inquire();
     this.#beat();
@@ -191,10 +189,10 @@ export class SharedTransport extends Emitter {
   #rename(name) {
     if (name === this.name) return;
     this.name = name;
-    this.emit("rename");
+    this._emit("rename");
   }
 
-  /** The followers compare where they are with where we are. */
+  /** Post our cursor, with which the followers compare theirs. */
   #beat() {
     this.#post(JSON.stringify({ type: "ping", cursor: this.#options.cursor() }));
   }
@@ -210,8 +208,8 @@ export class SharedTransport extends Emitter {
    * @param {string} text
    * @param {boolean} own
    */
-  #say(text, own) {
-    if (!this.#life.signal.aborted) this.emit("message", { data: text, own });
+  #forward(text, own) {
+    if (!this.#life.signal.aborted) this._emit("message", { data: text, own });
   }
 
   /**
@@ -222,6 +220,6 @@ export class SharedTransport extends Emitter {
     if (this.#life.signal.aborted) return;
     if (isTerminal(code)) this.#options.tabs.post({ end: code });
     this.close();
-    this.emit("close", { code, retryAfter });
+    this._emit("close", { code, retryAfter });
   }
 }

@@ -1,55 +1,67 @@
 /**
- * What every transport is: an emitter that speaks the platform's words.
+ * The interface of every transport: an emitter of events with the platform's names.
  *
- *     open      it answered          message   {data: text, own}: one document
- *     close     it ended: {code, retryAfter}; nothing comes after it
- *     rename    its name changed, because it stands for another
+ *     open      it was answered      message   {data: text, own}: one document
+ *     close     it ended: {code, retryAfter}; nothing is emitted after that
+ *     rename    its name changed, because it stands for another transport
  *
- * A transport lives once: opened, closed, thrown away. After `close()` is
- * called on it, it is silent.
+ * A transport lives once: it is opened, closed, and thrown away. After a call
+ * of `close()` it emits nothing.
  *
  * @import { Emitter } from "../../platform/emitter.js"
  * @import { Cursor } from "../../protocol.js"
  *
  * @typedef {object} Skills
  * @property {string} name
- * @property {boolean} greets  its first document is a welcome, with a heartbeat
+ * @property {boolean} greets  whether its first document is a welcome, with a heartbeat
  * @property {() => void} open
  * @property {() => void} close
- * @property {(text: string) => boolean} send  whether the document is on its way
- * @property {() => void} ask  read now, rather than when it is due
- * @property {() => void} [wake]  the page or the network is back; absent where nothing depends on it
- * @property {number} [used]  when it last carried anything, by Date.now(); absent where silence says nothing
+ * @property {(text: string) => boolean} send  returns whether the document is on its way
+ * @property {() => void} ask  read now, rather than when the next read is due
+ * @property {() => void} [wake]  called when the page or the network is back; absent if that makes no difference
+ * @property {number} [used]  when it last carried anything, by now(); absent if silence means nothing
  *
- * @typedef {object} Heard
+ * @typedef {object} Received
  * @property {string} data
- * @property {boolean} own  it answers this tab's own question, and may lower its cursor
+ * @property {boolean} own  whether it answers this tab's own question, and may lower its cursor
  *
  * @typedef {object} Closed
  * @property {number} code  of the WebSocket, or one of ours
- * @property {number} retryAfter  ms that the server asks for
+ * @property {number} retryAfter  ms that the server asks the client to wait
  *
- * @typedef {Emitter<{open: null, message: Heard, close: Closed, rename: null}> & Skills} Transport
+ * @typedef {Emitter<{open: null, message: Received, close: Closed, rename: null}> & Skills} Transport
  */
 
 /**
- * Where one of notify's views is asked from a cursor.
+ * The address of one of notify's views.
  * @param {string} path
- * @param {string} src  absolute address of notify's urls
+ * @param {string} src  absolute address of notify's urls, with the parameters that all of them get
  * @param {Cursor} since
  */
 export function address(path, src, since) {
-  const url = new URL(path, src);
+  const url = new URL(src);
+  url.pathname += path;
   if (since !== null) url.searchParams.set("since", since);
   return url;
 }
 
 /**
- * Whether an answer still answers: one to a question without a cursor is old
- * if another transport has given this tab a cursor meanwhile.
- * @param {Cursor} asked  the cursor when the question was put
+ * Returns true if an answer is still current. An answer to a question without a cursor
+ * is old if another transport has given this tab a cursor meanwhile.
+ * @param {Cursor} asked  the cursor in the question
  * @param {Cursor} now
  */
 export function isOwn(asked, now) {
   return asked !== null || now === null;
+}
+
+/**
+ * Fetch, where a middleware may redirect whoever is not signed in to its login page. That counts as our 401.
+ * @param {URL} url
+ * @param {RequestInit} options
+ */
+export async function request(url, options) {
+  const response = await fetch(url, options);
+  const isPage = response.redirected && /html/.test(String(response.headers.get("Content-Type")));
+  return isPage ? new Response('{"code": "not_signed_in"}', { status: 401 }) : response;
 }

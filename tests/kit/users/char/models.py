@@ -15,7 +15,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """A user with a text as its key and neither username nor groups."""
+    """A user with a text primary key, without username or groups."""
 
     code = models.CharField(primary_key=True, max_length=40)
     email = models.EmailField(unique=True)

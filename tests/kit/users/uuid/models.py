@@ -7,6 +7,6 @@ from django.db import models
 
 
 class User(AbstractUser):
-    """Django's user with a UUID as its key."""
+    """Django's user with a UUID primary key."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

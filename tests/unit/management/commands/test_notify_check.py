@@ -23,14 +23,14 @@ pytestmark = [
 
 
 def run(*arguments: str) -> str:
-    """What the command prints."""
+    """Run the command. Returns its output."""
     output = io.StringIO()
     call_command("notify_check", *arguments, stdout=output)
     return output.getvalue()
 
 
 def fail(*arguments: str) -> tuple[str, str]:
-    """What it prints, and the error with which it ends."""
+    """Run the command. Returns its output, and the error with which it ends."""
     output = io.StringIO()
     with pytest.raises(CommandError) as raised:
         call_command("notify_check", *arguments, stdout=output)
@@ -40,16 +40,16 @@ def fail(*arguments: str) -> tuple[str, str]:
 
 @pytest.fixture
 def wrong(user: Any) -> Any:
-    """A user whose mailbox has lost count."""
+    """A user whose mailbox has wrong counts."""
     notify.send(user, "one")
     Mailbox.objects.update(unseen=3, unread=0)
     return user
 
 
 def test_where_all_is_well_it_says_so(user):
-    assert run() == "All is well.\n"
+    assert run() == "All mailboxes are consistent.\n"
     notify.send(user, "one")
-    assert run() == run("--fix") == "All is well.\n"
+    assert run() == run("--fix") == "All mailboxes are consistent.\n"
 
 
 def test_each_finding_is_a_line(wrong):
@@ -66,7 +66,7 @@ def test_fix_repairs(wrong):
         f"{name}: unseen: 3, should be 1; repaired\n{name}: unread: 0, should be 1; repaired\n"
         "Findings: 2, all repaired.\n"
     )
-    assert run() == "All is well.\n"
+    assert run() == "All mailboxes are consistent.\n"
     assert_sound(wrong)
 
 
@@ -75,15 +75,15 @@ def test_what_could_not_be_repaired_is_an_error(wrong, monkeypatch):
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
     printed, error = fail("--fix")
     assert "repaired" not in printed
-    assert error == "Findings that could not be repaired: 2. Try again."
+    assert error == "Findings that could not be repaired: 2. Run the command again."
 
 
 def test_one_user_may_be_named(wrong, other_user):
-    """By name or by key."""
+    """The command takes a name or a key."""
     notify.send(other_user, "one")
-    assert run("--user", other_user.get_username()) == "All is well.\n"
+    assert run("--user", other_user.get_username()) == "All mailboxes are consistent.\n"
     assert fail("--user", str(wrong.pk)) == fail("--user", wrong.get_username()) == fail()
-    with pytest.raises(CommandError, match="There is no user 'nobody'"):
+    with pytest.raises(CommandError, match="User 'nobody' does not exist"):
         run("--user", "nobody")
 
 
@@ -91,27 +91,27 @@ def test_new_epoch_is_for_all_or_for_one(user, other_user):
     notify.send_many([user, other_user], "one")
     before = [mailbox_of(owner).epoch for owner in (user, other_user)]
     assert run("--new-epoch", "--user", user.get_username()) == (
-        "Mailboxes that start over: 1.\nAll is well.\n"
+        "Mailboxes with a new epoch: 1.\nAll mailboxes are consistent.\n"
     )
     between = [mailbox_of(owner).epoch for owner in (user, other_user)]
     assert between[0] > before[0]
     assert between[1] == before[1]
-    assert run("--new-epoch") == "Mailboxes that start over: 2.\nAll is well.\n"
+    assert run("--new-epoch") == "Mailboxes with a new epoch: 2.\nAll mailboxes are consistent.\n"
     after = [mailbox_of(owner).epoch for owner in (user, other_user)]
     assert all(new > old for new, old in zip(after, between, strict=True))
 
 
 def test_after_a_new_epoch_it_checks_as_ever(wrong):
-    """A backup may be wrong, too."""
+    """A backup may be inconsistent too."""
     printed, _ = fail("--new-epoch")
-    assert printed.startswith("Mailboxes that start over: 1.\n")
+    assert printed.startswith("Mailboxes with a new epoch: 1.\n")
     assert "unseen: 3" in printed
     assert run("--new-epoch", "--fix").endswith("Findings: 2, all repaired.\n")
     assert_sound(wrong)
 
 
 def test_the_process_ends_with_1(wrong):
-    """For cron and for scripts; and with 0 once it is repaired."""
+    """Cron and scripts depend on it. After the repair, the status is 0."""
     command = [sys.executable, "-m", "django", "notify_check"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, env=environment())
     assert (done.returncode, done.stdout.count("\n")) == (1, 2), done.stderr

@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 import notify
-from notify.inbox import reader as inbox
-from notify.mailbox import retention as prune
+from notify import inbox
+from notify.mailbox import retention
 from notify.mailbox.retention import Pruned
 from notify.models import MailboxQuerySet, Notification
 from tests.kit.mailboxes import Failing, contention, rows_of
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def run(*arguments: str) -> str:
-    """What the command prints."""
+    """Run the command. Returns its output."""
     output = io.StringIO()
     call_command("notify_prune", *arguments, stdout=output)
     return output.getvalue()
@@ -63,11 +63,11 @@ def test_a_dry_run_says_what_it_would_do(old):
 
 def test_the_batch_size_is_passed_on(monkeypatch):
     asked = []
-    monkeypatch.setattr(prune, "run", lambda **options: asked.append(options) or Pruned())
+    monkeypatch.setattr(retention, "run", lambda **options: asked.append(options) or Pruned())
     run()
     run("--batch-size", "7", "--dry-run")
     assert asked == [
-        {"dry_run": False, "batch_size": prune.ROWS_AT_ONCE},
+        {"dry_run": False, "batch_size": retention.ROWS_AT_ONCE},
         {"dry_run": True, "batch_size": 7},
     ]
 
@@ -85,10 +85,10 @@ def test_a_setting_that_is_wrong_is_a_command_error(settings):
 
 
 def test_mailboxes_that_were_left_are_an_error(old, monkeypatch):
-    """After the line that says what was done: cron tells."""
+    """The error follows the summary, so that cron reports it."""
     lock = Failing(MailboxQuerySet.lock, 5, contention())
     monkeypatch.setattr(MailboxQuerySet, "lock", lambda self, pks: lock(self, pks))
     output = io.StringIO()
-    with pytest.raises(CommandError, match="locked for too long: 1"):
+    with pytest.raises(CommandError, match="had locked them: 1"):
         call_command("notify_prune", stdout=output)
     assert output.getvalue().startswith("Notifications archived: 0")

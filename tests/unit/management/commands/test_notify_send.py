@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.users]
 
 
 def run(*arguments: str) -> str:
-    """What the command prints."""
+    """Run the command. Returns its output."""
     output = io.StringIO()
     call_command("notify_send", *arguments, stdout=output)
     return output.getvalue()
@@ -26,7 +26,7 @@ def test_a_user_is_found_by_the_name_he_signs_in_with(user, other_user):
     printed = run(user.get_username(), "Hello")
     row = Notification.objects.get()
     assert (row.recipient_id, row.message, row.level) == (user.pk, "Hello", "info")
-    assert printed == f"Notification {row.pk} for {user}.\n"
+    assert printed == f"Sent notification {row.pk} to {user}.\n"
 
 
 def test_a_user_is_found_by_primary_key(user, other_user):
@@ -36,7 +36,7 @@ def test_a_user_is_found_by_primary_key(user, other_user):
 
 @pytest.mark.only_if(settings.USER != "char")  # a model without username
 def test_a_name_goes_before_a_key(make_user):
-    """A user called 1 is found by his name."""
+    """A user called "1" is found by name."""
     first = make_user("alice")
     called_so = make_user(str(first.pk))
     run(str(first.pk), "Hello")
@@ -61,20 +61,22 @@ def test_everything_may_be_given(user):
     assert 3500 < (row.expires_at - timezone.now()).total_seconds() <= 3600
 
 
-@pytest.mark.parametrize("name", ["nobody", "99999999999999999999999", str(uuid.uuid4()), ""])
+@pytest.mark.parametrize("name", ["nobody", "99999999999999999999999", str(uuid.UUID(int=1)), ""])
 def test_nobody_is_a_command_error(name, user):
-    with pytest.raises(CommandError, match=rf"no user {name!r}\. Give a \w+, or a primary key"):
+    with pytest.raises(
+        CommandError, match=rf"User {name!r} does not exist\. Specify a \w+ or a primary key"
+    ):
         run(name, "Hello")
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--url", "javascript:alert(1)"], "neither an address"),
+        (["--url", "javascript:alert(1)"], "neither a URL"),
         (["--title", "x" * 201], "at most 200"),
         (["--level", "danger"], "invalid choice"),
-        (["--data", "{"], "--data is JSON"),
-        (["--data", "NaN"], "data is not JSON"),
+        (["--data", "{"], "--data must be JSON"),
+        (["--data", "NaN"], "data cannot be stored as JSON"),
         (["--expires", "-1"], "in the past"),
         (["--expires", "soon"], "invalid float"),
         (["--expires", "nan"], "--expires a number"),

@@ -1,0 +1,17 @@
+/** The readings of the two clocks at the last call of `now()`. */
+let [wall, steady] = [0, 0];
+
+/** The time that has passed, in ms. */
+let passed = 0;
+
+/**
+ * A time in ms, for intervals alone. Of the two clocks of a browser it follows the one that
+ * went further since the last call: the wall clock may be set back, and the other one
+ * stands still while a laptop sleeps.
+ */
+export function now() {
+  const before = [wall, steady];
+  [wall, steady] = [Date.now(), performance.now()];
+  passed += Math.max(0, wall - before[0], steady - before[1]);
+  return passed;
+}

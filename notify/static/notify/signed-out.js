@@ -1,0 +1,2 @@
+function t(t){return new r("sessionStorage",`notify:${t}`)}var e=new Proxy(globalThis.document,{get(t,e){let r=Reflect.get(Document.prototype,e,t);return r?.bind?.(t)??r}}),r=class{#t;#e;constructor(t,e){this.#t=t,this.#e=e}read(){try{return JSON.parse(globalThis[this.#t].getItem(this.#e)??"null")}catch{return null}}write(t){try{globalThis[this.#t].removeItem(this.#e),t!==null&&globalThis[this.#t].setItem(this.#e,JSON.stringify(t))}catch{}}};for(let{dataset:r}of e.querySelectorAll("script[data-notify]"))t(r.notify??"").write(null);
+//# sourceMappingURL=signed-out.js.map

@@ -1,9 +1,0 @@
-"""What a worker of Dramatiq imports: `python -m dramatiq tests.queues.dramatiq_worker`."""
-
-from __future__ import annotations
-
-import django
-
-django.setup()
-
-from tests.queues import dramatiq_tasks
