@@ -48,7 +48,7 @@ async def admit(scope: Scope, sender: type) -> AsyncIterator[Visitor]:
         Refused: if a check fails. The cheapest checks come first.
     """
     if http.is_overlong(scope):
-        raise Refused(CloseCode.PROTOCOL)
+        raise _refused(CloseCode.PROTOCOL, sender)
     if not origin.is_allowed(scope):
         raise _refused(CloseCode.FOREIGN_ORIGIN, sender, hint=hints.why_refused(scope))
     if Hub.is_draining_here():

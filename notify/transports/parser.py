@@ -110,7 +110,7 @@ def _command(document: Mapping[str, Any], ref: int | None) -> Command:
 
 def is_too_long(text: str | bytes) -> bool:
     """Returns whether a text has more than ``MAX_COMMAND_BYTES``, as UTF-8 if it is not bytes."""
-    if isinstance(text, str) and len(text) <= MAX_COMMAND_BYTES:
+    if isinstance(text, str) and MAX_COMMAND_BYTES < 4 * len(text) <= 4 * MAX_COMMAND_BYTES:
         text = text.encode(errors="surrogatepass")  # up to four bytes a character
     return len(text) > MAX_COMMAND_BYTES
 

@@ -100,11 +100,12 @@ async def test_a_refused_origin_is_logged_with_its_likely_cause(session, caplog)
 
 
 @pytest.mark.parametrize("path", ["/notify/ws/", "/notify/stream/", "/notify/changes/"])
-async def test_an_overlong_query_is_refused_before_anything_else(session, monkeypatch, path):
+async def test_an_overlong_query_is_refused_before_anything_else(session, monkeypatch, told, path):
     monkeypatch.setattr(auth, "sign_in", lambda scope: 1 / 0)
     scope = scope_of(path, session=session, headers={"origin": "http://evil.com"})
     scope["query_string"] = b"wait=1" + b"&a" * 30_000
     assert await refusal(scope) is CloseCode.PROTOCOL
+    assert told == [(Sender, None, "protocol")]
 
 
 async def test_a_process_that_ends_lets_nobody_in(session, monkeypatch, told):
