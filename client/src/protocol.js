@@ -107,6 +107,14 @@ export const CLOSE = {
   ANOTHER_USER: 4505, // the page was rendered for another user than the one who is signed in now
 };
 
+/**
+ * The close code with this name, in any case.
+ * @param {unknown} name
+ */
+export function closeCode(name) {
+  return CLOSE[String(name).toUpperCase()];
+}
+
 const CURSOR = /^([0-9a-v]{17}):(0|[1-9][0-9]{0,15})$/;
 
 /**
@@ -135,14 +143,17 @@ export function reasonOf(code) {
 }
 
 /**
- * The epoch and the position of a cursor.
- * @param {string} cursor
+ * The epoch and the position of a cursor. Those of null come before all others. What is no cursor throws.
+ * @param {unknown} cursor
  * @returns {{epoch: string, position: number}}
  */
 export function parseCursor(cursor) {
-  const parsed = readCursor(cursor);
-  if (!parsed) throw new Error(cursor);
-  return parsed;
+  if (cursor === null) return { epoch: "", position: -1 };
+  const [, epoch, digits] = (typeof cursor === "string" && CURSOR.exec(cursor)) || [];
+  const position = Number(digits);
+  // Above 2^53 JavaScript rounds, so two positions could become equal.
+  if (!isPosition(position)) throw new Error(String(cursor));
+  return { epoch, position };
 }
 
 /**
@@ -153,21 +164,12 @@ export function epochOf(cursor) {
   return cursor?.split(":")[0];
 }
 
-/** @param {unknown} value */
-function readCursor(value) {
-  const [, epoch, digits] = (typeof value === "string" && CURSOR.exec(value)) || [];
-  const position = Number(digits);
-  // Above 2^53 JavaScript rounds, so two positions could become equal.
-  return Number.isSafeInteger(position) ? { epoch, position } : null;
-}
-
 /**
  * Compare two cursors. Returns a number below zero if a comes before b, zero if they are equal, else one above zero.
  * @param {Cursor} a
  * @param {Cursor} b
  */
 export function compare(a, b) {
-  if (a === null || b === null) return Number(a !== null) - Number(b !== null);
   const [left, right] = [parseCursor(a), parseCursor(b)];
   if (left.epoch !== right.epoch) return left.epoch < right.epoch ? -1 : 1;
   return left.position - right.position;
@@ -175,27 +177,14 @@ export function compare(a, b) {
 
 /**
  * The rule: what a reader at the cursor `mine` does with the changes from
- * `since` to `cursor`.
- * @param {Cursor} mine
- * @param {Cursor} since
- * @param {Cursor} cursor
- * @returns {Verdict}
- */
-export function judge(mine, since, cursor) {
-  if (compare(cursor, mine) <= 0) return "drop";
-  if (mine === null || since === null) return "read";
-  return compare(since, mine) <= 0 ? "apply" : "read";
-}
-
-/**
- * The rule for a whole document. A reset has no `since`, because it replaces everything.
+ * `since` to `cursor`. A reset has no `since`, because it replaces everything.
  * @param {Cursor} mine
  * @param {Changes} changes
  * @returns {Verdict}
  */
-export function judgeChanges(mine, changes) {
-  if (!changes.reset) return judge(mine, changes.since, changes.cursor);
-  return compare(changes.cursor, mine) <= 0 ? "drop" : "apply";
+export function judgeChanges(mine, { since, cursor, reset }) {
+  if (compare(cursor, mine) <= 0) return "drop";
+  return reset || (since !== null && compare(since, mine) <= 0) ? "apply" : "read";
 }
 
 /**
@@ -205,12 +194,7 @@ export function judgeChanges(mine, changes) {
  * @returns {Document | null}
  */
 export function parse(text) {
-  let value;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    // The value stays undefined, and is refused below because it has no type.
-  }
+  const value = JSON.parse(text);
   const type = value?.type;
   if (typeof type !== "string") throw new Error(text);
   if (!Object.hasOwn(shapes, type)) return null;
@@ -262,9 +246,9 @@ function isHeartbeat({ cursor }) {
   return isCursor(cursor);
 }
 
-/** @param {any} value */
+/** Returns true, or throws. @param {any} value */
 function isCursor(value) {
-  return value === null || readCursor(value) !== null;
+  return Boolean(parseCursor(value));
 }
 
 /** @param {any} value */

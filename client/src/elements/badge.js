@@ -1,4 +1,4 @@
-import { BaseElement, define, element } from "../platform/dom.js";
+import { define, element } from "../platform/dom.js";
 import { listen } from "../platform/emitter.js";
 import { fillCount, readLabels } from "../platform/labels.js";
 
@@ -18,9 +18,8 @@ export function badgeText(count, labels) {
  * `<notify-badge>`: the unseen count. The server renders it, and this keeps it
  * up to date. Its changes are not announced, because the toast was.
  */
-class NotifyBadge extends BaseElement {
-  /** @type {AbortController | null} */
-  #listening = null;
+class NotifyBadge extends HTMLElement {
+  #listening = new AbortController();
 
   connectedCallback() {
     this.#listening = new AbortController();
@@ -32,7 +31,7 @@ class NotifyBadge extends BaseElement {
   }
 
   disconnectedCallback() {
-    this.#listening?.abort();
+    this.#listening.abort();
   }
 
   /** @param {number} count */

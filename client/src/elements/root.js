@@ -1,5 +1,5 @@
 import { Client } from "../mailbox/client.js";
-import { BaseElement, define, dress } from "../platform/dom.js";
+import { define, dress } from "../platform/dom.js";
 import { listen } from "../platform/emitter.js";
 import { readLabels } from "../platform/labels.js";
 import { runs } from "../protocol.js";
@@ -37,7 +37,7 @@ let current = null;
  * `transport` and `cursor` as attributes. It lives beside <body>, where swaps
  * of the body and inert pages do not reach it.
  */
-export class NotifyRoot extends BaseElement {
+export class NotifyRoot extends HTMLElement {
   /** @type {Client | null} */
   client = null;
   /** @type {Keeper | null} */
@@ -288,7 +288,7 @@ export class NotifyRoot extends BaseElement {
 }
 
 /** Stands in <body> where a root was, and so notices when that body is replaced. */
-class Place extends BaseElement {
+class Place extends HTMLElement {
   disconnectedCallback() {
     // In a microtask, because the new body follows within this task.
     queueMicrotask(() => document.querySelector(PLACE) ?? current?._leave());

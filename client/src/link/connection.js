@@ -15,6 +15,8 @@ import { Race } from "./race.js";
  * @typedef {object} Rung
  * @property {string[]} names  that its transport may have; how it did under another name is not remembered
  * @property {() => Transport} make
+ * @property {number} [strikes]  how often in a row it broke soon; outlives a connection, if its ladder does
+ * @property {number} [avoidedUntil]
  * @typedef {object} Attempt
  * @property {Transport} transport
  * @property {number} rung
@@ -41,10 +43,10 @@ const AVOIDED = 10 * 60_000;
  * ones are probed in the background, and one that keeps breaking is avoided for
  * a while. Documents of a transport that was replaced are ignored.
  *
- * Events: `document` ({document, own, text}), `open` (healthy, and its first
+ * Events: `document` ({document, own}), `open` (healthy, and its first
  * document was emitted), `state`, `rename` (the transport in use has another
  * name), `doubt` (a sign of life should be requested), `lost` ({transport,
- * reason, inUse, returns}), `end` ({code}: closed for good).
+ * reason, inUse, returns}, and if it returns also {code, retryAfter}), `end` ({code}: closed for good).
  */
 export class Connection extends Emitter {
   /** @type {State} */
@@ -61,30 +63,24 @@ export class Connection extends Emitter {
   #timer = new Timer();
   /** @type {any} */
   #beat;
-  /** @type {AbortController | null} */
-  #listening = null;
+  #listening = new AbortController();
   #liveness = new Liveness(() => this.#active && this.#fail(this.#active, "timeout"));
+  #backoff = new Backoff();
+  #probing = new Backoff(120_000);
   #options;
   #ladder;
-  #backoff;
-  #probing;
 
   /**
    * @param {object} options
    * @param {Rung[]} options.ladder  best first
    * @param {EventTarget} options.window
    * @param {EventTarget & {hidden?: boolean}} options.document
-   * @param {Backoff} [options.backoff]
-   * @param {Backoff} [options.probing]
    * @param {Network} options.network
    */
   constructor(options) {
     super();
     this.#options = options;
-    this.#backoff = options.backoff ?? new Backoff();
-    this.#probing = options.probing ?? new Backoff({ most: 120_000 });
-    // The notes on a rung outlive this connection, if its ladder does.
-    this.#ladder = options.ladder.map((rung) => Object.assign(rung, { strikes: 0, avoidedUntil: 0, ...rung }));
+    this.#ladder = options.ladder;
     this.#race = new Race({
       make: (rung) => this.#make(rung),
       late: (trial) => this.#fail(trial, "timeout"),
@@ -98,7 +94,7 @@ export class Connection extends Emitter {
   }
 
   open() {
-    if (this.#listening) return;
+    if (this.state !== "closed") return;
     this.#listening = new AbortController();
     const { signal } = this.#listening;
     const { window, document } = this.#options;
@@ -111,8 +107,7 @@ export class Connection extends Emitter {
 
   /** Close the transport and stop all timers. `open()` starts again. */
   close() {
-    this.#listening?.abort();
-    this.#listening = null;
+    this.#listening.abort();
     this.#rest();
     this.#become("closed");
   }
@@ -136,7 +131,7 @@ export class Connection extends Emitter {
    * @param {string} [transport]  name of the one by which it says so
    */
   end(code, transport = this.transport) {
-    this._emit("lost", { transport, reason: reasonOf(code), inUse: true, returns: false, code, retryAfter: 0 });
+    this._emit("lost", { transport, reason: reasonOf(code), inUse: true, returns: false });
     this.close();
     this._emit("end", { code });
   }
@@ -152,7 +147,7 @@ export class Connection extends Emitter {
 
   /** @param {number} rung */
   #isAvoided(rung) {
-    return now() < this.#ladder[rung].avoidedUntil;
+    return now() < (this.#ladder[rung].avoidedUntil ?? 0);
   }
 
   /** @param {number} rung */
@@ -170,12 +165,12 @@ export class Connection extends Emitter {
    * @param {Attempt} attempt
    * @param {Received} received
    */
-  #receive(attempt, { data: text, own }) {
+  #receive(attempt, { data, own }) {
     if (!this.#race.has(attempt) && attempt !== this.#active) return;
     /** @type {Document | null} */
     let document;
     try {
-      document = parse(text);
+      document = parse(data);
     } catch {
       return this.#fail(attempt, "protocol");
     }
@@ -192,7 +187,7 @@ export class Connection extends Emitter {
     if (isGreeting) this.#liveness.start(/** @type {any} */ (document).heartbeat);
     attempt.received = now();
     this.#liveness.alive();
-    if (document) this._emit("document", { document, own, text });
+    if (document) this._emit("document", { document, own });
     if (isGreeting) this._emit("open");
   }
 
@@ -266,11 +261,10 @@ export class Connection extends Emitter {
       place.strikes = 0;
       this.#probing.reset();
     } else if (!isOrderly(code)) {
-      place.strikes += 1;
+      place.strikes = (place.strikes ?? 0) + 1;
       if (place.strikes >= STRIKES) place.avoidedUntil = time + AVOIDED;
     }
-    if (isSilent || isOrderly(code)) return;
-    if (transport.used) this.#options.network.suspect(time - transport.used);
+    if (!isSilent && !isOrderly(code) && transport.used) this.#options.network.suspect(time - transport.used);
   }
 
   #wait() {
@@ -301,22 +295,20 @@ export class Connection extends Emitter {
     for (const rung of this.#ladder) rung.strikes = rung.avoidedUntil = 0;
     this._emit("doubt");
     this.#liveness.doubt();
-    if (this.#return()) return;
     this.#probe();
-    this.#active?.transport.wake?.();
+    this.#return();
   }
 
   /** The page may have slept. */
   #look() {
     this.#liveness.check();
-    if (!this.#options.document.hidden && !this.#return()) this.#active?.transport.wake?.();
+    if (!this.#options.document.hidden) this.#return();
   }
 
-  /** The network or the user is back, so a waiting connection tries at once. Returns whether it does. */
+  /** The network or the user is back, so a waiting connection tries at once. */
   #return() {
-    if (this.state !== "waiting" || now() < this.#notBefore) return false;
-    this.#climb();
-    return true;
+    if (this.state === "waiting" && now() >= this.#notBefore) this.#climb();
+    this.#active?.transport.wake?.();
   }
 
   #rest() {
@@ -328,9 +320,8 @@ export class Connection extends Emitter {
     this.#timer.stop();
     clearInterval(this.#beat);
     this.#liveness.stop();
-    const active = this.#active;
+    this.#active?.transport.close();
     this.#active = null;
-    active?.transport.close();
   }
 
   /** @param {State} state */

@@ -40,10 +40,8 @@ export function ladder(transports, share, surroundings) {
   /** @type {Record<Kind, Rung[]>} */
   const ladders = { best: rungs(common), read: [{ names: [], make: reader }] };
   const connect = (/** @type {Kind} */ kind) => new Connection({ ladder: ladders[kind], window, document, network });
-  const all = rungs(names.filter((name) => !common.includes(name)));
   const shared = { names: common, make: () => new SharedTransport({ tabs, document, cursor, connect }) };
-  if (common.length > 0) all.splice(names.indexOf(common[0]), 0, shared);
-  return all;
+  return names.flatMap((name) => (name === common[0] ? shared : common.includes(name) ? [] : rungs([name])));
 }
 
 /**

@@ -37,7 +37,7 @@ export class Lifecycle {
     connection.on("rename", () => this.#rename());
     connection.on("lost", ({ transport, reason, inUse, returns }) => {
       if (!this.#isUp) emit("connect_error", { transport, reason });
-      else if (inUse || !returns) this.#disconnect(reason, returns);
+      else if (inUse) this.#disconnect(reason, returns);
     });
   }
 

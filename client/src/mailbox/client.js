@@ -5,7 +5,7 @@ import { Network } from "../link/network.js";
 import { Tabs } from "../link/tabs.js";
 import { now } from "../platform/clock.js";
 import { Emitter } from "../platform/emitter.js";
-import { CLOSE, compare, epochOf, isTerminal, reasonOf } from "../protocol.js";
+import { closeCode, compare, epochOf, isTerminal, reasonOf } from "../protocol.js";
 import { Commands } from "./commands.js";
 import { Store } from "./store.js";
 
@@ -126,10 +126,10 @@ export class Client extends Emitter {
    * @param {Notification[]} notifications
    * @param {{leaving?: boolean}} [options]
    */
-  mark(mark, notifications, { leaving = false } = {}) {
+  mark(mark, notifications, options) {
     if (notifications.length === 0) return;
     const ids = notifications.map(shown);
-    this.#issue(mark, ids, { type: mark, ids }, { leaving });
+    this.#issue(mark, ids, { type: mark, ids }, options);
   }
 
   /**
@@ -234,7 +234,7 @@ export class Client extends Emitter {
         this.store._fail(ref, true);
         this.#post(ref, { refused: true });
       }
-      const end = CLOSE[code.toUpperCase()];
+      const end = closeCode(code);
       if (isTerminal(end)) this._connection.end(end);
       else this._emit("error", { code, message });
     });

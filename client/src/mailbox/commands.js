@@ -1,6 +1,7 @@
 import { Backoff } from "../link/backoff.js";
 import { address, request } from "../link/transports/transport.js";
 import { Emitter } from "../platform/emitter.js";
+import { parseJson } from "../platform/json.js";
 import { Timer } from "../platform/timer.js";
 
 /**
@@ -38,8 +39,8 @@ export class Commands extends Emitter {
   #wait;
   /** The answer to the request for a new CSRF token. False if that was refused as well. @type {Promise<any> | false | undefined} */
   #renewal;
-  /** The token of the page that was refused, and the one in its place. @type {[stale?: string, fresh?: string]} */
-  #tokens = [];
+  /** The tokens in place of those of the page that were refused. @type {Map<unknown, string>} */
+  #tokens = new Map();
   #options;
 
   /**
@@ -56,8 +57,7 @@ export class Commands extends Emitter {
 
   /** The number of the next command. */
   nextRef() {
-    this.#ref += 1;
-    return this.#ref;
+    return ++this.#ref;
   }
 
   /**
@@ -158,25 +158,19 @@ export class Commands extends Emitter {
   async #renew() {
     const stale = this.#token();
     const { answer } = await this.#fetch("token/", { cache: "no-store" });
-    if (answer?.token) this.#tokens = [stale, answer.token];
+    if (answer?.token) this.#tokens.set(stale, answer.token);
     return answer;
   }
 
   /**
    * @param {string} path
    * @param {RequestInit} options
-   * @returns {Promise<{response: Response | null, answer: any}>}  answer: null if it is no JSON; then its status decides
+   * @returns {Promise<{response: Response | null, answer: any}>}  answer: undefined if it is no JSON; then its status decides
    */
   async #fetch(path, options) {
-    /** @type {Response | null} */
-    let response = null;
-    try {
-      // The token must not reach another site.
-      response = await request(address(path, this.#options.src, null), { mode: "same-origin", ...options });
-      return { response, answer: await response.json() };
-    } catch {
-      return { response, answer: null };
-    }
+    // The token must not reach another site.
+    const { response, text } = await request(address(path, this.#options.src, null), { mode: "same-origin", ...options });
+    return { response, answer: parseJson(text) };
   }
 
   /**
@@ -198,8 +192,7 @@ export class Commands extends Emitter {
   /** @returns {Record<string, string>} */
   #header() {
     const value = this.#token();
-    const [stale, fresh] = this.#tokens;
-    const token = value === stale ? fresh : value;
+    const token = this.#tokens.get(value) ?? value;
     return token ? { [this.#options.csrf().header]: token } : {};
   }
 

@@ -76,13 +76,9 @@ export class Store extends Emitter {
   get(id) {
     const row = this.#rows.get(id);
     if (!row) return null;
-    let view = row;
+    const view = /** @type {any} */ ({ ...row });
     for (const { fields, shown } of this.#overlays) {
-      if ((shown.get(id) ?? -1) < row.arrived) continue;
-      const now = row.updated_at;
-      for (const field of fields) {
-        if (!view[field]) view = { ...view, [field]: now };
-      }
+      if ((shown.get(id) ?? -1) >= row.arrived) for (const field of fields) view[field] ??= row.updated_at;
     }
     return view;
   }
@@ -257,9 +253,7 @@ export class Store extends Emitter {
   }
 
   #trim() {
-    if (this.#rows.size <= ROWS_KEPT) return;
-    const oldest = [...this.#rows.values()].sort((a, b) => a.arrived - b.arrived);
-    for (const { id } of oldest.slice(0, this.#rows.size - ROWS_KEPT)) this.#rows.delete(id);
+    for (const { id } of this.all().slice(ROWS_KEPT)) this.#rows.delete(id);
   }
 
   /**
@@ -301,7 +295,6 @@ export class Store extends Emitter {
  * @param {Cursor} cursor
  */
 function positionIn(epoch, cursor) {
-  if (cursor === null) return -1;
   const parsed = parseCursor(cursor);
   return parsed.epoch === epoch ? parsed.position : -1;
 }

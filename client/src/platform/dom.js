@@ -24,9 +24,6 @@ export function element(tag, name, attributes, ...content) {
   return dress(document.createElement(tag), { class: name, ...attributes }, ...content);
 }
 
-/** The base of our elements. Node's tests import their modules, where HTMLElement is missing. */
-export const BaseElement = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
-
 /**
  * Define a custom element, unless the script was loaded before.
  * @param {string} name

@@ -1,3 +1,5 @@
+import { parseJson } from "./json.js";
+
 /**
  * The texts of the interface. The server sends translations in the `labels`
  * attribute; these stand in for what it leaves out.
@@ -21,11 +23,7 @@ export const DEFAULTS = {
  * @returns {Labels}
  */
 export function readLabels(json) {
-  try {
-    return { ...DEFAULTS, ...JSON.parse(json ?? "{}") };
-  } catch {
-    return { ...DEFAULTS };
-  }
+  return { ...DEFAULTS, ...parseJson(json ?? "") };
 }
 
 /**

@@ -46,9 +46,9 @@ export class Announcer {
 
   /**
    * @param {string} text
-   * @param {{urgent?: boolean}} [options]
+   * @param {boolean} [urgent]
    */
-  announce(text, { urgent = false } = {}) {
+  announce(text, urgent) {
     const { ariaNotify } = /** @type {any} */ (document);
     if (typeof ariaNotify === "function") {
       ariaNotify.call(document, text, { priority: urgent ? "high" : "normal" });

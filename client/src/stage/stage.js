@@ -59,10 +59,10 @@ export class Stage {
   /**
    * Announce a text to screen readers, if this is the active tab.
    * @param {string} text
-   * @param {{urgent?: boolean}} [options]
+   * @param {boolean} [urgent]
    */
-  announce(text, options) {
-    if (this.#activeTab.isActive) this.#announcer.announce(text, options);
+  announce(text, urgent) {
+    if (this.#activeTab.isActive) this.#announcer.announce(text, urgent);
   }
 
   #draw() {
@@ -85,8 +85,8 @@ export class Stage {
     const heard = isLot ? unheard : unheard.filter(({ visible }) => visible);
     for (const toast of heard) toast.announced = true;
     const isUrgent = (/** @type {Toast} */ { notification }) => notification.level === "error";
-    if (isLot) this.announce(summary(heard.length, labels()), { urgent: heard.some(isUrgent) });
+    if (isLot) this.announce(summary(heard.length, labels()), heard.some(isUrgent));
     // In the order in which they arrived: the oldest first.
-    else for (const toast of heard.reverse()) this.announce(announcement(toast.notification, labels()), { urgent: isUrgent(toast) });
+    else for (const toast of heard.reverse()) this.announce(announcement(toast.notification, labels()), isUrgent(toast));
   }
 }

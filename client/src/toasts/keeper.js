@@ -48,16 +48,17 @@ export class Keeper {
   /** Go on from the record of the page before. Returns whether there was one. */
   restore() {
     const { user, client, toasts } = this.#options;
-    const { version, memory, ...record } = /** @type {Partial<Kept>} */ (this.#stored.read() ?? {});
-    if (version !== VERSION || record.user !== user || !memory) {
+    const kept = /** @type {Kept | null} */ (this.#stored.read());
+    if (kept?.version !== VERSION || kept.user !== user || !kept.memory) {
       this.forget();
       return false;
     }
+    const { memory } = kept;
     client.store._restore(memory.store);
     client._resume(memory.commands ?? []);
     const open = memory.toasts.flatMap(({ id, left, announced, visible }) => {
       const notification = client.store.get(id);
-      return notification ? [{ notification, left: left ?? Infinity, announced, visible, quiet: true }] : [];
+      return notification ? [{ notification, left: left ?? Infinity, announced, visible }] : [];
     });
     toasts.restore(open);
     return true;

@@ -50,7 +50,7 @@ export function fillToast(item, notification, labels) {
  * @param {Labels} labels
  */
 function heading({ title, message, level, url, count }, labels) {
-  const href = safeHref(url, document.baseURI);
+  const href = safeHref(url);
   const name = title || message;
   // `dir="auto"` takes the direction of the line from the name alone, because it skips parts that have a
   // `dir` of their own, such as the level in the page's language.
@@ -84,7 +84,7 @@ function unfold(item, labels) {
  */
 function actionLinks({ actions }) {
   return actions.flatMap(({ label, url }) => {
-    const href = safeHref(url, document.baseURI);
+    const href = safeHref(url);
     return href ? text("a", "nf-action", label, { href }) : [];
   });
 }

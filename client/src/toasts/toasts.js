@@ -104,7 +104,7 @@ export class Toasts extends Emitter {
 
   /**
    * Open the toasts as the page before this one left them.
-   * @param {Omit<Toast, "glance">[]} toasts
+   * @param {Omit<Toast, "glance" | "quiet">[]} toasts
    */
   restore(toasts) {
     this.settle();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import "../kit/html-element.js";
 import { badgeText } from "../../src/elements/badge.js";
 import { DEFAULTS } from "../../src/platform/labels.js";
 

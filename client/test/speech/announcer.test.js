@@ -70,13 +70,13 @@ test("polite texts are added, also the same text again, and removed after seven 
 
 test("urgent texts clear the region, and follow after a pause, all of them", (t) => {
   const { subject, assertive, polite, clock } = announcer(t);
-  subject.announce("One.", { urgent: true });
+  subject.announce("One.", true);
   clock.tick(100);
   assert.equal(assertive.textContent, "One.");
-  subject.announce("Two.", { urgent: true });
+  subject.announce("Two.", true);
   assert.equal(assertive.textContent, "");
   clock.tick(50);
-  subject.announce("Three.", { urgent: true });
+  subject.announce("Three.", true);
   clock.tick(100);
   assert.deepEqual([assertive.textContent, polite.children], ["Two. Three.", []]);
 });
@@ -87,7 +87,7 @@ test("a browser with ariaNotify() makes the announcement", (t) => {
   const document = { createElement: () => new FakeNode(), ariaNotify: (/** @type {any[]} */ ...args) => announced.push(args) };
   const { subject, polite } = announcer(t, document);
   subject.announce("Saved.");
-  subject.announce("Failed.", { urgent: true });
+  subject.announce("Failed.", true);
   assert.deepEqual(announced, [["Saved.", { priority: "normal" }], ["Failed.", { priority: "high" }]]);
   assert.equal(polite.children.length, 0);
 });

@@ -247,7 +247,7 @@ test("a task that the user is at is not folded", (t) => {
 
 test("toasts of the page before go on with the time that they had, quietly", (t) => {
   const it = toasts(t);
-  it.subject.restore([{ notification: row(1, 1), left: 3_000, visible: true, announced: true, quiet: false }]);
+  it.subject.restore([{ notification: row(1, 1), left: 3_000, visible: true, announced: true }]);
   assert.deepEqual(it.subject.all().map(({ quiet, announced }) => [quiet, announced]), [[true, true]]);
   it.clock.pass(2_999);
   assert.deepEqual(it.visible(), [1]);

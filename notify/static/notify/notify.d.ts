@@ -194,7 +194,7 @@ export class Client extends Emitter<Events> {
 	 * @param {Notification[]} notifications
 	 * @param {{leaving?: boolean}} [options]
 	 */
-	mark(mark: Mark, notifications: Notification$1[], { leaving }?: {
+	mark(mark: Mark, notifications: Notification$1[], options?: {
 		leaving?: boolean;
 	}): void;
 	/**

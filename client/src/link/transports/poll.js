@@ -1,7 +1,8 @@
 import { now } from "../../platform/clock.js";
 import { Emitter } from "../../platform/emitter.js";
+import { parseJson } from "../../platform/json.js";
 import { Timer } from "../../platform/timer.js";
-import { CLOSE } from "../../protocol.js";
+import { CLOSE, closeCode } from "../../protocol.js";
 import { address, isOwn, request } from "./transport.js";
 
 /** @import { Cursor } from "../../protocol.js" */
@@ -109,30 +110,15 @@ export class PollTransport extends Emitter {
       url.searchParams.set("wait", String(this.#wait));
       this.used = this.#asked;
     }
-    const { response, text } = await this.#fetch(url, question);
+    const patience = setTimeout(() => question.abort(), this.#patience);
+    // Chrome sends equal questions of several tabs one after the other if a cache could answer them.
+    const { response, text } = await request(url, { cache: "no-store", signal: question.signal });
+    clearTimeout(patience);
     if (this.#question !== question) return;
     this.#question = null;
     // A server that cannot hold the question answers with the time to ask again.
     if (response?.ok && !(hold && response.headers.has("Retry-After"))) this.#take(text, isOwn(since, cursor()));
     else this.#end(response, text);
-  }
-
-  /**
-   * @param {URL} url
-   * @param {AbortController} question
-   * @returns {Promise<{response: Response | null, text: string}>}  response: null if none came, or not all of it
-   */
-  async #fetch(url, question) {
-    const patience = setTimeout(() => question.abort(), this.#patience);
-    try {
-      // Chrome sends equal questions of several tabs one after the other if a cache could answer them.
-      const response = await request(url, { cache: "no-store", signal: question.signal });
-      return { response, text: await response.text() };
-    } catch {
-      return { response: null, text: "" };
-    } finally {
-      clearTimeout(patience);
-    }
   }
 
   /**
@@ -162,12 +148,9 @@ export class PollTransport extends Emitter {
    * @param {string} text
    */
   #end(response, text) {
-    let code = response?.status === 401 || response?.status === 403 ? CLOSE.NOT_SIGNED_IN : CLOSE.LOST;
-    try {
-      code = CLOSE[JSON.parse(text).code.toUpperCase()] ?? code;
-    } catch {
-      // The answer is not one of notify's, but of a proxy for instance: only its status counts.
-    }
+    // If the answer is not one of notify's, but of a proxy for instance, only its status counts.
+    const isRefused = response?.status === 401 || response?.status === 403;
+    const code = closeCode(parseJson(text)?.code) ?? (isRefused ? CLOSE.NOT_SIGNED_IN : CLOSE.LOST);
     this.close();
     this._emit("close", { code, retryAfter: retryAfter(response) });
   }

@@ -59,9 +59,15 @@ export function isOwn(asked, now) {
  * Fetch, where a middleware may redirect whoever is not signed in to its login page. That counts as our 401.
  * @param {URL} url
  * @param {RequestInit} options
+ * @returns {Promise<{response: Response | null, text: string}>}  response: null if none came, or not all of it
  */
 export async function request(url, options) {
-  const response = await fetch(url, options);
-  const isPage = response.redirected && /html/.test(String(response.headers.get("Content-Type")));
-  return isPage ? new Response('{"code": "not_signed_in"}', { status: 401 }) : response;
+  try {
+    const response = await fetch(url, options);
+    const text = await response.text();
+    const isPage = response.redirected && /html/.test(response.headers.get("Content-Type") ?? "");
+    return isPage ? { response: new Response(null, { status: 401 }), text: '{"code": "not_signed_in"}' } : { response, text };
+  } catch {
+    return { response: null, text: "" };
+  }
 }
