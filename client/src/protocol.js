@@ -96,24 +96,20 @@ export function runs({ progress }) {
 /** The version of the wire that this client understands. */
 export const VERSION = 1;
 
-/** Close codes tell the client why a connection ended, and so whether to come back. @type {Record<string, number>} */
-export const CLOSE = {
-  LOST: 1006, // what a browser reports for a connection that ended without a close frame
-  TOO_MANY: 4002, // the process has no room, or too many tabs of this user
-  PROTOCOL: 4500,
-  NOT_SIGNED_IN: 4501,
-  FOREIGN_ORIGIN: 4503,
-  KICKED: 4504,
-  ANOTHER_USER: 4505, // the page was rendered for another user than the one who is signed in now
-};
-
 /**
- * The close code with this name, in any case.
- * @param {unknown} name
+ * Close codes tell the client why a connection ended, and so whether to come back. In answers and events they have these
+ * names. @type {Record<string, number>}
  */
-export function closeCode(name) {
-  return CLOSE[String(name).toUpperCase()];
-}
+export const CLOSE = /** @type {any} */ ({
+  __proto__: null, // so that it has no other names
+  lost: 1006, // what a browser reports for a connection that ended without a close frame
+  too_many: 4002, // the process has no room, or too many tabs of this user
+  protocol: 4500,
+  not_signed_in: 4501,
+  foreign_origin: 4503,
+  kicked: 4504,
+  another_user: 4505, // the page was rendered for another user than the one who is signed in now
+});
 
 const CURSOR = /^([0-9a-v]{17}):(0|[1-9][0-9]{0,15})$/;
 
@@ -139,7 +135,7 @@ export function isOrderly(code) {
  */
 export function reasonOf(code) {
   const name = Object.keys(CLOSE).find((name) => CLOSE[name] === code);
-  return name?.toLowerCase() ?? (isOrderly(code) ? "server" : isTerminal(code) ? String(code) : "lost");
+  return name ?? (isOrderly(code) ? "server" : isTerminal(code) ? String(code) : "lost");
 }
 
 /**

@@ -1,6 +1,6 @@
 import { define, element } from "../platform/dom.js";
 import { listen } from "../platform/emitter.js";
-import { fillCount, readLabels } from "../platform/labels.js";
+import { fillCount, labelsOf } from "../platform/labels.js";
 
 const MOST = 99;
 
@@ -27,7 +27,7 @@ class NotifyBadge extends HTMLElement {
     // A badge that a swap inserted later has missed that event.
     const root = /** @type {any} */ (document.querySelector("notify-root"));
     const counts = root?.state === "open" ? root.counts : null;
-    this.#draw(counts?.unseen ?? Number(this.getAttribute("count") ?? 0));
+    this.#draw(counts?.unseen ?? Number(this.getAttribute("count")));
   }
 
   disconnectedCallback() {
@@ -36,8 +36,7 @@ class NotifyBadge extends HTMLElement {
 
   /** @param {number} count */
   #draw(count) {
-    const labels = readLabels(document.querySelector("notify-root")?.getAttribute("labels") ?? null);
-    const { text, name } = badgeText(count, labels);
+    const { text, name } = badgeText(count, labelsOf(document.querySelector("notify-root")));
     const link = this.querySelector("a, button");
     let badge = /** @type {HTMLElement | null} */ (this.querySelector(".nf-badge"));
     if (!badge) {

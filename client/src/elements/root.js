@@ -1,7 +1,7 @@
 import { Client } from "../mailbox/client.js";
 import { define, dress } from "../platform/dom.js";
 import { listen } from "../platform/emitter.js";
-import { readLabels } from "../platform/labels.js";
+import { labelsOf } from "../platform/labels.js";
 import { runs } from "../protocol.js";
 import { PageWatch } from "../stage/page-watch.js";
 import { Stage } from "../stage/stage.js";
@@ -9,7 +9,6 @@ import { Keeper } from "../toasts/keeper.js";
 import { ToastSync } from "../toasts/toast-sync.js";
 import { Toasts } from "../toasts/toasts.js";
 
-/** @import { Labels } from "../platform/labels.js" */
 /** @import { Notification } from "../protocol.js" */
 /** @import { Decoration } from "../toasts/more.js" */
 
@@ -47,14 +46,12 @@ export class NotifyRoot extends HTMLElement {
   /** Where it lives: <html>, or a modal. @type {Element} */
   #home = document.documentElement;
   #moving = false;
-  /** @type {Labels} */
-  #labels = readLabels(null);
 
   #narrow = matchMedia(NARROW);
   /** @type {Toasts} */
   #toasts = new Toasts({ limit: () => (this.#narrow.matches ? ROOM.narrow : ROOM.wide), holds: (id) => this.#stage.list.holds(id) });
   /** @type {Stage} */
-  #stage = new Stage({ host: this, toasts: this.#toasts, labels: () => this.#labels, move: (home) => this.#move(home) });
+  #stage = new Stage({ host: this, toasts: this.#toasts, labels: () => labelsOf(this), move: (home) => this.#move(home) });
 
   get counts() {
     return this.client?.counts ?? null;
@@ -139,7 +136,6 @@ export class NotifyRoot extends HTMLElement {
       // The position is kept, because the first page or a script may have set it.
       else if (name !== "position") this.removeAttribute(name);
     }
-    this.#labels = readLabels(this.getAttribute("labels"));
   }
 
   /** The body was replaced by one without a root: the page of nobody, or one that shows no toasts. */
@@ -172,7 +168,6 @@ export class NotifyRoot extends HTMLElement {
   #start() {
     this.#running = new AbortController();
     const { signal } = this.#running;
-    this.#labels = readLabels(this.getAttribute("labels"));
     this.#stage.build();
     this.#copyLanguage();
 

@@ -226,7 +226,7 @@ export class Connection extends Emitter {
    */
   #fail(attempt, reason) {
     attempt.transport.close();
-    this.#lose(attempt, { code: CLOSE.LOST, retryAfter: 0 }, reason);
+    this.#lose(attempt, { code: CLOSE.lost, retryAfter: 0 }, reason);
   }
 
   /**
@@ -240,7 +240,10 @@ export class Connection extends Emitter {
     const transport = attempt.transport.name;
     if (isTerminal(code)) return this.end(code, transport);
     this._emit("lost", { transport, reason, inUse, returns: true, code, retryAfter });
-    if (code === CLOSE.TOO_MANY) [this.#backoff, this.#probing].forEach((waits) => waits.giveWay());
+    if (code === CLOSE.too_many) {
+      this.#backoff.giveWay();
+      this.#probing.giveWay();
+    }
     this.#notBefore = Math.max(this.#notBefore, now() + retryAfter);
     if (!inUse) return this.#race.fail(attempt);
     this.#judge(attempt, code, reason === "timeout");

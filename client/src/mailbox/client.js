@@ -5,7 +5,7 @@ import { Network } from "../link/network.js";
 import { Tabs } from "../link/tabs.js";
 import { now } from "../platform/clock.js";
 import { Emitter } from "../platform/emitter.js";
-import { closeCode, compare, epochOf, isTerminal, reasonOf } from "../protocol.js";
+import { CLOSE, compare, epochOf, isTerminal, reasonOf } from "../protocol.js";
 import { Commands } from "./commands.js";
 import { Store } from "./store.js";
 
@@ -234,7 +234,7 @@ export class Client extends Emitter {
         this.store._fail(ref, true);
         this.#post(ref, { refused: true });
       }
-      const end = closeCode(code);
+      const end = CLOSE[code];
       if (isTerminal(end)) this._connection.end(end);
       else this._emit("error", { code, message });
     });

@@ -1,6 +1,6 @@
 /**
  * The value of a JSON text, or undefined if it is none.
- * @param {string} text
+ * @param {any} text  null and undefined are none
  * @returns {any}
  */
 export function parseJson(text) {

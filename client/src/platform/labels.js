@@ -18,12 +18,23 @@ export const DEFAULTS = {
 /** @typedef {Record<keyof typeof DEFAULTS, string>} Labels */
 
 /**
- * The labels of a `labels` attribute, completed by the defaults.
- * @param {string | null} json
+ * The labels in the `labels` attribute of a root, completed by defaults.
+ * @template T
+ * @param {Element | null} root
+ * @param {T} defaults
+ * @returns {T}
+ */
+export function readLabels(root, defaults) {
+  return { ...defaults, ...parseJson(root?.getAttribute("labels")) };
+}
+
+/**
+ * The labels of a root.
+ * @param {Element | null} root
  * @returns {Labels}
  */
-export function readLabels(json) {
-  return { ...DEFAULTS, ...parseJson(json ?? "") };
+export function labelsOf(root) {
+  return readLabels(root, DEFAULTS);
 }
 
 /**

@@ -11,14 +11,15 @@ const DEFAULTS = {
   cancelling: "Cancelling…",
   task: "1 task running",
   tasks: "%(count)s tasks running",
+  more: "%(count)s more",
 };
 
-/** @typedef {typeof DEFAULTS & {more: string}} Labels */
+/** @typedef {typeof DEFAULTS} Labels */
 
 /**
  * @param {Element} root
  * @returns {Labels}
  */
 export function labelsOf(root) {
-  return { ...DEFAULTS, ...readLabels(root.getAttribute("labels")) };
+  return readLabels(root, DEFAULTS);
 }

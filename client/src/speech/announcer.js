@@ -49,9 +49,9 @@ export class Announcer {
    * @param {boolean} [urgent]
    */
   announce(text, urgent) {
-    const { ariaNotify } = /** @type {any} */ (document);
-    if (typeof ariaNotify === "function") {
-      ariaNotify.call(document, text, { priority: urgent ? "high" : "normal" });
+    const page = /** @type {any} */ (document);
+    if (page.ariaNotify) {
+      page.ariaNotify(text, { priority: urgent ? "high" : "normal" });
     } else if (urgent) {
       this.#interrupt(text);
     } else {

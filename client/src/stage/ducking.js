@@ -8,8 +8,8 @@ import { listen } from "../platform/emitter.js";
  * it in part Escape collapses them.
  */
 export class Ducking {
-  /** The area that the toasts covered before they collapsed. */
-  #area = new DOMRect();
+  /** The area that the toasts covered before they collapsed. @type {any} */
+  #area;
   #list;
 
   /** @param {ToastList} list */

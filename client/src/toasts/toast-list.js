@@ -39,9 +39,7 @@ export class ToastList {
     this.#options = options;
     this.#more = new MoreButton(options);
     this.region = element("section", "nf-region", { tabindex: "-1", role: "region", popover: "manual" }, this.#list, this.#more.button);
-    this.#listenToPointer();
-    this.#listenToFocus();
-    this.#listenToActions();
+    this.#listen();
   }
 
   /** Draw the toasts as they are now. */
@@ -127,7 +125,7 @@ export class ToastList {
     return item && Number(item.dataset.id);
   }
 
-  #listenToPointer() {
+  #listen() {
     const { region } = this;
     const { toasts } = this.#options;
     listen(region, "pointerover", (event) => {
@@ -140,11 +138,6 @@ export class ToastList {
       if (event.pointerType === "touch") toasts.pause("touch");
     });
     listen(document, "pointerup pointercancel", () => toasts.pause("touch", false));
-  }
-
-  #listenToFocus() {
-    const { region } = this;
-    const { toasts } = this.#options;
     listen(region, "focusin", ({ relatedTarget }) => {
       if (!region.contains(relatedTarget)) this.#origin = relatedTarget;
       toasts.pause("focus");
@@ -152,11 +145,7 @@ export class ToastList {
     listen(region, "focusout", ({ relatedTarget }) => {
       if (!region.contains(relatedTarget)) toasts.pause("focus", false);
     });
-  }
-
-  #listenToActions() {
-    const { toasts } = this.#options;
-    listen(this.region, "keydown", (event) => {
+    listen(region, "keydown", (event) => {
       this.#pointer = false;
       if (event.key !== "Escape" && event.key !== "Delete") return;
       const id = this.idAt(event.target);
@@ -166,7 +155,7 @@ export class ToastList {
       event.stopPropagation();
       toasts.close(id, "user");
     });
-    listen(this.region, "click", ({ target }) => {
+    listen(region, "click", ({ target }) => {
       const id = this.idAt(target);
       if (id !== null && target.closest(".nf-close")) toasts.close(id, "user");
     });

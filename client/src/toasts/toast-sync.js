@@ -30,12 +30,7 @@ export class ToastSync {
 
   /** @param {AbortSignal} signal */
   start(signal) {
-    this.#listenToClient();
-    this.#listenToUser(signal);
-  }
-
-  #listenToClient() {
-    const { client, toasts } = this.#options;
+    const { client, list, toasts } = this.#options;
     client.on("reset", () => {
       for (const { notification } of toasts.all()) {
         if (notification.id > 0 && !client.store.get(notification.id)) toasts.close(notification.id, "elsewhere");
@@ -46,11 +41,6 @@ export class ToastSync {
       else if (refused && this.#taken.delete(notification.id)) toasts.show(notification);
       else toasts.update(notification);
     });
-  }
-
-  /** @param {AbortSignal} signal */
-  #listenToUser(signal) {
-    const { client, list, toasts } = this.#options;
     const closed = (/** @type {Closing} */ { notification, reason }) => {
       if (reason === "elsewhere") this.#taken.add(notification.id);
       else if (notification.id > 0) client.mark("dismissed", [notification]);

@@ -64,7 +64,7 @@ class FakeConnection extends Emitter {
     this._emit("end", { code });
   }
   /** @param {number} [code] */
-  lose(code = CLOSE.LOST, retryAfter = 0) {
+  lose(code = CLOSE.lost, retryAfter = 0) {
     this._emit("lost", { transport: "sse", reason: "transport close", inUse: true, returns: true, code, retryAfter });
     this.become("waiting", "");
   }
@@ -239,8 +239,8 @@ test("a leader that loses its connection ends, and the next one tries", async (t
   await settled();
   assert.deepEqual(leader.events.at(-1), "close 4000 0");
   assert.equal(follower.connections.length, 1);
-  follower.connection.lose(CLOSE.TOO_MANY, 7_000);
-  assert.deepEqual(follower.events.at(-1), `close ${CLOSE.TOO_MANY} 7000`);
+  follower.connection.lose(CLOSE.too_many, 7_000);
+  assert.deepEqual(follower.events.at(-1), `close ${CLOSE.too_many} 7000`);
 });
 
 test("another kind of connection renames it in every tab", async (t) => {
@@ -252,17 +252,17 @@ test("another kind of connection renames it in every tab", async (t) => {
 
 test("a terminal end ends all tabs, with its code", async (t) => {
   const { browser, leader, follower } = await pair(t);
-  leader.connection.end(CLOSE.KICKED);
+  leader.connection.end(CLOSE.kicked);
   await settled();
-  for (const { events } of [leader, follower]) assert.equal(events.at(-1), `close ${CLOSE.KICKED} 0`);
+  for (const { events } of [leader, follower]) assert.equal(events.at(-1), `close ${CLOSE.kicked} 0`);
   assert.deepEqual([follower.connections.length, browser.interest], [0, 0]);
 });
 
 test("a read that is refused ends a follower, for as long as the server says", async (t) => {
   const { leader, follower } = await pair(t);
-  follower.reader.lose(CLOSE.LOST, 7_000);
+  follower.reader.lose(CLOSE.lost, 7_000);
   await settled();
-  assert.equal(follower.events.at(-1), `close ${CLOSE.LOST} 7000`);
+  assert.equal(follower.events.at(-1), `close ${CLOSE.lost} 7000`);
   assert.deepEqual(leader.events, ["rename sse", "open sse"]);
 });
 
@@ -345,7 +345,7 @@ test("a follower ends if its leader has had no connection for long", async (t) =
   await settled();
   clock.tick(1_500);
   await settled();
-  assert.deepEqual(third.events.at(-1), `close ${CLOSE.LOST} 0`);
+  assert.deepEqual(third.events.at(-1), `close ${CLOSE.lost} 0`);
 });
 
 test("a visible tab takes the lead from a hidden one that polls slowly", async (t) => {
@@ -424,7 +424,7 @@ test("a transport that was never open ends with the name of the one that was tri
   site(t);
   const it = await tab();
   it.connection.lose();
-  assert.deepEqual([it.events, it.subject.name], [[`close ${CLOSE.LOST} 0`], "sse"]);
+  assert.deepEqual([it.events, it.subject.name], [[`close ${CLOSE.lost} 0`], "sse"]);
 });
 
 test("a tab of another user does not follow", async (t) => {

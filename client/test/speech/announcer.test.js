@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readLabels } from "../../src/platform/labels.js";
+import { DEFAULTS } from "../../src/platform/labels.js";
 import { Announcer, announcement, summary } from "../../src/speech/announcer.js";
 import { clock } from "../kit/clock.js";
 import { globals, row } from "../kit/helpers.js";
 
 test("the announcement: level, title, text, and that there are actions", () => {
-  const labels = readLabels('{"info": "Information", "error": "Error", "success": "Success"}');
+  const labels = { ...DEFAULTS, info: "Information", error: "Error", success: "Success" };
   const of = (/** @type {any} */ more) => announcement(row(1, 1, more), labels);
   assert.equal(of({ message: "Saved" }), "Information: Saved.");
   assert.equal(of({ level: "error", title: "Import failed", message: "No date!" }), "Error: Import failed. No date!");
@@ -93,5 +93,5 @@ test("a browser with ariaNotify() makes the announcement", (t) => {
 });
 
 test("many notifications are announced by their number", () => {
-  assert.equal(summary(12, readLabels(null)), "Notifications: 12 new.");
+  assert.equal(summary(12, DEFAULTS), "Notifications: 12 new.");
 });

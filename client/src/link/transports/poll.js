@@ -2,7 +2,7 @@ import { now } from "../../platform/clock.js";
 import { Emitter } from "../../platform/emitter.js";
 import { parseJson } from "../../platform/json.js";
 import { Timer } from "../../platform/timer.js";
-import { CLOSE, closeCode } from "../../protocol.js";
+import { CLOSE } from "../../protocol.js";
 import { address, isOwn, request } from "./transport.js";
 
 /** @import { Cursor } from "../../protocol.js" */
@@ -150,7 +150,7 @@ export class PollTransport extends Emitter {
   #end(response, text) {
     // If the answer is not one of notify's, but of a proxy for instance, only its status counts.
     const isRefused = response?.status === 401 || response?.status === 403;
-    const code = closeCode(parseJson(text)?.code) ?? (isRefused ? CLOSE.NOT_SIGNED_IN : CLOSE.LOST);
+    const code = CLOSE[parseJson(text)?.code] ?? (isRefused ? CLOSE.not_signed_in : CLOSE.lost);
     this.close();
     this._emit("close", { code, retryAfter: retryAfter(response) });
   }

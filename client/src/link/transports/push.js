@@ -44,7 +44,7 @@ export class PushTransport extends Emitter {
       this.#source = new Source(address(path, src, asked));
     } catch {
       // The browser has no such source, or the page forbids it. The event comes later, as that of any other end.
-      return queueMicrotask(() => this.#end(CLOSE.LOST));
+      return queueMicrotask(() => this.#end(CLOSE.lost));
     }
     let first = true;
     const on = (/** @type {string} */ type, /** @type {(event: any) => void} */ listener) => listen(this.#source, type, listener, this.#life.signal);
@@ -88,10 +88,10 @@ export class PushTransport extends Emitter {
   /** A browser hides why it was refused a stream, so a read has to tell whether the session is over, for instance. */
   #explain() {
     if (this.#life.signal.aborted) return;
-    if (this.used || !this.#options.reader) return this.#end(CLOSE.LOST);
+    if (this.used || !this.#options.reader) return this.#end(CLOSE.lost);
     this.#source.close();
     this.ask();
-    this.#reader?.on("open", () => this.#end(CLOSE.LOST));
+    this.#reader?.on("open", () => this.#end(CLOSE.lost));
   }
 
   /**

@@ -49,7 +49,7 @@ export class SharedTransport extends Emitter {
   /** Our own read, for which the documents of the leader wait. @type {Promise<void> | null} */
   #joined = null;
   /** How the connection ended, or the last transport that was tried for it. */
-  #lost = { transport: "", code: CLOSE.LOST, retryAfter: 0 };
+  #lost = { transport: "", code: CLOSE.lost, retryAfter: 0 };
   #received = now();
   #answered = false;
   #timer = new Timer();
@@ -174,7 +174,7 @@ export class SharedTransport extends Emitter {
     // At a random time, so that not all followers try to take over at once.
     this.#timer.start(ANSWER * (1 + Math.random() / 2), () => {
       if (!this.#answered) this.#queue(true);
-      else if (now() - this.#received > SILENCE) this.#end(CLOSE.LOST);
+      else if (now() - this.#received > SILENCE) this.#end(CLOSE.lost);
       else this.#inquire();
     });
   }
