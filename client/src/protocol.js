@@ -193,21 +193,23 @@ export function parse(text) {
   const value = JSON.parse(text);
   const type = value?.type;
   if (typeof type !== "string") throw new Error(text);
-  if (!Object.hasOwn(shapes, type)) return null;
-  if (!shapes[type](value)) throw new Error(text);
+  const fits = shapes[type];
+  if (!fits) return null;
+  if (!fits(value)) throw new Error(text);
   return value;
 }
 
 /** @type {Record<string, (value: any) => boolean>} */
-const shapes = {
+const shapes = /** @type {any} */ ({
+  __proto__: null,
   changes: isChanges,
-  welcome: (value) => value.version === VERSION && value.heartbeat > 0 && isChanges(value.changes),
-  tick: ({ ticks }) => Array.isArray(ticks),
+  welcome: (/** @type {any} */ value) => value.version === VERSION && value.heartbeat > 0 && isChanges(value.changes),
+  tick: (/** @type {Ticks} */ { ticks }) => Array.isArray(ticks),
   ping: isHeartbeat,
   pong: isHeartbeat,
-  ack: (value) => isPosition(value.ref) && isHeartbeat(value),
-  error: (value) => (value.ref === null || isPosition(value.ref)) && typeof value.code === "string",
-};
+  ack: (/** @type {any} */ value) => isPosition(value.ref) && isHeartbeat(value),
+  error: (/** @type {any} */ value) => (value.ref === null || isPosition(value.ref)) && typeof value.code === "string",
+});
 
 /** @param {any} value */
 function isChanges(value) {

@@ -33,7 +33,7 @@ export function ladder(transports, share, surroundings) {
   const { tabs, cursor, window, document, network } = surroundings;
   const { reader, makers } = makersOf(surroundings);
   // A name of a later release is skipped. Polling is always possible.
-  const known = transports.filter((name) => Object.hasOwn(makers, name));
+  const known = transports.filter((name) => makers[name]);
   const names = known.length ? known : ["poll"];
   const common = names.filter((name) => tabs.together && (name !== "websocket" || share === name));
   const rungs = (/** @type {string[]} */ names) => names.map((name) => ({ names: [name], make: makers[name] }));
@@ -52,7 +52,8 @@ export function ladder(transports, share, surroundings) {
 function makersOf({ src, cursor, pollInterval, tabs, network, document }) {
   const polling = { src, cursor, document };
   const reader = () => new PollTransport({ ...polling, interval: Infinity });
-  const makers = {
+  const makers = /** @type {any} */ ({
+    __proto__: null,
     websocket: () => new PushTransport({ name: "websocket", Source: globalThis.WebSocket, path: "ws/", src: src.replace("http", "ws"), cursor }),
     poll: () => new PollTransport({ ...polling, interval: pollInterval }),
     // A browser opens six connections to a host at the most, so tabs that cannot share one must not hold one each.
@@ -60,6 +61,6 @@ function makersOf({ src, cursor, pollInterval, tabs, network, document }) {
       sse: () => new PushTransport({ name: "sse", Source: globalThis.EventSource, path: "stream/", src, cursor, reader }),
       longpoll: () => new PollTransport({ ...polling, hold: () => network.beat }),
     }),
-  };
+  });
   return { reader, makers };
 }

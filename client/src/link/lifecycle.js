@@ -15,68 +15,55 @@
  * @property {{from: string, to: string}} transport  another transport is in use
  */
 
-export class Lifecycle {
-  /** New notifications since the connection was lost. The client counts them. */
-  recovered = 0;
-  #isUp = false;
-  #name = "";
+/**
+ * @param {Connection} connection
+ * @param {<Name extends keyof LifeEvents>(name: Name, detail: LifeEvents[Name]) => void} emit
+ * @returns {{recovered: number}}  new notifications since the connection was lost. The client counts them
+ */
+export function reportLife(connection, emit) {
+  const life = { recovered: 0 };
+  let isUp = false;
+  let name = "";
   /** Tries since the connection was opened, or since it was up last. */
-  #tries = 0;
-  #connection;
-  #emit;
-
-  /**
-   * @param {Connection} connection
-   * @param {<Name extends keyof LifeEvents>(name: Name, detail: LifeEvents[Name]) => void} emit
-   */
-  constructor(connection, emit) {
-    this.#connection = connection;
-    this.#emit = emit;
-    connection.on("state", () => this.#change());
-    connection.on("open", () => this.#connect());
-    connection.on("rename", () => this.#rename());
-    connection.on("lost", ({ transport, reason, inUse, returns }) => {
-      if (!this.#isUp) emit("connect_error", { transport, reason });
-      else if (inUse) this.#disconnect(reason, returns);
-    });
-  }
-
-  #change() {
-    const { state } = this.#connection;
-    if (state === "connecting") {
-      this.#emit("connecting", null);
-      if (this.#tries > 0) this.#emit("reconnect_attempt", { attempt: this.#tries });
-      this.#tries += 1;
-    }
-    if (state === "closed") {
-      this.#tries = 0;
-      if (this.#isUp) this.#disconnect("client", false);
-    }
-  }
-
-  #connect() {
-    if (this.#isUp) return;
-    const { recovered } = this;
-    const attempt = this.#tries - 1;
-    this.#isUp = true;
-    this.#tries = 1;
-    this.#emit("connect", { transport: this.#connection.transport, recovered });
-    if (attempt > 0) this.#emit("reconnect", { attempt, recovered });
-  }
+  let tries = 0;
 
   /**
    * @param {string} reason
    * @param {boolean} returns
    */
-  #disconnect(reason, returns) {
-    this.#isUp = false;
-    this.recovered = 0;
-    this.#emit("disconnect", { reason, returns });
-  }
-
-  #rename() {
-    const from = this.#name;
-    const to = (this.#name = this.#connection.transport);
-    if (from && from !== to) this.#emit("transport", { from, to });
-  }
+  const disconnect = (reason, returns) => {
+    isUp = false;
+    life.recovered = 0;
+    emit("disconnect", { reason, returns });
+  };
+  connection.on("state", () => {
+    if (connection.state === "connecting") {
+      emit("connecting", null);
+      if (tries > 0) emit("reconnect_attempt", { attempt: tries });
+      tries += 1;
+    }
+    if (connection.state === "closed") {
+      tries = 0;
+      if (isUp) disconnect("client", false);
+    }
+  });
+  connection.on("open", () => {
+    if (isUp) return;
+    const { recovered } = life;
+    const attempt = tries - 1;
+    isUp = true;
+    tries = 1;
+    emit("connect", { transport: connection.transport, recovered });
+    if (attempt > 0) emit("reconnect", { attempt, recovered });
+  });
+  connection.on("rename", () => {
+    const from = name;
+    name = connection.transport;
+    if (from && from !== name) emit("transport", { from, to: name });
+  });
+  connection.on("lost", ({ transport, reason, inUse, returns }) => {
+    if (!isUp) emit("connect_error", { transport, reason });
+    else if (inUse) disconnect(reason, returns);
+  });
+  return life;
 }

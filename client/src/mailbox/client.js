@@ -1,6 +1,6 @@
 import { Connection } from "../link/connection.js";
 import { ladder } from "../link/ladder.js";
-import { Lifecycle } from "../link/lifecycle.js";
+import { reportLife } from "../link/lifecycle.js";
 import { Network } from "../link/network.js";
 import { Tabs } from "../link/tabs.js";
 import { now } from "../platform/clock.js";
@@ -80,7 +80,7 @@ export class Client extends Emitter {
     this.#listenToStore();
     this.#listenToCommands();
     tabs.on("message", (message) => this.#receiveMark(message));
-    this.#life = new Lifecycle(this._connection, (name, detail) => this._emit(name, /** @type {any} */ (detail)));
+    this.#life = reportLife(this._connection, (name, detail) => this._emit(name, /** @type {any} */ (detail)));
   }
 
   get state() {
@@ -269,7 +269,7 @@ export class Client extends Emitter {
   #take(changes, own, asked) {
     const question = this.#question;
     const answered = question.open && (changes.reset || compare(changes.since, question.since) === 0);
-    const verdict = this.store._apply(changes, { authoritative: own });
+    const verdict = this.store._apply(changes, own);
     if (answered) question.open = false;
     // A socket's server sends the rest of a full page by itself; a poll has to ask for it.
     const more = asked && verdict === "apply" && this.store.cursor !== null && this.store.complete !== this.store.cursor;

@@ -90,15 +90,16 @@ export class Store extends Emitter {
   }
 
   /**
-   * Apply one `changes` document. `authoritative` means that it answers our own
-   * question (a welcome, a poll): its reset replaces the store even if it lowers
-   * the cursor, as after a restored database.
+   * Apply one `changes` document. If it answers our own question (a welcome, a
+   * poll), its reset replaces the store even if it lowers the cursor, as after
+   * a restored database.
    * @param {Changes} changes
-   * @param {{authoritative?: boolean}} [options]
+   * @param {boolean} [own]  whether it answers our own question
    * @returns {Verdict}
    */
-  _apply(changes, { authoritative = false } = {}) {
-    const verdict = authoritative && changes.reset ? "apply" : judgeChanges(this.cursor, changes);
+  _apply(changes, own) {
+    const replaces = own && changes.reset;
+    const verdict = replaces ? "apply" : judgeChanges(this.cursor, changes);
     if (verdict !== "apply") return verdict;
     const mine = this.cursor;
     // For a user without a mailbox every poll is answered like this. Applying it once is enough.
@@ -110,7 +111,7 @@ export class Store extends Emitter {
     const fresh = this.#takeRows(changes, epoch, before);
     this.#advance(changes, epoch);
     // A leader passes its reset to all its tabs, and some of them may show the counts of a newer head.
-    const counted = this.#count(changes, epoch, Boolean(changes.reset) && authoritative);
+    const counted = this.#count(changes, epoch, replaces);
     const released = this.#end(({ until }) => until !== undefined && compare(until, this.complete) <= 0);
 
     if (changes.reset) this._emit("reset");
@@ -241,11 +242,11 @@ export class Store extends Emitter {
    * Take the counts, unless they are older than ours. Returns whether they changed.
    * @param {Changes} changes
    * @param {string | undefined} epoch
-   * @param {boolean} reset
+   * @param {boolean} [replaces]  whether they replace ours even if they are older
    */
-  #count({ counts, head }, epoch, reset) {
+  #count({ counts, head }, epoch, replaces) {
     const at = epoch === undefined ? null : `${epoch}:${head}`;
-    if (!reset && compare(at, this.#countsAt) < 0) return false;
+    if (!replaces && compare(at, this.#countsAt) < 0) return false;
     this.#countsAt = at;
     const changed = counts.unseen !== this.counts?.unseen || counts.unread !== this.counts?.unread;
     this.counts = counts;

@@ -34,7 +34,8 @@ export function readLabels(root, defaults) {
  * @returns {Labels}
  */
 export function labelsOf(root) {
-  return readLabels(root, DEFAULTS);
+  // Without a prototype, so that it has no other names.
+  return /** @type {any} */ ({ __proto__: null, ...readLabels(root, DEFAULTS) });
 }
 
 /**
@@ -65,5 +66,5 @@ export function fillCount(labels, name, count) {
  * @param {string} level
  */
 export function levelName(labels, level) {
-  return Object.hasOwn(labels, level) ? labels[/** @type {keyof Labels} */ (level)] : level;
+  return labels[/** @type {keyof Labels} */ (level)] ?? level;
 }

@@ -45,14 +45,14 @@ export class ToastList {
   /** Draw the toasts as they are now. */
   draw() {
     const { toasts } = this.#options;
-    const visible = toasts.visible();
-    const wanted = new Set(visible.map(({ notification }) => notification.id));
-    const open = new Set(toasts.all().map(({ notification }) => notification.id));
-    for (const [id, item] of this.#items) if (!wanted.has(id)) this.#remove(id, item, !open.has(id));
+    for (const [id, item] of this.#items) {
+      const toast = toasts.find(id);
+      if (!toast?.visible) this.#remove(id, item, !toast);
+    }
 
     /** @type {Element | null} */
     let next = this.#list.firstElementChild;
-    for (const toast of visible) {
+    for (const toast of toasts.visible()) {
       const item = this.#drawItem(toast);
       while (next && /** @type {HTMLElement} */ (next).dataset.state === "closing") next = next.nextElementSibling;
       if (item === next) next = next.nextElementSibling;
@@ -117,12 +117,11 @@ export class ToastList {
   }
 
   /**
-   * The id of the toast in which an event happened.
+   * The id of the toast in which an event happened, or NaN.
    * @param {Element} target
    */
   idAt(target) {
-    const item = /** @type {HTMLElement | null} */ (target.closest(".nf-toast"));
-    return item && Number(item.dataset.id);
+    return Number(target.closest(".nf-toast")?.getAttribute("data-id"));
   }
 
   #listen() {
@@ -149,15 +148,14 @@ export class ToastList {
       this.#pointer = false;
       if (event.key !== "Escape" && event.key !== "Delete") return;
       const id = this.idAt(event.target);
-      if (id === null) return;
+      if (!id) return;
       // Otherwise Escape would also close a dialog around the region.
       event.preventDefault();
       event.stopPropagation();
       toasts.close(id, "user");
     });
     listen(region, "click", ({ target }) => {
-      const id = this.idAt(target);
-      if (id !== null && target.closest(".nf-close")) toasts.close(id, "user");
+      if (target.closest(".nf-close")) toasts.close(this.idAt(target), "user");
     });
     listen(this.#more.button, "click", () => {
       if (this.ducked) this.duck(false);
@@ -183,7 +181,7 @@ export class ToastList {
 
   /** @param {IntersectionObserverEntry[]} entries */
   #look(entries) {
-    for (const { target, intersectionRatio } of entries) this.#options.toasts.look(Number(this.idAt(target)), intersectionRatio >= SHARE);
+    for (const { target, intersectionRatio } of entries) this.#options.toasts.look(this.idAt(target), intersectionRatio >= SHARE);
   }
 
   #decorate() {

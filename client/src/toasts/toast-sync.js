@@ -55,7 +55,7 @@ export class ToastSync {
   #follow({ target }) {
     const link = /** @type {Element} */ (target).closest("a.nf-link, a.nf-action");
     const { client, list } = this.#options;
-    const notification = link && client.store.get(list.idAt(link) ?? -1);
+    const notification = link && client.store.get(list.idAt(link));
     if (notification) client.mark("read", [notification], { leaving: true });
   }
 }

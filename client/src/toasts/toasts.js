@@ -86,6 +86,11 @@ export class Toasts extends Emitter {
     return [...this.#open.values()].sort((a, b) => b.notification.arrived - a.notification.arrived);
   }
 
+  /** @param {number} id */
+  find(id) {
+    return this.#open.get(id);
+  }
+
   visible() {
     return this.all().filter((toast) => toast.visible);
   }
@@ -129,8 +134,9 @@ export class Toasts extends Emitter {
    * @param {Reason} reason
    */
   close(id, reason) {
+    const toast = this.#open.get(id);
     this.settle();
-    this.#close([id], reason);
+    if (toast) this.#close(toast, reason);
     this.#arrange();
   }
 
@@ -208,23 +214,20 @@ export class Toasts extends Emitter {
     const notifications = seen.map(({ notification }) => notification).filter(({ seen_at }) => !seen_at);
     if (notifications.length > 0) this._emit("seen", { notifications });
     const over = inSight.filter(({ left }) => left <= 0);
-    this.#close(over.map(({ notification }) => notification.id), "timeout");
+    for (const toast of over) this.#close(toast, "timeout");
     if (over.length > 0) this.#arrange();
     else this.#schedule();
   }
 
   /**
-   * @param {number[]} ids
+   * @param {Toast} toast
    * @param {Reason} reason
    */
-  #close(ids, reason) {
-    for (const id of ids) {
-      const toast = this.#open.get(id);
-      if (!toast) continue;
-      this.#open.delete(id);
-      this.#outOfView.delete(id);
-      this._emit("close", { notification: toast.notification, reason });
-    }
+  #close({ notification }, reason) {
+    // A listener may have closed it meanwhile.
+    if (!this.#open.delete(notification.id)) return;
+    this.#outOfView.delete(notification.id);
+    this._emit("close", { notification, reason });
   }
 
   /**

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Emitter } from "../../src/platform/emitter.js";
 import "../kit/custom-event.js";
-import { Lifecycle } from "../../src/link/lifecycle.js";
+import { reportLife } from "../../src/link/lifecycle.js";
 
 /** A connection that the test controls. */
 class FakeConnection extends Emitter {
@@ -34,7 +34,7 @@ function life() {
   const connection = new FakeConnection();
   /** @type {any[]} */
   const emitted = [];
-  const cycle = new Lifecycle(/** @type {any} */ (connection), (name, detail) => emitted.push(detail === null ? [name] : [name, detail]));
+  const cycle = reportLife(/** @type {any} */ (connection), (name, detail) => emitted.push(detail === null ? [name] : [name, detail]));
   /** The events since the last call. */
   return { connection, cycle, emitted: () => emitted.splice(0) };
 }

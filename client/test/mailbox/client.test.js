@@ -294,7 +294,7 @@ test("a POST that the network loses is tried again, one that is refused is not",
 test("marks of the page before show at once and are sent once the connection is open, in place of our own", (t) => {
   const it = client(t);
   const before = [{ type: "dismissed", ids: [[1, 41]], epoch: EPOCH, ref: 7 }, { type: "read_all", cursor: at(40), ids: [[1, 41]], epoch: EPOCH, ref: 8 }];
-  it.subject.store._apply(snapshot(41, [row(1, 41)]), { authoritative: true });
+  it.subject.store._apply(snapshot(41, [row(1, 41)]), true);
   it.subject._resume(/** @type {any} */ ([before[0]]));
   it.subject._resume(/** @type {any} */ (before));
   assert.ok(it.subject.store.get(1)?.dismissed_at);

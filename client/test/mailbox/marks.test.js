@@ -141,7 +141,7 @@ test("a follower reads page after page until it has all", async (t) => {
   FakeWebSocket.last.accept();
   FakeWebSocket.last.push(welcome(snapshot(41)));
   const follower = tab({ transports: ["websocket", "poll"], share: "websocket" });
-  follower.client.store._apply(snapshot(30), { authoritative: true });
+  follower.client.store._apply(snapshot(30), true);
   await settled();
   await follower.web.last.answer(200, changes(30, 40, [row(1, 40)], { head: 41 }));
   await settled();

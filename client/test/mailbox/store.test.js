@@ -9,7 +9,7 @@ for (const { about, documents, verdicts, state, fresh } of vectors("reduce")) {
     const store = new Store();
     const events = eventsOf(store, "change");
     const answers = documents.map((/** @type {any} */ document) =>
-      document.type === "welcome" ? store._apply(document.changes, { authoritative: true }) : store._apply(document),
+      document.type === "welcome" ? store._apply(document.changes, true) : store._apply(document),
     );
     assert.deepEqual(answers, verdicts);
     assert.deepEqual({ cursor: store.cursor, complete: store.complete, counts: store.counts }, { cursor: state.cursor, complete: state.complete, counts: state.counts });
@@ -21,7 +21,7 @@ for (const { about, documents, verdicts, state, fresh } of vectors("reduce")) {
 /** @param {number} id */
 function opened(id = 1) {
   const store = new Store();
-  store._apply(snapshot(41, [row(id, 41)]), { authoritative: true });
+  store._apply(snapshot(41, [row(id, 41)]), true);
   return store;
 }
 
@@ -45,8 +45,8 @@ test("counts and cursor are emitted only when they change", () => {
 test("a poll's reset for a user without a mailbox is applied once", () => {
   const store = new Store();
   const empty = { ...snapshot(0), cursor: null };
-  assert.equal(store._apply(empty, { authoritative: true }), "apply");
-  assert.equal(store._apply(empty, { authoritative: true }), "drop");
+  assert.equal(store._apply(empty, true), "apply");
+  assert.equal(store._apply(empty, true), "drop");
 });
 
 test("an optimistic mark shows at once and ends when the cursor reaches the ack's", () => {
@@ -128,7 +128,7 @@ test("a saved store goes on where it was, and old content is no news", () => {
 
 test("a restored store keeps the head of its counts", () => {
   const store = new Store();
-  store._apply({ ...snapshot(41), head: 45, counts: { unseen: 5, unread: 5 } }, { authoritative: true });
+  store._apply({ ...snapshot(41), head: 45, counts: { unseen: 5, unread: 5 } }, true);
   const next = new Store();
   next._restore(store._save([]));
   next._apply(changes(41, 42, [row(1, 42)], { head: 42, unseen: 1 }));
@@ -137,7 +137,7 @@ test("a restored store keeps the head of its counts", () => {
 
 test("a store of weeks keeps the newest rows", () => {
   const store = new Store();
-  store._apply(snapshot(600, Array.from({ length: 600 }, (_, index) => row(index + 1, index + 1))), { authoritative: true });
+  store._apply(snapshot(600, Array.from({ length: 600 }, (_, index) => row(index + 1, index + 1))), true);
   assert.equal(store.all().length, 500);
   assert.equal(store.get(100), null);
   assert.ok(store.get(101));
@@ -146,7 +146,7 @@ test("a store of weeks keeps the newest rows", () => {
 test("a lowered cursor does not make news of what was shown", () => {
   const store = opened();
   store._apply(changes(41, 43, [row(3, 43)]));
-  store._apply(snapshot(42, [row(1, 41)]), { authoritative: true });
+  store._apply(snapshot(42, [row(1, 41)]), true);
   const events = eventsOf(store, "change");
   store._apply(changes(42, 43, [row(3, 43)]));
   assert.deepEqual(events.map(({ fresh }) => fresh), [false]);
@@ -155,13 +155,13 @@ test("a lowered cursor does not make news of what was shown", () => {
 test("the complete cursor of another epoch covers nothing", () => {
   const store = opened();
   assert.equal(store.complete, at(41));
-  store._apply({ ...snapshot(5), cursor: "0hqk3m9v0f00ba4ee:5", head: 9 }, { authoritative: true });
+  store._apply({ ...snapshot(5), cursor: "0hqk3m9v0f00ba4ee:5", head: 9 }, true);
   assert.equal(store.complete, null);
 });
 
 test("a row that a mark moved to a later page is still news", () => {
   const store = new Store();
-  store._apply(snapshot(41), { authoritative: true });
+  store._apply(snapshot(41), true);
   const events = eventsOf(store, "change");
   store._apply(changes(41, 44, [row(2, 43), row(3, 44)], { head: 45 }));
   store._apply(changes(44, 45, [row(1, 45, { arrived: 42, seen_at: "elsewhere" })]));
@@ -170,7 +170,7 @@ test("a row that a mark moved to a later page is still news", () => {
 
 test("a row that comes with two pages is news once", () => {
   const store = new Store();
-  store._apply(snapshot(41), { authoritative: true });
+  store._apply(snapshot(41), true);
   const events = eventsOf(store, "change");
   store._apply(changes(41, 42, [row(1, 42)], { head: 43 }));
   store._apply(changes(42, 43, [row(1, 43, { arrived: 42, seen_at: "elsewhere" })]));
@@ -179,7 +179,7 @@ test("a row that comes with two pages is news once", () => {
 
 test("after a restored backup a new row in the place of a lost one is news", () => {
   const store = new Store();
-  store._apply(snapshot(42, [row(1, 41), row(2, 42, { updated_at: "lost" })]), { authoritative: true });
+  store._apply(snapshot(42, [row(1, 41), row(2, 42, { updated_at: "lost" })]), true);
   const events = eventsOf(store, "change");
   const restored = { ...snapshot(42, [row(1, 41), row(2, 42, { updated_at: "new" })]), cursor: `1${at(42).slice(1)}` };
   assert.equal(store._apply(restored), "apply");
@@ -188,7 +188,7 @@ test("after a restored backup a new row in the place of a lost one is news", () 
 
 test("rows are emitted in the order of their arrival, whatever marks have moved", () => {
   const store = new Store();
-  store._apply(snapshot(41), { authoritative: true });
+  store._apply(snapshot(41), true);
   const events = eventsOf(store, "change");
   store._apply(changes(41, 44, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })]));
   assert.deepEqual(events.map(({ notification }) => notification.id), [1, 2]);
@@ -196,19 +196,19 @@ test("rows are emitted in the order of their arrival, whatever marks have moved"
 
 test("a row that was emitted is not news when it comes again, after a navigation too", () => {
   const store = new Store();
-  store._apply(snapshot(41), { authoritative: true });
+  store._apply(snapshot(41), true);
   store._apply(changes(41, 42, [row(1, 42)], { head: 44 }));
   const next = new Store();
   next._restore(JSON.parse(JSON.stringify(store._save([]))));
   const events = eventsOf(next, "change");
-  next._apply(snapshot(41), { authoritative: true }); // a late welcome lowers the cursor
+  next._apply(snapshot(41), true); // a late welcome lowers the cursor
   next._apply(changes(41, 43, [row(2, 43), row(1, 44, { arrived: 42, seen_at: "elsewhere" })], { head: 44 }));
   assert.deepEqual(events.map(({ notification, fresh }) => [notification.id, fresh]), [[1, false], [2, true]]);
 });
 
 test("a room's reset does not bring counts that are older than those shown", () => {
   const store = new Store();
-  store._apply({ ...changes(0, 5, [row(1, 5)], { head: 8, unseen: 3 }), since: null, reset: true }, { authoritative: true });
+  store._apply({ ...changes(0, 5, [row(1, 5)], { head: 8, unseen: 3 }), since: null, reset: true }, true);
   store.cursor = null;
   store._apply({ ...snapshot(7, [row(1, 5)]), counts: { unseen: 1, unread: 1 } });
   assert.equal(store.counts?.unseen, 3);
