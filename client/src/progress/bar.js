@@ -6,6 +6,7 @@ import { keep } from "./memory.js";
 
 /** @import { Notification, Progress } from "../protocol.js" */
 /** @import { Labels } from "./labels.js" */
+/** @typedef {[bar: HTMLProgressElement, note: HTMLElement, cancel: HTMLButtonElement]} Parts */
 
 /** A task may take so many ms to confirm that it is being cancelled. After that the button works again. */
 const PATIENCE = 10_000;
@@ -22,7 +23,7 @@ export function drawBar(item, notification, labels, requestCancel) {
   const { progress } = notification;
   const part = item.querySelector(".nf-progress");
   if (!progress || progress.ended_at) return part?.remove();
-  const { bar, note, cancel } = part ? partsOf(part) : build(item, notification, labels, requestCancel);
+  const [bar, note, cancel] = /** @type {Parts} */ (/** @type {unknown} */ ((part ?? build(item, notification, labels, requestCancel)).children));
   // A newer row that still can be cancelled means that the request was not granted.
   if (notification.position > Number(cancel.dataset.asked)) cancel.disabled = false;
   const state = cancel.disabled ? "cancelling" : progress.state;
@@ -115,12 +116,7 @@ function build(item, { title, message }, labels, requestCancel) {
     cancel.dataset.asked = String(position);
     setTimeout(() => (cancel.disabled = false), PATIENCE);
   });
-  item.querySelector(".nf-body")?.append(element("div", "nf-progress", {}, bar, note, cancel));
-  return { bar, note, cancel };
-}
-
-/** @param {Element} part */
-function partsOf(part) {
-  const [bar, note, cancel] = part.children;
-  return { bar: /** @type {HTMLProgressElement} */ (bar), note, cancel: /** @type {HTMLButtonElement} */ (cancel) };
+  const part = element("div", "nf-progress", {}, bar, note, cancel);
+  item.querySelector(".nf-body")?.append(part);
+  return part;
 }

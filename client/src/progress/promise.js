@@ -93,15 +93,11 @@ function show(root, { id, level, message, since, ended }) {
   shown += 1;
   // Newer than everything that has arrived, and older than everything that will.
   const arrived = Number(root.getAttribute("cursor")?.split(":")[1] ?? 0) + shown / (shown + 1);
-  const notification = {
-    ...{ id, level, message, arrived, position: arrived, category: "", title: "", url: "", actions: [], data: null, key: "", count: 1 },
-    // Seen from the start, so that it is never marked.
-    ...{ created_at: since, updated_at: since, expires_at: null, seen_at: since, read_at: null, archived_at: null, dismissed_at: null },
-    progress: {
-      ...{ state: STATES[level], done: 0, total: null, message: "", attempt: 1, cancellable: false, silent: false },
-      ...{ started_at: since, ended_at: ended ?? null },
-    },
-  };
+  // What a toast and its bar are drawn from, and no more: the rest concerns the server. Seen from the start, so that it is never marked.
+  const notification = /** @type {Notification} */ ({
+    ...{ id, level, message, arrived, position: arrived, title: "", actions: /** @type {any[]} */ ([]), updated_at: since, seen_at: since },
+    progress: { state: STATES[level], total: null, started_at: since, ended_at: ended ?? null },
+  });
   if (ended) own.delete(id);
   else own.set(id, notification);
   root.show(notification);

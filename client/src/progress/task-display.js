@@ -29,8 +29,8 @@ export class TaskDisplay {
   #folded = 0;
   #due = false;
   #clock = new Timer();
-  /** The clients whose ticks are taken. @type {WeakSet<object>} */
-  #clients = new WeakSet();
+  /** The client whose ticks are taken. @type {unknown} */
+  #client;
   #root;
 
   /** @param {NotifyRoot} root */
@@ -77,9 +77,9 @@ export class TaskDisplay {
   /** A root that was removed and inserted again has another client. */
   #listenToTicks() {
     const { client } = this.#root;
-    if (!client || this.#clients.has(client)) return;
-    this.#clients.add(client);
-    client.on("tick", ({ ticks }) => {
+    if (client === this.#client) return;
+    this.#client = client;
+    client?.on("tick", ({ ticks }) => {
       take(ticks, (id) => client.store.get(id));
       this.redraw();
     });
