@@ -168,13 +168,14 @@ export class NotifyRoot extends HTMLElement {
   #start() {
     this.#running = new AbortController();
     const { signal } = this.#running;
-    this.#stage.build();
-    this.#copyLanguage();
+    // Beside <body> nothing is inherited from it.
+    const { documentElement, body } = document;
+    this.dir = documentElement.dir || body.dir;
+    this.lang = documentElement.lang || body.lang;
 
     const [toasts, { list }] = [this.#toasts, this.#stage];
     const client = (this.client = this.#makeClient());
-    const [user, site] = ["user", "src"].map((name) => this.getAttribute(name) ?? "");
-    const keeper = (this.#keeper = new Keeper({ user, site, client, toasts, signal }));
+    const keeper = (this.#keeper = new Keeper({ user: this.#read("user"), site: this.#read("src"), client, toasts, signal }));
     if (keeper.restore()) this.#reflect();
     toasts.on("change", () => keeper.saveSoon(), signal);
     new ToastSync({ client, toasts, list }).start(signal);
@@ -187,19 +188,27 @@ export class NotifyRoot extends HTMLElement {
 
   /** The address of notify's urls. A <base> may lead to another site, so the document's own address counts. */
   get #src() {
-    return new URL(this.getAttribute("src") ?? "/notify/", location.href);
+    return new URL(this.#read("src", "/notify/"), location.href);
+  }
+
+  /**
+   * An attribute, or what stands in for it.
+   * @param {string} name
+   */
+  #read(name, missing = "") {
+    return this.getAttribute(name) ?? missing;
   }
 
   #makeClient() {
     return new Client({
       src: this.#src.href,
-      transports: (this.getAttribute("transports") ?? "websocket poll").split(/\s+/),
-      user: this.getAttribute("user") ?? "",
+      transports: this.#read("transports", "websocket poll").split(/\s+/),
+      user: this.#read("user"),
       share: this.getAttribute("share"),
-      pollInterval: Number(this.getAttribute("poll-interval")) || 5,
+      pollInterval: Number(this.getAttribute("poll-interval")) || undefined,
       csrf: () => ({
-        cookie: this.getAttribute("csrf-cookie") ?? "csrftoken",
-        header: this.getAttribute("csrf-header") ?? "X-CSRFToken",
+        cookie: this.#read("csrf-cookie", "csrftoken"),
+        header: this.#read("csrf-header", "X-CSRFToken"),
         token: this.getAttribute("csrf-token"),
       }),
       window,
@@ -237,7 +246,7 @@ export class NotifyRoot extends HTMLElement {
     });
     page.on("leave", () => {
       keeper.save();
-      client._commands.resend({ leaving: true });
+      client._commands.resend(true);
       // An open socket would keep the page out of the back/forward cache.
       client.close();
     });
@@ -262,14 +271,7 @@ export class NotifyRoot extends HTMLElement {
       if (value) this.setAttribute(name, value);
       else this.removeAttribute(name);
     }
-    if (this.#running) this.#keeper?.saveSoon();
-  }
-
-  /** Beside <body> nothing is inherited from it, so its language and direction are copied. */
-  #copyLanguage() {
-    const { documentElement, body } = document;
-    this.dir = documentElement.dir || body.dir;
-    this.lang = documentElement.lang || body.lang;
+    this.#keeper?.saveSoon();
   }
 
   /**

@@ -117,7 +117,7 @@ export class Connection extends Emitter {
    * @param {object} document
    */
   send(document) {
-    return this.#active?.transport.send(JSON.stringify(document)) ?? false;
+    return this.#active?.transport.send(document) ?? false;
   }
 
   /** Let a transport that reads do so now. */

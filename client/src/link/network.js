@@ -45,14 +45,10 @@ export class Network {
    * @param {number} quiet  ms of silence before it
    */
   suspect(quiet) {
-    if (Math.abs(quiet - this.#quiet) < quiet / 5) this.learn(quiet);
-    this.#quiet = quiet;
-  }
-
-  /** @param {number} quiet  ms of silence after which the network cuts a connection */
-  learn(quiet) {
     const lesson = this.#read();
-    if (quiet >= LEAST && !(quiet >= (lesson.quiet ?? Infinity))) this.#write({ ...lesson, quiet });
+    const isRepeated = Math.abs(quiet - this.#quiet) < quiet / 5;
+    if (isRepeated && quiet >= LEAST && quiet < (lesson.quiet ?? Infinity)) this.#write({ ...lesson, quiet });
+    this.#quiet = quiet;
   }
 
   /** @returns {Lesson} */

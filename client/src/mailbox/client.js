@@ -211,9 +211,7 @@ export class Client extends Emitter {
 
   #listenToStore() {
     const { store } = this;
-    store.on("reset", () => this._emit("reset"));
-    store.on("counts", () => this._emit("counts", store.counts));
-    store.on("cursor", () => this._emit("cursor", store.cursor));
+    for (const name of /** @type {const} */ (["reset", "counts", "cursor"])) store.on(name, (detail) => this._emit(name, detail));
     store.on("change", ({ notification, previous, fresh, refused }) => {
       this._emit("change", { notification, previous, refused });
       if (!fresh) return;

@@ -64,11 +64,11 @@ export class Commands extends Emitter {
    * @param {Command} command
    * @param {{leaving?: boolean}} [options]  leaving: the page may be gone before the socket has sent what is buffered
    */
-  issue(command, { leaving = false } = {}) {
+  issue(command, options) {
     this.#pending.set(command.ref, command);
     const [oldest] = this.#pending.keys();
     if (this.#pending.size > KEPT) this.#pending.delete(oldest);
-    this.#deliver(command, leaving);
+    this.#deliver(command, options?.leaving);
   }
 
   /** Those that are not answered, the oldest first. */
@@ -100,9 +100,9 @@ export class Commands extends Emitter {
 
   /**
    * Send again what was not answered.
-   * @param {{leaving?: boolean}} [options]
+   * @param {boolean} [leaving]
    */
-  resend({ leaving = false } = {}) {
+  resend(leaving) {
     this.#retry.stop();
     this.#wait = undefined;
     for (const command of this.pending) {
@@ -117,7 +117,7 @@ export class Commands extends Emitter {
 
   /**
    * @param {Command} command
-   * @param {boolean} leaving
+   * @param {boolean} [leaving]
    */
   #deliver(command, leaving) {
     if (leaving || !this.#options.send(command)) this.#post(command);
@@ -180,10 +180,10 @@ export class Commands extends Emitter {
    */
   #conclude(ref, response, answer) {
     if (response?.ok && answer?.type === "ack") {
-      this.settle({ type: "ack", ref, cursor: answer.cursor ?? null });
+      this.settle({ ...answer, ref });
     } else if (response && response.status >= 400 && response.status < 500 && response.status !== 429) {
-      const code = answer?.code ?? (response.status === 403 ? "csrf" : "bad_command");
-      this.settle({ type: "error", ref, code, message: answer?.message ?? response.statusText });
+      const code = response.status === 403 ? "csrf" : "bad_command";
+      this.settle({ code, message: response.statusText, ...answer, type: "error", ref });
     } else if (this.#pending.has(ref)) {
       this.#later();
     }

@@ -283,7 +283,7 @@ export class Store extends Emitter {
     for (const [id, previous] of before) {
       const notification = this.get(id);
       if (!notification || !previous) continue;
-      const same = FIELDS.archived.concat(FIELDS.dismissed).every((field) => notification[field] === previous[field]);
+      const same = Object.values(FIELDS).flat().every((field) => notification[field] === previous[field]);
       if (!same) changes.push({ notification, previous, fresh: false });
     }
     return changes;

@@ -1,5 +1,5 @@
 /** The readings of the two clocks at the last call of `now()`. */
-let [wall, steady] = [0, 0];
+let last = [0, 0];
 
 /** The time that has passed, in ms. */
 let passed = 0;
@@ -10,8 +10,8 @@ let passed = 0;
  * stands still while a laptop sleeps.
  */
 export function now() {
-  const before = [wall, steady];
-  [wall, steady] = [Date.now(), performance.now()];
-  passed += Math.max(0, wall - before[0], steady - before[1]);
+  const clocks = [Date.now(), performance.now()];
+  passed += Math.max(0, ...clocks.map((time, index) => time - last[index]));
+  last = clocks;
   return passed;
 }

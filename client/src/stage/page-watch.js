@@ -22,12 +22,10 @@ export class PageWatch extends Emitter {
     listen(document, "freeze", leave, signal);
     listen(document, "resume", () => this._emit("return"), signal);
     listen(window, "pageshow", ({ persisted }) => persisted && this._emit("return"), signal);
-    listen(document, "keydown", (event) => this.#press(event), signal);
+    const press = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "F6" && !event.ctrlKey && !event.altKey && !event.metaKey) this._emit("call", event);
+    };
+    listen(document, "keydown", press, signal);
     look();
-  }
-
-  /** @param {KeyboardEvent} event */
-  #press(event) {
-    if (event.key === "F6" && !event.ctrlKey && !event.altKey && !event.metaKey) this._emit("call", event);
   }
 }

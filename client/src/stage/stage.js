@@ -30,16 +30,15 @@ export class Stage {
     this.#topLayer = new TopLayer({ ...options, region: this.list.region });
   }
 
-  /** Fill the host with the live regions and the empty list, which have to be there before the first toast. */
-  build() {
-    const { host, labels } = this.#options;
+  /**
+   * Fill the host with the live regions and the empty list, which have to be there before the first toast.
+   * @param {AbortSignal} signal
+   */
+  start(signal) {
+    const { host, labels, toasts } = this.#options;
     this.list.region.setAttribute("aria-label", labels().notifications);
     host.replaceChildren(this.#announcer.polite, this.#announcer.assertive, this.list.region);
-  }
-
-  /** @param {AbortSignal} signal */
-  start(signal) {
-    this.#options.toasts.on("change", () => this.#draw(), signal);
+    toasts.on("change", () => this.#draw(), signal);
     this.#activeTab.start(signal);
     this.#topLayer.start(signal);
     this.#ducking.start(signal);

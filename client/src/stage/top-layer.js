@@ -57,8 +57,7 @@ export class TopLayer {
   #follow(raise) {
     // In :where(), because a browser that does not know one of these would otherwise throw.
     const open = [...document.querySelectorAll(':where(dialog:modal, [aria-modal="true"]:not(dialog), :fullscreen)')].filter((modal) => modal.checkVisibility?.() ?? true);
-    const known = this.#modals.filter((modal) => open.includes(modal));
-    this.#modals = known.concat(open.filter((modal) => !known.includes(modal)));
+    this.#modals = [...new Set([...this.#modals.filter((modal) => open.includes(modal)), ...open])];
     const home = this.#modals.at(-1) ?? document.documentElement;
     const moved = this.#options.host.parentElement !== home;
     if (moved) this.#options.move(home);

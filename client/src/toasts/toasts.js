@@ -10,6 +10,7 @@ import { runs } from "../protocol.js";
  * @property {number} left  ms of reading time left; Infinity until it is dismissed
  * @property {number} glance  ms for which it has to stay on screen until it counts as seen; Infinity once it does
  * @property {boolean} visible  whether it is on screen, and not behind "N more"
+ * @property {boolean} [outOfView]  whether it is scrolled out of view, or not displayed
  * @property {boolean} announced
  * @property {boolean} quiet  whether it appears without an animation, because it was on screen before this page
  *
@@ -57,8 +58,6 @@ export class Toasts extends Emitter {
   #open = new Map();
   /** @type {Set<string>} */
   #pauses = new Set();
-  /** The ids of toasts that are scrolled out of view, or not displayed. @type {Set<number>} */
-  #outOfView = new Set();
   /** True if the toasts behind "N more" were brought to the screen. */
   expanded = false;
   #folds = false;
@@ -101,9 +100,9 @@ export class Toasts extends Emitter {
    * @param {boolean} [quiet]  whether it is not news, so that it is neither announced nor animated
    */
   show(notification, quiet = false) {
-    const visible = this.#open.get(notification.id)?.visible ?? false;
+    const open = this.#open.get(notification.id);
     this.settle();
-    this.#open.set(notification.id, { notification, left: duration(notification), glance: GLANCE, visible, announced: quiet, quiet });
+    this.#open.set(notification.id, { visible: false, ...open, notification, left: duration(notification), glance: GLANCE, announced: quiet, quiet });
     this.#arrange();
   }
 
@@ -113,7 +112,8 @@ export class Toasts extends Emitter {
    */
   restore(toasts) {
     this.settle();
-    this.#open = new Map(toasts.map((toast) => [toast.notification.id, { ...toast, glance: GLANCE, quiet: true }]));
+    const open = toasts.map((toast) => ({ ...this.#open.get(toast.notification.id), ...toast, glance: GLANCE, quiet: true }));
+    this.#open = new Map(open.map((toast) => [toast.notification.id, toast]));
     this.#arrange();
   }
 
@@ -162,8 +162,10 @@ export class Toasts extends Emitter {
   look(id, isInView) {
     this.settle();
     const toast = this.#open.get(id);
-    if (!isInView) this.#outOfView.add(id);
-    else if (this.#outOfView.delete(id) && toast) toast.left = Math.max(toast.left, RESUME);
+    if (toast) {
+      if (isInView && toast.outOfView) toast.left = Math.max(toast.left, RESUME);
+      toast.outOfView = !isInView;
+    }
     this.#schedule();
   }
 
@@ -188,7 +190,7 @@ export class Toasts extends Emitter {
 
   /** The toasts that the user can see. */
   #inSight() {
-    return this.#pauses.has("hidden") ? [] : this.visible().filter(({ notification }) => !this.#outOfView.has(notification.id));
+    return this.#pauses.has("hidden") ? [] : this.visible().filter(({ outOfView }) => !outOfView);
   }
 
   /** Take the time since the last call off that of the toasts in sight, unless they are paused or the page was asleep. */
@@ -226,7 +228,6 @@ export class Toasts extends Emitter {
   #close({ notification }, reason) {
     // A listener may have closed it meanwhile.
     if (!this.#open.delete(notification.id)) return;
-    this.#outOfView.delete(notification.id);
     this._emit("close", { notification, reason });
   }
 

@@ -34,9 +34,9 @@ class FakeTransport extends Emitter {
   wake() {
     this.awake += 1;
   }
-  /** @param {string} text */
-  send(text) {
-    this.sent.push(JSON.parse(text));
+  /** @param {object} document */
+  send(document) {
+    this.sent.push(document);
     return this.greets;
   }
   answer() {

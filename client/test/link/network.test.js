@@ -14,11 +14,21 @@ function network(t) {
   return { storage, subject: new Network(), tab: new Network(), clock };
 }
 
+/**
+ * Two connections are cut after the same silence.
+ * @param {Network} subject
+ * @param {number} quiet
+ */
+function cutTwice(subject, quiet) {
+  subject.suspect(quiet);
+  subject.suspect(quiet);
+}
+
 test("all tabs know for half an hour what one has learned", (t) => {
   const { subject, tab, clock } = network(t);
   assert.deepEqual([tab.winner, tab.beat], [undefined, Infinity]);
   subject.remember("sse");
-  subject.learn(10_000);
+  cutTwice(subject, 10_000);
   assert.deepEqual([tab.winner, tab.beat], ["sse", 5_000]);
   clock.tick(30 * MINUTE - 1);
   assert.deepEqual([tab.winner, tab.beat], ["sse", 5_000]);
@@ -37,11 +47,11 @@ test("a lesson that was only followed is not prolonged", (t) => {
 
 test("the shortest silence counts, if it is not below three seconds", (t) => {
   const { subject } = network(t);
-  subject.learn(2_999);
+  cutTwice(subject, 2_999);
   assert.equal(subject.beat, Infinity);
-  subject.learn(10_000);
-  subject.learn(20_000);
-  subject.learn(8_000);
+  cutTwice(subject, 10_000);
+  cutTwice(subject, 20_000);
+  cutTwice(subject, 8_000);
   assert.equal(subject.beat, 4_000);
 });
 

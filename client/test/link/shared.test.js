@@ -53,7 +53,7 @@ class FakeConnection extends Emitter {
   }
   /** @param {any} document */
   push(document, own = false) {
-    this._emit("document", { document, own, text: JSON.stringify(document) });
+    this._emit("document", { document, own });
   }
   doubt() {
     this._emit("doubt");
@@ -196,8 +196,8 @@ test("answers to the leader's questions and acks of its commands are its own", a
 
 test("commands go over the leader's socket, those of a follower by POST", async (t) => {
   const { leader, follower } = await pair(t, { transport: "websocket" });
-  assert.equal(leader.subject.send(JSON.stringify({ type: "read", ref: 1 })), true);
-  assert.equal(follower.subject.send(JSON.stringify({ type: "read", ref: 1 })), false);
+  assert.equal(leader.subject.send({ type: "read", ref: 1 }), true);
+  assert.equal(follower.subject.send({ type: "read", ref: 1 }), false);
   assert.deepEqual(leader.connection.sent, [{ type: "read", ref: 1 }]);
 });
 
@@ -408,7 +408,7 @@ test("a leader that lost its lead reads again, and its commands go by POST", asy
   const thief = await tab();
   thief.tabs.lead(() => {}, () => {}, true);
   await settled();
-  assert.equal(follower.subject.send("{}"), false);
+  assert.equal(follower.subject.send({}), false);
   thief.tabs.post({ name: "sse", slow: false, text: JSON.stringify(PING) });
   await settled();
   assert.deepEqual(follower.readers.map(({ state }) => state), ["closed", "connecting"]);

@@ -58,11 +58,11 @@ test("a socket's life: open, message, close", () => {
 
 test("a document is sent only while the socket is open", () => {
   const { transport, server } = socket();
-  assert.equal(transport.send('{"type":"ping"}'), false);
+  assert.equal(transport.send({ type: "ping" }), false);
   server.accept();
-  assert.equal(transport.send('{"type":"ping"}'), true);
+  assert.equal(transport.send({ type: "ping" }), true);
   server.end(1006);
-  assert.equal(transport.send('{"type":"ping"}'), false);
+  assert.equal(transport.send({ type: "ping" }), false);
   assert.deepEqual(server.sent, [{ type: "ping" }]);
 });
 
@@ -269,7 +269,7 @@ test("a socket knows when it last carried anything", (t) => {
   server.push("welcome");
   assert.equal(transport.used, now());
   clock.set(2_000);
-  transport.send("{}");
+  transport.send({});
   assert.equal(transport.used, now());
 });
 

@@ -252,7 +252,7 @@ test("the cookie is decoded, and the page's own token comes before it", async (t
 test("a POST on its way is not sent twice, and the status 429 is not a refusal", async (t) => {
   const it = connected(t);
   it.subject.mark("read", it.subject.store.all(), { leaving: true });
-  it.subject._commands.resend({ leaving: true });
+  it.subject._commands.resend(true);
   assert.equal(it.web.calls.length, 1);
   await it.web.last.answer(429, {});
   assert.deepEqual(it.errors, []);

@@ -67,11 +67,11 @@ export class PushTransport extends Emitter {
     this.#reader?.close();
   }
 
-  /** @param {string} text */
-  send(text) {
+  /** @param {object} document */
+  send(document) {
     if (!this.#source?.send || this.#source.readyState !== 1) return false;
     this.used = now();
-    this.#source.send(text);
+    this.#source.send(JSON.stringify(document));
     return true;
   }
 

@@ -82,9 +82,9 @@ export class SharedTransport extends Emitter {
     this.#inner?.close();
   }
 
-  /** @param {string} text */
-  send(text) {
-    return Boolean(this.#leads && this.#inner?.send(JSON.parse(text)));
+  /** @param {object} document */
+  send(document) {
+    return Boolean(this.#leads && this.#inner?.send(document));
   }
 
   ask() {
