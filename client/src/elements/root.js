@@ -97,7 +97,7 @@ export class NotifyRoot extends HTMLElement {
     queueMicrotask(() => {
       if (this.isConnected || !this.#running) return;
       if (this.#home.isConnected) this._stop();
-      else this.#stage.rehome();
+      else this.#stage._rehome();
     });
   }
 
@@ -176,8 +176,8 @@ export class NotifyRoot extends HTMLElement {
     const [toasts, { list }] = [this.#toasts, this.#stage];
     const client = (this.client = this.#makeClient());
     const keeper = (this.#keeper = new Keeper({ user: this.#read("user"), site: this.#read("src"), client, toasts, signal }));
-    if (keeper.restore()) this.#reflect();
-    toasts.on("change", () => keeper.saveSoon(), signal);
+    if (keeper._restore()) this.#reflect();
+    toasts.on("change", () => keeper._saveSoon(), signal);
     new ToastSync({ client, toasts, list }).start(signal);
     this.#listenToClient(client, keeper);
     this.#watchPage(client, keeper, signal);
@@ -224,7 +224,7 @@ export class NotifyRoot extends HTMLElement {
     client.on("state", () => this.#reflect());
     for (const name of FORWARDED) client.on(name, (detail) => this.#dispatch(name, detail && { ...detail }));
     client.on("cursor", () => this.#reflect());
-    client.on("end", () => keeper.forget());
+    client.on("end", () => keeper._forget());
     client.on("notification", ({ notification }) => {
       if (!this.#dispatch("notification", { notification })) return;
       // Before its first cursor a tab finds tasks that began earlier and were announced elsewhere.
@@ -241,8 +241,8 @@ export class NotifyRoot extends HTMLElement {
   #watchPage(client, keeper, signal) {
     const page = new PageWatch();
     page.on("attention", ({ hidden, blurred }) => {
-      this.#toasts.pause("hidden", hidden);
-      this.#toasts.pause("blur", blurred);
+      this.#toasts._pause("hidden", hidden);
+      this.#toasts._pause("blur", blurred);
     });
     page.on("leave", () => {
       keeper.save();
@@ -252,13 +252,13 @@ export class NotifyRoot extends HTMLElement {
     });
     page.on("return", () => {
       // Later pages of this tab have gone on from where this one stopped.
-      if (keeper.restore()) this.#reflect();
+      if (keeper._restore()) this.#reflect();
       client.open();
     });
     page.on("call", (event) => {
       if (this.#toasts.size === 0) return;
       event.preventDefault();
-      this.#stage.toggleFocus();
+      this.#stage._toggleFocus();
     });
     listen(this.#narrow, "change", () => this.#toasts.refit(), signal);
     page.start(signal);
@@ -271,7 +271,7 @@ export class NotifyRoot extends HTMLElement {
       if (value) this.setAttribute(name, value);
       else this.removeAttribute(name);
     }
-    this.#keeper?.saveSoon();
+    this.#keeper?._saveSoon();
   }
 
   /**

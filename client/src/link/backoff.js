@@ -22,7 +22,7 @@ export class Backoff {
   }
 
   /** Use the highest ceiling from now on, because the other side is full. */
-  giveWay() {
+  _giveWay() {
     this.#tries = Infinity;
   }
 

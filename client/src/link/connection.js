@@ -15,8 +15,8 @@ import { Race } from "./race.js";
  * @typedef {object} Rung
  * @property {string[]} names  that its transport may have; how it did under another name is not remembered
  * @property {() => Transport} make
- * @property {number} [strikes]  how often in a row it broke soon; outlives a connection, if its ladder does
- * @property {number} [avoidedUntil]
+ * @property {number} [_strikes]  how often in a row it broke soon; outlives a connection, if its ladder does
+ * @property {number} [_avoidedUntil]
  * @typedef {object} Attempt
  * @property {Transport} transport
  * @property {number} rung
@@ -139,7 +139,7 @@ export class Connection extends Emitter {
   #climb() {
     this.#rest();
     this.#become("connecting");
-    const { winner } = this.#options.network;
+    const winner = this.#options.network._winner;
     this.#recalled = this.#ladder.findIndex(({ names }) => names.includes(winner ?? ""));
     const rank = (/** @type {number} */ rung) => (this.#isAvoided(rung) ? 2 : rung === this.#recalled ? 0 : 1);
     this.#race.run([...this.#ladder.keys()].sort((a, b) => rank(a) - rank(b)));
@@ -147,14 +147,14 @@ export class Connection extends Emitter {
 
   /** @param {number} rung */
   #isAvoided(rung) {
-    return now() < (this.#ladder[rung].avoidedUntil ?? 0);
+    return now() < (this.#ladder[rung]._avoidedUntil ?? 0);
   }
 
   /** @param {number} rung */
   #make(rung) {
     const transport = this.#ladder[rung].make();
     const attempt = { transport, rung, since: 0, received: 0 };
-    transport.on("open", () => !transport.greets && this.#adopt(attempt));
+    transport.on("open", () => !transport._greets && this.#adopt(attempt));
     transport.on("message", (received) => this.#receive(attempt, received));
     transport.on("close", (closed) => this.#lose(attempt, closed));
     transport.on("rename", () => attempt === this.#active && this.#rename());
@@ -174,7 +174,7 @@ export class Connection extends Emitter {
     } catch {
       return this.#fail(attempt, "protocol");
     }
-    const isGreeting = attempt.transport.greets && document?.type === "welcome";
+    const isGreeting = attempt.transport._greets && document?.type === "welcome";
     // Changes that come before a greeting come from a server that sends no more after them.
     if (isGreeting) this.#adopt(attempt);
     // A ping before the welcome means that the server is alive but busy.
@@ -200,22 +200,22 @@ export class Connection extends Emitter {
     this.#active = attempt;
     attempt.since = attempt.received = now();
     // This rung was remembered, so lately no better one worked: probe seldom.
-    if (rung > 0 && rung === this.#recalled) this.#probing.giveWay();
-    if (rung > 0 && !this.#race.isOn) this.#probeLater();
+    if (rung > 0 && rung === this.#recalled) this.#probing._giveWay();
+    if (rung > 0 && !this.#race._isOn) this.#probeLater();
     this.#recalled = -1;
-    const { beat } = this.#options.network;
+    const beat = this.#options.network._beat;
     // A network that cuts silent connections is given no silence, once its limit is known.
     if (beat < Infinity) this.#beat = setInterval(() => this._emit("doubt"), beat);
     this.#become("open");
     this.#rename();
     // Its first document follows within this task, so "open" is emitted after that.
-    if (!transport.greets) queueMicrotask(() => attempt === this.#active && this._emit("open"));
+    if (!transport._greets) queueMicrotask(() => attempt === this.#active && this._emit("open"));
   }
 
   #rename() {
     // A listener of "state" may have closed the connection.
     if (!this.#active) return;
-    if (this.#ladder[this.#active.rung].names.includes(this.transport)) this.#options.network.remember(this.transport);
+    if (this.#ladder[this.#active.rung].names.includes(this.transport)) this.#options.network._remember(this.transport);
     this._emit("rename");
   }
 
@@ -241,8 +241,8 @@ export class Connection extends Emitter {
     if (isTerminal(code)) return this.end(code, transport);
     this._emit("lost", { transport, reason, inUse, returns: true, code, retryAfter });
     if (code === CLOSE.too_many) {
-      this.#backoff.giveWay();
-      this.#probing.giveWay();
+      this.#backoff._giveWay();
+      this.#probing._giveWay();
     }
     this.#notBefore = Math.max(this.#notBefore, now() + retryAfter);
     if (!inUse) return this.#race.fail(attempt);
@@ -261,13 +261,13 @@ export class Connection extends Emitter {
     const place = this.#ladder[rung];
     if (time - since >= STEADY) this.#backoff.reset();
     if ((isSilent ? received : time) - since >= SHORT) {
-      place.strikes = 0;
+      place._strikes = 0;
       this.#probing.reset();
     } else if (!isOrderly(code)) {
-      place.strikes = (place.strikes ?? 0) + 1;
-      if (place.strikes >= STRIKES) place.avoidedUntil = time + AVOIDED;
+      place._strikes = (place._strikes ?? 0) + 1;
+      if (place._strikes >= STRIKES) place._avoidedUntil = time + AVOIDED;
     }
-    if (!isSilent && !isOrderly(code) && transport.used) this.#options.network.suspect(time - transport.used);
+    if (!isSilent && !isOrderly(code) && transport._used) this.#options.network._suspect(time - transport._used);
   }
 
   #wait() {
@@ -289,15 +289,15 @@ export class Connection extends Emitter {
   }
 
   #probe() {
-    if (!this.#active || this.#active.rung === 0 || this.#race.isOn || now() < this.#notBefore) return;
+    if (!this.#active || this.#active.rung === 0 || this.#race._isOn || now() < this.#notBefore) return;
     this.#race.run([...this.#ladder.keys()].slice(0, this.#active.rung).filter((rung) => !this.#isAvoided(rung)));
   }
 
   /** The network is another one, or is back: what was learned about rungs on the last one does not hold. */
   #change() {
-    for (const rung of this.#ladder) rung.strikes = rung.avoidedUntil = 0;
+    for (const rung of this.#ladder) rung._strikes = rung._avoidedUntil = 0;
     this._emit("doubt");
-    this.#liveness.doubt();
+    this.#liveness._doubt();
     this.#probe();
     this.#return();
   }

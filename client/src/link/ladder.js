@@ -35,7 +35,7 @@ export function ladder(transports, share, surroundings) {
   // A name of a later release is skipped. Polling is always possible.
   const known = transports.filter((name) => makers[name]);
   const names = known.length ? known : ["poll"];
-  const common = names.filter((name) => tabs.together && (name !== "websocket" || share === name));
+  const common = names.filter((name) => tabs._together && (name !== "websocket" || share === name));
   const rungs = (/** @type {string[]} */ names) => names.map((name) => ({ names: [name], make: makers[name] }));
   /** @type {Record<Kind, Rung[]>} */
   const ladders = { best: rungs(common), read: [{ names: [], make: reader }] };
@@ -57,9 +57,9 @@ function makersOf({ src, cursor, pollInterval, tabs, network, document }) {
     websocket: () => new PushTransport({ name: "websocket", Source: globalThis.WebSocket, path: "ws/", src: src.replace("http", "ws"), cursor }),
     poll: () => new PollTransport({ ...polling, interval: pollInterval }),
     // A browser opens six connections to a host at the most, so tabs that cannot share one must not hold one each.
-    ...(tabs.together && {
+    ...(tabs._together && {
       sse: () => new PushTransport({ name: "sse", Source: globalThis.EventSource, path: "stream/", src, cursor, reader }),
-      longpoll: () => new PollTransport({ ...polling, hold: () => network.beat }),
+      longpoll: () => new PollTransport({ ...polling, hold: () => network._beat }),
     }),
   });
   return { reader, makers };

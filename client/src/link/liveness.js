@@ -34,7 +34,7 @@ export class Liveness {
   }
 
   /** A sign of life was requested, so it has to come within the grace period. */
-  doubt() {
+  _doubt() {
     this.check();
     if (this.#heartbeat && now() + GRACE < this.#deadline) this.#wait(0);
   }

@@ -23,18 +23,18 @@ export class Network {
   #quiet = 0;
 
   /** The name of the transport that worked last, while that lesson is valid. */
-  get winner() {
+  get _winner() {
     return this.#read().name;
   }
 
   /** How often a connection should carry something so that the network does not cut it, in ms. Infinity: it need not. */
-  get beat() {
+  get _beat() {
     const { quiet = Infinity } = this.#read();
     return quiet / 2;
   }
 
   /** @param {string} name  of a transport that works */
-  remember(name) {
+  _remember(name) {
     const lesson = this.#read();
     // A tab that only followed the lesson must not prolong it.
     if (lesson.name !== name) this.#write({ ...lesson, name });
@@ -44,7 +44,7 @@ export class Network {
    * Note that a connection was cut. If it happens twice after the same silence, the silence was the reason.
    * @param {number} quiet  ms of silence before it
    */
-  suspect(quiet) {
+  _suspect(quiet) {
     const lesson = this.#read();
     const isRepeated = Math.abs(quiet - this.#quiet) < quiet / 5;
     if (isRepeated && quiet >= LEAST && quiet < (lesson.quiet ?? Infinity)) this.#write({ ...lesson, quiet });

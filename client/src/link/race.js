@@ -40,7 +40,7 @@ export class Race {
     this.#options = options;
   }
 
-  get isOn() {
+  get _isOn() {
     return this.#trials.size > 0;
   }
 
@@ -117,7 +117,7 @@ export class Race {
   #next() {
     this.#headStart.stop();
     const rung = this.#waiting.shift();
-    if (rung === undefined) return this.isOn || this.#options.over();
+    if (rung === undefined) return this._isOn || this.#options.over();
     const trial = this.#options.make(rung);
     this.#trials.set(trial, new Timer());
     this.#wait(trial, PATIENCE);

@@ -20,7 +20,7 @@ export class Tabs extends Emitter {
   }
 
   /** True if one tab can lead the others. It cannot without HTTPS, nor in an old browser. */
-  get together() {
+  get _together() {
     return Boolean(this.#name && navigator.locks && globalThis.BroadcastChannel);
   }
 

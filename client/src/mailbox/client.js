@@ -152,7 +152,7 @@ export class Client extends Emitter {
    * @param {Command[]} commands
    */
   _resume(commands) {
-    const renewed = commands.map((command) => ({ ...command, ref: this._commands.nextRef() }));
+    const renewed = commands.map((command) => ({ ...command, ref: this._commands._nextRef() }));
     for (const { type, ids, ref } of renewed) this.store._mark(/** @type {Mark} */ (type.replace("_all", "")), /** @type {Shown[]} */ (ids), ref);
     this._commands.replace(renewed);
   }
@@ -165,11 +165,11 @@ export class Client extends Emitter {
    * @param {{leaving?: boolean}} [options]
    */
   #issue(mark, ids, command, options) {
-    const ref = this._commands.nextRef();
+    const ref = this._commands._nextRef();
     const epoch = epochOf(this.store.cursor);
     this.store._mark(mark, ids, ref);
     this.#post(ref, { mark, ids, epoch });
-    this._commands.issue({ ...command, epoch, ref }, options);
+    this._commands._issue({ ...command, epoch, ref }, options);
   }
 
   /**
@@ -253,7 +253,7 @@ export class Client extends Emitter {
         return this.#compare(document.cursor);
       case "ack":
       case "error":
-        return this._commands.settle(document);
+        return this._commands._settle(document);
       case "tick":
         this._emit("tick", document);
     }
@@ -289,7 +289,7 @@ export class Client extends Emitter {
     }
     const since = this.store.cursor;
     // The question gets no ack. The changes are its answer.
-    const sent = this._connection.send({ type: "changes", since, ref: this._commands.nextRef() });
+    const sent = this._connection.send({ type: "changes", since, ref: this._commands._nextRef() });
     Object.assign(question, { open: sent, since, at: now(), again: false });
     if (!sent) this._connection.ask();
   }

@@ -56,7 +56,7 @@ export class Commands extends Emitter {
   }
 
   /** The number of the next command. */
-  nextRef() {
+  _nextRef() {
     return ++this.#ref;
   }
 
@@ -64,7 +64,7 @@ export class Commands extends Emitter {
    * @param {Command} command
    * @param {{leaving?: boolean}} [options]  leaving: the page may be gone before the socket has sent what is buffered
    */
-  issue(command, options) {
+  _issue(command, options) {
     this.#pending.set(command.ref, command);
     const [oldest] = this.#pending.keys();
     if (this.#pending.size > KEPT) this.#pending.delete(oldest);
@@ -72,7 +72,7 @@ export class Commands extends Emitter {
   }
 
   /** Those that are not answered, the oldest first. */
-  get pending() {
+  get _pending() {
     return [...this.#pending.values()];
   }
 
@@ -85,7 +85,7 @@ export class Commands extends Emitter {
   }
 
   /** @param {Ack | Failure} answer */
-  settle(answer) {
+  _settle(answer) {
     const { ref, type } = answer;
     if (ref === null) return this._emit("error", answer);
     if (!this.#pending.has(ref)) return;
@@ -105,7 +105,7 @@ export class Commands extends Emitter {
   resend(leaving) {
     this.#retry.stop();
     this.#wait = undefined;
-    for (const command of this.pending) {
+    for (const command of this._pending) {
       if (!this.#posted.has(command.ref)) this.#deliver(command, leaving);
     }
   }
@@ -180,10 +180,10 @@ export class Commands extends Emitter {
    */
   #conclude(ref, response, answer) {
     if (response?.ok && answer?.type === "ack") {
-      this.settle({ ...answer, ref });
+      this._settle({ ...answer, ref });
     } else if (response && response.status >= 400 && response.status < 500 && response.status !== 429) {
       const code = response.status === 403 ? "csrf" : "bad_command";
-      this.settle({ code, message: response.statusText, ...answer, type: "error", ref });
+      this._settle({ code, message: response.statusText, ...answer, type: "error", ref });
     } else if (this.#pending.has(ref)) {
       this.#later();
     }

@@ -24,7 +24,7 @@ export class ActiveTab {
   }
 
   /** True while this tab is the active one. Call it for each announcement, because focus moves. */
-  get isActive() {
+  get _isActive() {
     if (document.hasFocus()) return true;
     const focused = this.#focused.read();
     return !document.hidden && (focused === null || focused === this.#id);

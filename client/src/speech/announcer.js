@@ -41,8 +41,8 @@ export class Announcer {
   #timer = new Timer();
   /** The urgent texts that wait for the pause. */
   #urgent = "";
-  polite = region("status", "polite", "false");
-  assertive = region("alert", "assertive", "true");
+  _polite = region("status", "polite", "false");
+  _assertive = region("alert", "assertive", "true");
 
   /**
    * @param {string} text
@@ -56,7 +56,7 @@ export class Announcer {
       this.#interrupt(text);
     } else {
       const line = element("div", "nf-line", {}, text);
-      this.polite.append(line);
+      this._polite.append(line);
       setTimeout(() => line.remove(), POLITE_LIFE);
     }
   }
@@ -65,9 +65,9 @@ export class Announcer {
   #interrupt(text) {
     // Added to what waits: of two errors in a row, the second would otherwise replace the first.
     this.#urgent += ` ${text}`;
-    this.assertive.textContent = "";
+    this._assertive.textContent = "";
     this.#timer.start(ASSERTIVE_PAUSE, () => {
-      this.assertive.textContent = this.#urgent.trim();
+      this._assertive.textContent = this.#urgent.trim();
       this.#urgent = "";
     });
   }

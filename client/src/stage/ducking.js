@@ -21,16 +21,16 @@ export class Ducking {
   start(signal) {
     listen(document, "focusin", ({ target }) => this.look(target), signal);
     const press = (/** @type {KeyboardEvent} */ { key }) => {
-      if (key === "Escape" && this.#covers(document.activeElement, overlaps)) this.#list.duck();
+      if (key === "Escape" && this.#covers(document.activeElement, overlaps)) this.#list._duck();
     };
     listen(document, "keydown", press, signal);
   }
 
   /** Compare the toasts with the focused element again. */
   look(target = /** @type {EventTarget | null} */ (document.activeElement)) {
-    if (this.#list.isEmpty || this.#list.focused) this.#list.duck(false);
-    else if (this.#covers(target, contains)) this.#list.duck();
-    else if (this.#list.ducked && !this.#covers(target, overlaps)) this.#list.duck(false);
+    if (this.#list._isEmpty || this.#list.focused) this.#list._duck(false);
+    else if (this.#covers(target, contains)) this.#list._duck();
+    else if (this.#list._ducked && !this.#covers(target, overlaps)) this.#list._duck(false);
   }
 
   /**
@@ -38,9 +38,9 @@ export class Ducking {
    * @param {(area: DOMRect, rect: DOMRect) => boolean} test
    */
   #covers(target, test) {
-    if (!(target instanceof Element) || target === document.body || this.#list.region.contains(target)) return false;
-    if (this.#list.isEmpty) return false;
-    if (!this.#list.ducked) this.#area = this.#list.area;
+    if (!(target instanceof Element) || target === document.body || this.#list._region.contains(target)) return false;
+    if (this.#list._isEmpty) return false;
+    if (!this.#list._ducked) this.#area = this.#list._area;
     const rect = target.getBoundingClientRect();
     return rect.width > 0 && test(this.#area, rect);
   }

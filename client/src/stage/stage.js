@@ -27,7 +27,7 @@ export class Stage {
     this.#options = options;
     this.list = new ToastList(options);
     this.#ducking = new Ducking(this.list);
-    this.#topLayer = new TopLayer({ ...options, region: this.list.region });
+    this.#topLayer = new TopLayer({ ...options, _region: this.list._region });
   }
 
   /**
@@ -36,8 +36,8 @@ export class Stage {
    */
   start(signal) {
     const { host, labels, toasts } = this.#options;
-    this.list.region.setAttribute("aria-label", labels().notifications);
-    host.replaceChildren(this.#announcer.polite, this.#announcer.assertive, this.list.region);
+    this.list._region.setAttribute("aria-label", labels().notifications);
+    host.replaceChildren(this.#announcer._polite, this.#announcer._assertive, this.list._region);
     toasts.on("change", () => this.#draw(), signal);
     this.#activeTab.start(signal);
     this.#topLayer.start(signal);
@@ -45,14 +45,14 @@ export class Stage {
   }
 
   /** Move the focus to the toasts, or back to where it was. */
-  toggleFocus() {
+  _toggleFocus() {
     if (this.list.focused) this.list.leave();
     else this.list.focus();
   }
 
   /** Move the host, because its home was removed from the document. */
-  rehome() {
-    this.#topLayer.rehome();
+  _rehome() {
+    this.#topLayer._rehome();
   }
 
   /**
@@ -61,7 +61,7 @@ export class Stage {
    * @param {boolean} [urgent]
    */
   announce(text, urgent) {
-    if (this.#activeTab.isActive) this.#announcer.announce(text, urgent);
+    if (this.#activeTab._isActive) this.#announcer.announce(text, urgent);
   }
 
   #draw() {

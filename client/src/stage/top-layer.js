@@ -15,7 +15,7 @@ export class TopLayer {
   /**
    * @param {object} options
    * @param {HTMLElement} options.host
-   * @param {HTMLElement} options.region  the popover inside the host
+   * @param {HTMLElement} options._region  the popover inside the host
    * @param {(home: Element) => void} options.move
    */
   constructor(options) {
@@ -25,7 +25,7 @@ export class TopLayer {
   /** @param {AbortSignal} signal */
   start(signal) {
     const opened = (/** @type {any} */ { target, newState }) => {
-      if (!(target instanceof Element) || target === this.#options.region || !target.matches("dialog, [popover]")) return;
+      if (!(target instanceof Element) || target === this.#options._region || !target.matches("dialog, [popover]")) return;
       this.#follow(newState === "open");
     };
     document.addEventListener("toggle", opened, { capture: true, signal });
@@ -41,7 +41,7 @@ export class TopLayer {
 
   /** @param {boolean} on  whether there is anything to show */
   show(on) {
-    const { region } = this.#options;
+    const region = this.#options._region;
     this.#shown = on;
     region.hidden = !on;
     // Old browsers have no popovers, and a region outside the document would throw.
@@ -49,7 +49,7 @@ export class TopLayer {
   }
 
   /** Find another home, because the one that the host lived in is gone. */
-  rehome() {
+  _rehome() {
     this.#follow(true);
   }
 
@@ -69,6 +69,6 @@ export class TopLayer {
     const { activeElement } = document;
     this.show(false);
     this.show(true);
-    if (this.#options.region.contains(activeElement)) /** @type {HTMLElement} */ (activeElement).focus({ preventScroll: true });
+    if (this.#options._region.contains(activeElement)) /** @type {HTMLElement} */ (activeElement).focus({ preventScroll: true });
   }
 }

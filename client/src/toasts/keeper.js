@@ -46,11 +46,11 @@ export class Keeper {
   }
 
   /** Go on from the record of the page before. Returns whether there was one. */
-  restore() {
+  _restore() {
     const { user, client, toasts } = this.#options;
     const kept = /** @type {Kept | null} */ (this.#stored.read());
     if (kept?.version !== VERSION || kept.user !== user || !kept.memory) {
-      this.forget();
+      this._forget();
       return false;
     }
     const { memory } = kept;
@@ -60,11 +60,11 @@ export class Keeper {
       const notification = client.store.get(id);
       return notification ? [{ notification, left: left ?? Infinity, announced, visible }] : [];
     });
-    toasts.restore(open);
+    toasts._restore(open);
     return true;
   }
 
-  saveSoon() {
+  _saveSoon() {
     if (this.#saving) return;
     this.#saving = true;
     // In a microtask, so that all changes of one document are saved once.
@@ -75,13 +75,13 @@ export class Keeper {
     this.#saving = false;
     const { user, client, toasts, signal } = this.#options;
     if (signal.aborted || client.state === "closed") return;
-    toasts.settle();
+    toasts._settle();
     const open = toasts.all().map(({ notification: { id }, left, announced, visible }) => ({ id, left, announced, visible }));
-    const memory = { store: client.store._save(open.map(({ id }) => id)), toasts: open, commands: client._commands.pending };
+    const memory = { store: client.store._save(open.map(({ id }) => id)), toasts: open, commands: client._commands._pending };
     this.#stored.write({ version: VERSION, user, memory });
   }
 
-  forget() {
+  _forget() {
     this.#stored.write(null);
   }
 }

@@ -26,7 +26,7 @@ import { fillCount } from "../platform/labels.js";
  * here and nowhere else.
  */
 export class MoreButton {
-  button = element("button", "nf-more", { type: "button", hidden: "" });
+  _button = element("button", "nf-more", { type: "button", hidden: "" });
   #options;
 
   /** @param {Options} options */
@@ -56,14 +56,14 @@ export class MoreButton {
       if (offered && state === "folded") content = offered;
     }
     this.#fill(content);
-    this.button.setAttribute("aria-expanded", String(state === "expanded"));
-    this.button.hidden = (state === "folded" ? behind : open).length === 0;
+    this._button.setAttribute("aria-expanded", String(state === "expanded"));
+    this._button.hidden = (state === "folded" ? behind : open).length === 0;
   }
 
   /** @param {(Node | string)[]} content */
   #fill(content) {
     const text = content.map((part) => (typeof part === "string" ? part : part.textContent)).join("");
     // Replaced only if it changes, so that a screen reader that is at the button is not disturbed.
-    if (this.button.textContent !== text) this.button.replaceChildren(...content);
+    if (this._button.textContent !== text) this._button.replaceChildren(...content);
   }
 }

@@ -38,7 +38,7 @@ export class ToastList {
   constructor(options) {
     this.#options = options;
     this.#more = new MoreButton(options);
-    this.region = element("section", "nf-region", { tabindex: "-1", role: "region", popover: "manual" }, this.#list, this.#more.button);
+    this._region = element("section", "nf-region", { tabindex: "-1", role: "region", popover: "manual" }, this.#list, this.#more._button);
     this.#listen();
   }
 
@@ -72,21 +72,21 @@ export class ToastList {
   }
 
   /** Collapse to a chip that uncovers what is underneath, or expand again. */
-  duck(on = true) {
-    this.region.toggleAttribute("data-ducked", on);
+  _duck(on = true) {
+    this._region.toggleAttribute("data-ducked", on);
     this.#drawMore();
   }
 
-  get ducked() {
-    return this.region.hasAttribute("data-ducked");
+  get _ducked() {
+    return this._region.hasAttribute("data-ducked");
   }
 
-  get isEmpty() {
+  get _isEmpty() {
     return this.#options.toasts.size === 0;
   }
 
   /** The area that the toasts cover. */
-  get area() {
+  get _area() {
     return this.#list.getBoundingClientRect();
   }
 
@@ -99,12 +99,12 @@ export class ToastList {
   }
 
   get focused() {
-    return this.region.contains(document.activeElement);
+    return this._region.contains(document.activeElement);
   }
 
   /** Move the focus to the newest toast, or to the region if all toasts are folded. */
   focus() {
-    this.region.focus({ preventScroll: true });
+    this._region.focus({ preventScroll: true });
     // Only now it is on screen, if the toasts had collapsed.
     this.#open()[0]?.focus({ preventScroll: true });
   }
@@ -120,34 +120,34 @@ export class ToastList {
    * The id of the toast in which an event happened, or NaN.
    * @param {Element} target
    */
-  idAt(target) {
+  _idAt(target) {
     return Number(target.closest(".nf-toast")?.getAttribute("data-id"));
   }
 
   #listen() {
-    const { region } = this;
+    const region = this._region;
     const { toasts } = this.#options;
     listen(region, "pointerover", (event) => {
       // No pointerleave follows when a finger is lifted. It pauses the toasts while it is down.
-      if (event.pointerType !== "touch") toasts.pause("pointer");
+      if (event.pointerType !== "touch") toasts._pause("pointer");
     });
-    listen(region, "pointerleave", () => toasts.pause("pointer", false));
+    listen(region, "pointerleave", () => toasts._pause("pointer", false));
     listen(region, "pointerdown", (event) => {
       this.#pointer = true;
-      if (event.pointerType === "touch") toasts.pause("touch");
+      if (event.pointerType === "touch") toasts._pause("touch");
     });
-    listen(document, "pointerup pointercancel", () => toasts.pause("touch", false));
+    listen(document, "pointerup pointercancel", () => toasts._pause("touch", false));
     listen(region, "focusin", ({ relatedTarget }) => {
       if (!region.contains(relatedTarget)) this.#origin = relatedTarget;
-      toasts.pause("focus");
+      toasts._pause("focus");
     });
     listen(region, "focusout", ({ relatedTarget }) => {
-      if (!region.contains(relatedTarget)) toasts.pause("focus", false);
+      if (!region.contains(relatedTarget)) toasts._pause("focus", false);
     });
     listen(region, "keydown", (event) => {
       this.#pointer = false;
       if (event.key !== "Escape" && event.key !== "Delete") return;
-      const id = this.idAt(event.target);
+      const id = this._idAt(event.target);
       if (!id) return;
       // Otherwise Escape would also close a dialog around the region.
       event.preventDefault();
@@ -155,12 +155,12 @@ export class ToastList {
       toasts.close(id, "user");
     });
     listen(region, "click", ({ target }) => {
-      if (target.closest(".nf-close")) toasts.close(this.idAt(target), "user");
+      if (target.closest(".nf-close")) toasts.close(this._idAt(target), "user");
     });
-    listen(this.#more.button, "click", () => {
-      if (this.ducked) this.duck(false);
+    listen(this.#more._button, "click", () => {
+      if (this._ducked) this._duck(false);
       else toasts.expand();
-      if (this.#more.button.hidden) this.focus();
+      if (this.#more._button.hidden) this.focus();
     });
   }
 
@@ -181,7 +181,7 @@ export class ToastList {
 
   /** @param {IntersectionObserverEntry[]} entries */
   #look(entries) {
-    for (const { target, intersectionRatio } of entries) this.#options.toasts.look(this.idAt(target), intersectionRatio >= SHARE);
+    for (const { target, intersectionRatio } of entries) this.#options.toasts.look(this._idAt(target), intersectionRatio >= SHARE);
   }
 
   #decorate() {
@@ -193,7 +193,7 @@ export class ToastList {
   }
 
   #drawMore() {
-    this.#more.draw(this.ducked, this.#decorations);
+    this.#more.draw(this._ducked, this.#decorations);
   }
 
   /**

@@ -48,14 +48,14 @@ export class ToastSync {
     toasts.on("close", closed, signal);
     toasts.on("seen", ({ notifications }) => client.mark("seen", notifications), signal);
     // Of the other buttons only the middle one (1) follows a link.
-    listen(list.region, "click auxclick", (event) => event.button < 2 && this.#follow(event), signal);
+    listen(list._region, "click auxclick", (event) => event.button < 2 && this.#follow(event), signal);
   }
 
   /** @param {MouseEvent} event */
   #follow({ target }) {
     const link = /** @type {Element} */ (target).closest("a.nf-link, a.nf-action");
     const { client, list } = this.#options;
-    const notification = link && client.store.get(list.idAt(link));
+    const notification = link && client.store.get(list._idAt(link));
     if (notification) client.mark("read", [notification], { leaving: true });
   }
 }

@@ -101,7 +101,7 @@ export class Toasts extends Emitter {
    */
   show(notification, quiet = false) {
     const open = this.#open.get(notification.id);
-    this.settle();
+    this._settle();
     this.#open.set(notification.id, { visible: false, ...open, notification, left: duration(notification), glance: GLANCE, announced: quiet, quiet });
     this.#arrange();
   }
@@ -110,8 +110,8 @@ export class Toasts extends Emitter {
    * Open the toasts as the page before this one left them.
    * @param {Omit<Toast, "glance" | "quiet">[]} toasts
    */
-  restore(toasts) {
-    this.settle();
+  _restore(toasts) {
+    this._settle();
     const open = toasts.map((toast) => ({ ...this.#open.get(toast.notification.id), ...toast, glance: GLANCE, quiet: true }));
     this.#open = new Map(open.map((toast) => [toast.notification.id, toast]));
     this.#arrange();
@@ -124,7 +124,7 @@ export class Toasts extends Emitter {
   update(notification) {
     const toast = this.#open.get(notification.id);
     if (!toast) return;
-    this.settle();
+    this._settle();
     toast.notification = notification;
     this.#arrange();
   }
@@ -135,7 +135,7 @@ export class Toasts extends Emitter {
    */
   close(id, reason) {
     const toast = this.#open.get(id);
-    this.settle();
+    this._settle();
     if (toast) this.#close(toast, reason);
     this.#arrange();
   }
@@ -145,8 +145,8 @@ export class Toasts extends Emitter {
    * @param {string} reason
    * @param {boolean} [on]
    */
-  pause(reason, on = true) {
-    this.settle();
+  _pause(reason, on = true) {
+    this._settle();
     if (on) this.#pauses.add(reason);
     else if (this.#pauses.delete(reason) && this.#pauses.size === 0) {
       for (const toast of this.#open.values()) toast.left = Math.max(toast.left, RESUME);
@@ -160,7 +160,7 @@ export class Toasts extends Emitter {
    * @param {boolean} isInView
    */
   look(id, isInView) {
-    this.settle();
+    this._settle();
     const toast = this.#open.get(id);
     if (toast) {
       if (isInView && toast.outOfView) toast.left = Math.max(toast.left, RESUME);
@@ -171,7 +171,7 @@ export class Toasts extends Emitter {
 
   /** Bring the toasts behind "N more" to the screen, or put them back. */
   expand() {
-    this.settle();
+    this._settle();
     this.expanded = !this.expanded;
     // The user brings them there by pressing the button, so they are not announced one by one.
     for (const toast of this.#open.values()) toast.announced = true;
@@ -180,7 +180,7 @@ export class Toasts extends Emitter {
 
   /** Arrange the toasts again, because another number fits on screen. */
   refit() {
-    this.settle();
+    this._settle();
     this.#arrange();
   }
 
@@ -194,7 +194,7 @@ export class Toasts extends Emitter {
   }
 
   /** Take the time since the last call off that of the toasts in sight, unless they are paused or the page was asleep. */
-  settle() {
+  _settle() {
     const now = performance.now();
     const time = now - this.#settled;
     this.#settled = now;
@@ -209,7 +209,7 @@ export class Toasts extends Emitter {
   }
 
   #tick() {
-    this.settle();
+    this._settle();
     const inSight = this.#inSight();
     const seen = inSight.filter(({ glance }) => glance <= 0);
     for (const toast of seen) toast.glance = Infinity;

@@ -31,7 +31,7 @@ test("after a reset the ceiling is low again", (t) => {
 test("after giving way the highest ceiling holds, until a reset", (t) => {
   t.mock.method(Math, "random", () => 1);
   const backoff = new Backoff();
-  backoff.giveWay();
+  backoff._giveWay();
   assert.deepEqual([backoff.next(), backoff.next()], [20_000, 20_000]);
   backoff.reset();
   assert.equal(backoff.next(), 2_000);

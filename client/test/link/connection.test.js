@@ -15,12 +15,12 @@ class FakeTransport extends Emitter {
   asked = 0;
   awake = 0;
   /** @type {number | undefined} */
-  used = undefined;
+  _used = undefined;
   /** @param {string} name */
   constructor(name) {
     super();
     this.name = name;
-    this.greets = name === "websocket" || name === "sse";
+    this._greets = name === "websocket" || name === "sse";
   }
   open() {
     this.opened = true;
@@ -37,7 +37,7 @@ class FakeTransport extends Emitter {
   /** @param {object} document */
   send(document) {
     this.sent.push(document);
-    return this.greets;
+    return this._greets;
   }
   answer() {
     this._emit("open");
@@ -545,7 +545,7 @@ test("a transport that worked last but does not now is followed by all others, t
   const storage = new FakeStorage();
   clock.start(t);
   globals({ localStorage: storage });
-  new Network().remember("longpoll");
+  new Network()._remember("longpoll");
   const it = connection(t, LADDER, storage);
   for (let rung = 0; rung < 3; rung += 1) it.last.end(1006);
   assert.deepEqual(it.names, ["longpoll", "websocket", "sse", "poll"]);
@@ -633,7 +633,7 @@ test("a network that cuts silent connections is kept busy from its second cut on
   const doubts = eventsOf(it.subject, "doubt");
   for (let life = 0; life < 2; life += 1) {
     it.last.push(HELLO);
-    it.last.used = now();
+    it.last._used = now();
     it.clock.tick(10_000);
     it.last.end(1006);
     assert.equal(doubts.length, 0);
@@ -656,12 +656,12 @@ test("ends after different silences teach nothing, nor do those that the server 
   const it = connection(t, ["websocket"], storage);
   for (const [silence, code] of /** @type {[number, number][]} */ ([[10_000, 1006], [20_000, 1006], [7_000, 4000], [7_000, 4000]])) {
     it.last.push(HELLO);
-    it.last.used = now();
+    it.last._used = now();
     it.clock.tick(silence);
     it.last.end(code);
     it.clock.tick(20_000);
   }
-  assert.equal(new Network().beat, Infinity);
+  assert.equal(new Network()._beat, Infinity);
 });
 
 test("before the time that the server has set, nothing makes it try again", (t) => {

@@ -83,7 +83,7 @@ test("a check in good time changes nothing", (t) => {
 test("in doubt, no sign of life in ten seconds means dead", (t) => {
   const { monitor, dead, clock } = liveness(t);
   clock.tick(5_000);
-  monitor.doubt();
+  monitor._doubt();
   clock.tick(9_999);
   assert.equal(dead.length, 0);
   clock.tick(1);
@@ -93,7 +93,7 @@ test("in doubt, no sign of life in ten seconds means dead", (t) => {
 test("doubt never moves the deadline back", (t) => {
   const { monitor, dead, clock } = liveness(t);
   clock.tick(30_000);
-  monitor.doubt();
+  monitor._doubt();
   clock.tick(5_000);
   assert.equal(dead.length, 1);
 });
@@ -102,7 +102,7 @@ test("a stopped monitor is silent", (t) => {
   const { monitor, dead, clock } = liveness(t);
   monitor.stop();
   monitor.alive();
-  monitor.doubt();
+  monitor._doubt();
   clock.tick(100_000);
   monitor.check();
   assert.deepEqual(dead, []);

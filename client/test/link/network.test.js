@@ -20,53 +20,53 @@ function network(t) {
  * @param {number} quiet
  */
 function cutTwice(subject, quiet) {
-  subject.suspect(quiet);
-  subject.suspect(quiet);
+  subject._suspect(quiet);
+  subject._suspect(quiet);
 }
 
 test("all tabs know for half an hour what one has learned", (t) => {
   const { subject, tab, clock } = network(t);
-  assert.deepEqual([tab.winner, tab.beat], [undefined, Infinity]);
-  subject.remember("sse");
+  assert.deepEqual([tab._winner, tab._beat], [undefined, Infinity]);
+  subject._remember("sse");
   cutTwice(subject, 10_000);
-  assert.deepEqual([tab.winner, tab.beat], ["sse", 5_000]);
+  assert.deepEqual([tab._winner, tab._beat], ["sse", 5_000]);
   clock.tick(30 * MINUTE - 1);
-  assert.deepEqual([tab.winner, tab.beat], ["sse", 5_000]);
+  assert.deepEqual([tab._winner, tab._beat], ["sse", 5_000]);
   clock.tick(1);
-  assert.deepEqual([tab.winner, tab.beat], [undefined, Infinity]);
+  assert.deepEqual([tab._winner, tab._beat], [undefined, Infinity]);
 });
 
 test("a lesson that was only followed is not prolonged", (t) => {
   const { subject, clock } = network(t);
-  subject.remember("sse");
+  subject._remember("sse");
   clock.tick(20 * MINUTE);
-  subject.remember("sse");
+  subject._remember("sse");
   clock.tick(10 * MINUTE);
-  assert.equal(subject.winner, undefined);
+  assert.equal(subject._winner, undefined);
 });
 
 test("the shortest silence counts, if it is not below three seconds", (t) => {
   const { subject } = network(t);
   cutTwice(subject, 2_999);
-  assert.equal(subject.beat, Infinity);
+  assert.equal(subject._beat, Infinity);
   cutTwice(subject, 10_000);
   cutTwice(subject, 20_000);
   cutTwice(subject, 8_000);
-  assert.equal(subject.beat, 4_000);
+  assert.equal(subject._beat, 4_000);
 });
 
 test("a tab whose storage is forbidden uses its own lesson", (t) => {
   clock.start(t);
   forbidStorage();
   const subject = new Network();
-  subject.remember("sse");
-  assert.equal(subject.winner, "sse");
+  subject._remember("sse");
+  assert.equal(subject._winner, "sse");
 });
 
 for (const text of ["{", "null", "5", '{"until": "soon"}', '{"name": "sse", "until": 9e15}']) {
   test(`a stored value in another shape is ignored: ${text}`, (t) => {
     const { subject, storage } = network(t);
     storage.setItem("notify:network:1", text);
-    assert.deepEqual([subject.winner, subject.beat], [undefined, Infinity]);
+    assert.deepEqual([subject._winner, subject._beat], [undefined, Infinity]);
   });
 }

@@ -90,12 +90,12 @@ test("if locks are forbidden, a tab leads itself", async () => {
 
 test("tabs are together only where there are locks, a channel and a user", () => {
   const { Channel, locks } = new FakeBrowser();
-  assert.equal(new Tabs("alice").together, true);
-  assert.equal(new Tabs("").together, false);
+  assert.equal(new Tabs("alice")._together, true);
+  assert.equal(new Tabs("")._together, false);
   globals({ BroadcastChannel: undefined });
-  assert.equal(new Tabs("alice").together, false);
+  assert.equal(new Tabs("alice")._together, false);
   globals({ BroadcastChannel: Channel, navigator: {} });
-  assert.equal(new Tabs("alice").together, false);
+  assert.equal(new Tabs("alice")._together, false);
   globals({ navigator: { locks } });
 });
 

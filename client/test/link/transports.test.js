@@ -267,10 +267,10 @@ test("a socket knows when it last carried anything", (t) => {
   const { transport, server } = socket();
   server.accept();
   server.push("welcome");
-  assert.equal(transport.used, now());
+  assert.equal(transport._used, now());
   clock.set(2_000);
   transport.send({});
-  assert.equal(transport.used, now());
+  assert.equal(transport._used, now());
 });
 
 /** @returns {never} */

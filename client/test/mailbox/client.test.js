@@ -303,7 +303,7 @@ test("marks of the page before show at once and are sent once the connection is 
   it.server.accept();
   it.server.push(welcome(snapshot(41, [row(1, 41)])));
   assert.deepEqual(it.server.sent, [{ ...before[0], ref: 2 }, { ...before[1], ref: 3 }]);
-  assert.deepEqual(it.subject._commands.pending.map(({ ref }) => ref), [2, 3]);
+  assert.deepEqual(it.subject._commands._pending.map(({ ref }) => ref), [2, 3]);
 });
 
 const HTML = { "Content-Type": "text/html" };

@@ -15,7 +15,7 @@ function tab(storage, { focused = false, hidden = false } = {}) {
   };
   here(() => activeTab.start(new AbortController().signal));
   const fire = (/** @type {FakePage} */ page, /** @type {string} */ type) => here(() => page.fire(type));
-  return { window, document, fire, isActive: () => here(() => activeTab.isActive) };
+  return { window, document, fire, isActive: () => here(() => activeTab._isActive) };
 }
 
 test("the focused tab is active, and no other", () => {

@@ -45,7 +45,7 @@ function announcer(t, document = { createElement: () => new FakeNode() }) {
   clock.start(t);
   globals({ document });
   const subject = new Announcer();
-  const [polite, assertive] = /** @type {FakeNode[]} */ (/** @type {unknown} */ ([subject.polite, subject.assertive]));
+  const [polite, assertive] = /** @type {FakeNode[]} */ (/** @type {unknown} */ ([subject._polite, subject._assertive]));
   return { subject, polite, assertive, clock };
 }
 

@@ -31,7 +31,7 @@ function more(t) {
   const toasts = new Toasts({ limit: () => 3, holds: () => false });
   for (const id of [1, 2, 3, 4, 5]) toasts.show(row(id, id));
   const subject = new MoreButton({ toasts, labels: () => DEFAULTS });
-  const button = /** @type {any} */ (subject.button);
+  const button = /** @type {any} */ (subject._button);
   return { toasts, subject, button, state: () => [button.textContent, button.attributes["aria-expanded"], button.hidden] };
 }
 

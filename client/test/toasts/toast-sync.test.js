@@ -17,7 +17,7 @@ test("a toast closes when its notification is marked, and closing it marks the n
     store: { get: (/** @type {number} */ id) => (id === 4 ? undefined : rows[id - 1]) },
     mark: (/** @type {string} */ mark, /** @type {any[]} */ of) => marks.push([mark, ...of.map(({ id }) => id)]),
   });
-  const list = { region: new EventTarget() };
+  const list = { _region: new EventTarget() };
   new ToastSync(/** @type {any} */ ({ client, toasts, list })).start(new AbortController().signal);
   const change = (/** @type {any} */ notification) => client.dispatchEvent(new CustomEvent("change", { detail: { notification } }));
   change({ ...rows[0], read_at: "2026-11-21" });

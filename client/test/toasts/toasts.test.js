@@ -58,13 +58,13 @@ test("all reading times stand still while there is any reason", (t) => {
   it.subject.show(row(1, 1));
   it.subject.show(row(2, 2, { level: "warning" }));
   it.clock.pass(5_000);
-  it.subject.pause("pointer");
-  it.subject.pause("hidden");
+  it.subject._pause("pointer");
+  it.subject._pause("hidden");
   it.clock.pass(60_000);
-  it.subject.pause("pointer", false);
+  it.subject._pause("pointer", false);
   it.clock.pass(60_000);
   assert.deepEqual(it.closed, []);
-  it.subject.pause("hidden", false);
+  it.subject._pause("hidden", false);
   it.clock.pass(2_999);
   assert.deepEqual(it.closed, []);
   it.clock.pass(1);
@@ -76,7 +76,7 @@ test("all reading times stand still while there is any reason", (t) => {
 test("while the reading times stand still nothing is drawn", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
-  it.subject.pause("hidden");
+  it.subject._pause("hidden");
   const draws = eventsOf(it.subject, "change");
   it.clock.pass(60_000);
   assert.equal(draws.length, 0);
@@ -86,8 +86,8 @@ test("after a pause each toast stays at least a second and a half", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
   it.clock.pass(7_900);
-  it.subject.pause("focus");
-  it.subject.pause("focus", false);
+  it.subject._pause("focus");
+  it.subject._pause("focus", false);
   it.clock.pass(1_499);
   assert.deepEqual(it.closed, []);
   it.clock.pass(1);
@@ -98,7 +98,7 @@ test("the end of a pause that never began gives no time", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
   it.clock.pass(7_900);
-  it.subject.pause("blur", false);
+  it.subject._pause("blur", false);
   it.clock.pass(100);
   assert.deepEqual(it.closed, [[1, "timeout"]]);
 });
@@ -247,7 +247,7 @@ test("a task that the user is at is not folded", (t) => {
 
 test("toasts of the page before go on with the time that they had, quietly", (t) => {
   const it = toasts(t);
-  it.subject.restore([{ notification: row(1, 1), left: 3_000, visible: true, announced: true }]);
+  it.subject._restore([{ notification: row(1, 1), left: 3_000, visible: true, announced: true }]);
   assert.deepEqual(it.subject.all().map(({ quiet, announced }) => [quiet, announced]), [[true, true]]);
   it.clock.pass(2_999);
   assert.deepEqual(it.visible(), [1]);
@@ -294,9 +294,9 @@ test("in a hidden tab nothing is seen", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
   it.clock.pass(900);
-  it.subject.pause("hidden");
+  it.subject._pause("hidden");
   it.clock.pass(60_000);
-  it.subject.pause("hidden", false);
+  it.subject._pause("hidden", false);
   it.clock.pass(999);
   assert.deepEqual(it.seen, []);
   it.clock.pass(1);
@@ -305,8 +305,8 @@ test("in a hidden tab nothing is seen", (t) => {
 
 test("a toast is seen while the user is at it, or at another window", (t) => {
   const it = toasts(t);
-  it.subject.pause("pointer");
-  it.subject.pause("blur");
+  it.subject._pause("pointer");
+  it.subject._pause("blur");
   it.subject.show(row(1, 1));
   it.clock.pass(1_000);
   assert.deepEqual(it.seen, [[1]]);

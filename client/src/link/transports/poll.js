@@ -30,9 +30,9 @@ const HIDDEN_FACTOR = 6;
  * @implements {Transport}
  */
 export class PollTransport extends Emitter {
-  greets = false;
+  _greets = false;
   /** @type {number | undefined} */
-  used;
+  _used;
   #open = false;
   #answered = false;
   #again = false;
@@ -108,7 +108,7 @@ export class PollTransport extends Emitter {
     const url = address("changes/", src, since);
     if (hold) {
       url.searchParams.set("wait", String(this.#wait));
-      this.used = this.#asked;
+      this._used = this.#asked;
     }
     const patience = setTimeout(() => question.abort(), this.#patience);
     // Chrome sends equal questions of several tabs one after the other if a cache could answer them.

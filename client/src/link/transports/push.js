@@ -13,8 +13,8 @@ import { address, isOwn } from "./transport.js";
  * @implements {Transport}
  */
 export class PushTransport extends Emitter {
-  greets = true;
-  used = 0;
+  _greets = true;
+  _used = 0;
   #life = new AbortController();
   /** @type {any} */
   #source;
@@ -70,7 +70,7 @@ export class PushTransport extends Emitter {
   /** @param {object} document */
   send(document) {
     if (!this.#source?.send || this.#source.readyState !== 1) return false;
-    this.used = now();
+    this._used = now();
     this.#source.send(JSON.stringify(document));
     return true;
   }
@@ -88,7 +88,7 @@ export class PushTransport extends Emitter {
   /** A browser hides why it was refused a stream, so a read has to tell whether the session is over, for instance. */
   #explain() {
     if (this.#life.signal.aborted) return;
-    if (this.used || !this.#options.reader) return this.#end(CLOSE.lost);
+    if (this._used || !this.#options.reader) return this.#end(CLOSE.lost);
     this.#source.close();
     this.ask();
     this.#reader?.on("open", () => this.#end(CLOSE.lost));
@@ -99,7 +99,7 @@ export class PushTransport extends Emitter {
    * @param {boolean} own
    */
   #receive(data, own) {
-    this.used = now();
+    this._used = now();
     this._emit("message", { data, own });
   }
 

@@ -37,7 +37,7 @@ const SILENCE = 30_000;
  */
 export class SharedTransport extends Emitter {
   name = "";
-  greets = false;
+  _greets = false;
   #life = new AbortController();
   #leads = false;
   /** Gives up the lock, or the wait for it. */

@@ -13,13 +13,13 @@
  *
  * @typedef {object} Skills
  * @property {string} name
- * @property {boolean} greets  whether its first document is a welcome, with a heartbeat
+ * @property {boolean} _greets  whether its first document is a welcome, with a heartbeat
  * @property {() => void} open
  * @property {() => void} close
  * @property {(document: object) => boolean} send  returns whether the document is on its way
  * @property {() => void} ask  read now, rather than when the next read is due
  * @property {() => void} [wake]  called when the page or the network is back; absent if that makes no difference
- * @property {number} [used]  when it last carried anything, by now(); absent if silence means nothing
+ * @property {number} [_used]  when it last carried anything, by now(); absent if silence means nothing
  *
  * @typedef {object} Received
  * @property {string} data
