@@ -195,7 +195,7 @@ export class Connection extends Emitter {
   #adopt(attempt) {
     if (!this.#race.has(attempt)) return;
     const { transport, rung } = attempt;
-    this.#race.win(attempt);
+    this.#race.stop(attempt);
     this.#release();
     this.#active = attempt;
     attempt.since = attempt.received = now();

@@ -66,25 +66,14 @@ export class Race {
   }
 
   /**
-   * End the race for the winner and for all that are no better. Better ones go on.
-   * @param {T} winner
-   */
-  win(winner) {
-    this.#stop((trial) => trial.rung >= winner.rung, winner);
-  }
-
-  stop() {
-    this.#stop(() => true);
-  }
-
-  /**
-   * @param {(trial: T) => boolean} ends
+   * End the race: for the winner and for all that are no better, or for all. Better ones go on.
    * @param {T} [winner]
    */
-  #stop(ends, winner) {
+  stop(winner) {
     this.#headStart.stop();
     this.#waiting = [];
-    for (const trial of [...this.#trials.keys()].filter(ends)) {
+    for (const trial of [...this.#trials.keys()]) {
+      if (winner && trial.rung < winner.rung) continue;
       this.#drop(trial);
       if (trial !== winner) trial.transport.close();
     }

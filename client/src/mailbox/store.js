@@ -85,7 +85,7 @@ export class Store extends Emitter {
 
   /** All rows as shown, newest content first. */
   all() {
-    const rows = [...this.#views(this.#rows.keys()).values()];
+    const rows = [...this.#rows.keys()].map((id) => this.get(id));
     return /** @type {Notification[]} */ (rows).sort((a, b) => b.arrived - a.arrived);
   }
 

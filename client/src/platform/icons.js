@@ -1,6 +1,14 @@
 import { dress } from "./dom.js";
 
-export const SVG = "http://www.w3.org/2000/svg";
+/**
+ * Create an element of a picture.
+ * @param {string} tag
+ * @param {Record<string, string | number>} attributes
+ * @param {Element[]} content
+ */
+export function shape(tag, attributes, ...content) {
+  return dress(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, ...content);
+}
 
 /** Strokes on a 24 × 24 grid. @type {Record<string, string>} */
 const PATHS = /** @type {any} */ ({
@@ -19,6 +27,6 @@ const PATHS = /** @type {any} */ ({
  * @param {string} name
  */
 export function icon(name) {
-  const path = dress(document.createElementNS(SVG, "path"), { d: PATHS[name] ?? PATHS.info });
-  return dress(document.createElementNS(SVG, "svg"), { class: "nf-icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, path);
+  const path = shape("path", { d: PATHS[name] ?? PATHS.info });
+  return shape("svg", { class: "nf-icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, path);
 }

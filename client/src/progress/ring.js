@@ -1,5 +1,5 @@
 import { dress } from "../platform/dom.js";
-import { SVG } from "../platform/icons.js";
+import { shape } from "../platform/icons.js";
 import { summarize } from "./summary.js";
 
 /** @import { Notification } from "../protocol.js" */
@@ -33,8 +33,8 @@ export function drawRing(badge, tasks, labels) {
  * @param {Element} parent
  */
 function build(parent) {
-  const [track, arc] = [0, 1].map(() => dress(document.createElementNS(SVG, "circle"), { cx: 12, cy: 12, r: 9, pathLength: 100 }));
-  const ring = dress(document.createElementNS(SVG, "svg"), { id: `nf-ring-${Math.random()}`, class: "nf-ring", viewBox: "0 0 24 24", role: "img" }, track, arc);
+  const [track, arc] = [0, 1].map(() => shape("circle", { cx: 12, cy: 12, r: 9, pathLength: 100 }));
+  const ring = shape("svg", { id: `nf-ring-${Math.random()}`, class: "nf-ring", viewBox: "0 0 24 24", role: "img" }, track, arc);
   parent.append(ring);
   return ring;
 }

@@ -43,7 +43,7 @@ export class MoreButton {
     const all = toasts.all();
     const open = all.map(({ notification }) => notification);
     const behind = open.filter((_, index) => !all[index].visible);
-    const state = ducked ? "ducked" : toasts.expanded ? "expanded" : "folded";
+    const state = ducked ? "ducked" : toasts._expanded ? "expanded" : "folded";
     const texts = {
       folded: fillCount(labels(), "more", behind.length),
       expanded: labels().fewer,
@@ -55,15 +55,10 @@ export class MoreButton {
       const offered = draw.fold({ state, open, behind });
       if (offered && state === "folded") content = offered;
     }
-    this.#fill(content);
-    this._button.setAttribute("aria-expanded", String(state === "expanded"));
-    this._button.hidden = (state === "folded" ? behind : open).length === 0;
-  }
-
-  /** @param {(Node | string)[]} content */
-  #fill(content) {
     const text = content.map((part) => (typeof part === "string" ? part : part.textContent)).join("");
     // Replaced only if it changes, so that a screen reader that is at the button is not disturbed.
     if (this._button.textContent !== text) this._button.replaceChildren(...content);
+    this._button.setAttribute("aria-expanded", String(state === "expanded"));
+    this._button.hidden = (state === "folded" ? behind : open).length === 0;
   }
 }

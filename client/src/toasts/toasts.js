@@ -59,7 +59,7 @@ export class Toasts extends Emitter {
   /** @type {Set<string>} */
   #pauses = new Set();
   /** True if the toasts behind "N more" were brought to the screen. */
-  expanded = false;
+  _expanded = false;
   #folds = false;
   /** The time up to which all time is accounted for. */
   #settled = 0;
@@ -172,7 +172,7 @@ export class Toasts extends Emitter {
   /** Bring the toasts behind "N more" to the screen, or put them back. */
   expand() {
     this._settle();
-    this.expanded = !this.expanded;
+    this._expanded = !this._expanded;
     // The user brings them there by pressing the button, so they are not announced one by one.
     for (const toast of this.#open.values()) toast.announced = true;
     this.#arrange();
@@ -239,18 +239,18 @@ export class Toasts extends Emitter {
   #arrange() {
     const { holds } = this.#options;
     const limit = this.#options.limit();
-    if (this.#open.size <= limit) this.expanded = false;
+    if (this.#open.size <= limit) this._expanded = false;
     const all = this.all();
     const running = all.filter(({ notification }) => runs(notification));
     // Folded until one is left: otherwise they would come and go whenever a task ends or begins.
-    this.#folds = !this.expanded && running.length > (this.#folds ? 1 : MOST_RUNNING);
+    this.#folds = !this._expanded && running.length > (this.#folds ? 1 : MOST_RUNNING);
     const folded = running.filter(({ notification }) => this.#folds && !holds(notification.id));
     for (const toast of folded) toast.visible = false;
     const toasts = all.filter((toast) => !folded.includes(toast));
     const shown = toasts.filter((toast) => toast.visible);
     const errors = shown.filter(({ notification }) => notification.level === "error").slice(0, limit);
     const stays = shown.filter((toast) => errors.includes(toast) || holds(toast.notification.id));
-    let room = this.expanded ? Infinity : limit - stays.length;
+    let room = this._expanded ? Infinity : limit - stays.length;
     for (const [age, toast] of toasts.entries()) {
       if (stays.includes(toast)) continue;
       toast.visible = room > 0 || age === 0;
