@@ -182,7 +182,7 @@ export class NotifyRoot extends HTMLElement {
     this.#listenToClient(client, keeper);
     this.#watchPage(client, keeper, signal);
     this.#stage.start(signal);
-    toasts.refit();
+    toasts._refit();
     client.open();
   }
 
@@ -205,7 +205,7 @@ export class NotifyRoot extends HTMLElement {
       transports: this.#read("transports", "websocket poll").split(/\s+/),
       user: this.#read("user"),
       share: this.getAttribute("share"),
-      pollInterval: Number(this.getAttribute("poll-interval")) || undefined,
+      pollInterval: Number(this.getAttribute("poll-interval")),
       csrf: () => ({
         cookie: this.#read("csrf-cookie", "csrftoken"),
         header: this.#read("csrf-header", "X-CSRFToken"),
@@ -245,8 +245,8 @@ export class NotifyRoot extends HTMLElement {
       this.#toasts._pause("blur", blurred);
     });
     page.on("leave", () => {
-      keeper.save();
-      client._commands.resend(true);
+      keeper._save();
+      client._commands._resend(true);
       // An open socket would keep the page out of the back/forward cache.
       client.close();
     });
@@ -260,7 +260,7 @@ export class NotifyRoot extends HTMLElement {
       event.preventDefault();
       this.#stage._toggleFocus();
     });
-    listen(this.#narrow, "change", () => this.#toasts.refit(), signal);
+    listen(this.#narrow, "change", () => this.#toasts._refit(), signal);
     page.start(signal);
   }
 

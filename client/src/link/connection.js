@@ -14,14 +14,14 @@ import { Race } from "./race.js";
  * @typedef {"connecting" | "open" | "waiting" | "closed"} State
  * @typedef {object} Rung
  * @property {string[]} names  that its transport may have; how it did under another name is not remembered
- * @property {() => Transport} make
+ * @property {() => Transport} _make
  * @property {number} [_strikes]  how often in a row it broke soon; outlives a connection, if its ladder does
  * @property {number} [_avoidedUntil]
  * @typedef {object} Attempt
  * @property {Transport} transport
- * @property {number} rung
- * @property {number} since  when it was adopted
- * @property {number} received  when its last document came
+ * @property {number} _rung
+ * @property {number} _since  when it was adopted
+ * @property {number} _received  when its last document came
  */
 
 /** A connection that lasted this long was a good one, so the backoff starts again at its lowest. */
@@ -46,7 +46,7 @@ const AVOIDED = 10 * 60_000;
  * Events: `document` ({document, own}), `open` (healthy, and its first
  * document was emitted), `state`, `rename` (the transport in use has another
  * name), `doubt` (a sign of life should be requested), `lost` ({transport,
- * reason, inUse, returns}, and if it returns also {code, retryAfter}), `end` ({code}: closed for good).
+ * reason, _inUse, returns}, and if it returns also {code, _retryAfter}), `end` ({code}: closed for good).
  */
 export class Connection extends Emitter {
   /** @type {State} */
@@ -82,7 +82,7 @@ export class Connection extends Emitter {
     this.#options = options;
     this.#ladder = options.ladder;
     this.#race = new Race({
-      make: (rung) => this.#make(rung),
+      _make: (rung) => this.#make(rung),
       late: (trial) => this.#fail(trial, "timeout"),
       over: () => (this.#active ? this.#probeLater() : this.#wait()),
     });
@@ -131,7 +131,7 @@ export class Connection extends Emitter {
    * @param {string} [transport]  name of the one by which it says so
    */
   end(code, transport = this.transport) {
-    this._emit("lost", { transport, reason: reasonOf(code), inUse: true, returns: false });
+    this._emit("lost", { transport, reason: reasonOf(code), _inUse: true, returns: false });
     this.close();
     this._emit("end", { code });
   }
@@ -152,8 +152,8 @@ export class Connection extends Emitter {
 
   /** @param {number} rung */
   #make(rung) {
-    const transport = this.#ladder[rung].make();
-    const attempt = { transport, rung, since: 0, received: 0 };
+    const transport = this.#ladder[rung]._make();
+    const attempt = { transport, _rung: rung, _since: 0, _received: 0 };
     transport.on("open", () => !transport._greets && this.#adopt(attempt));
     transport.on("message", (received) => this.#receive(attempt, received));
     transport.on("close", (closed) => this.#lose(attempt, closed));
@@ -178,15 +178,15 @@ export class Connection extends Emitter {
     // Changes that come before a greeting come from a server that sends no more after them.
     if (isGreeting) this.#adopt(attempt);
     // A ping before the welcome means that the server is alive but busy.
-    else if (document?.type === "ping") this.#race.trust(attempt);
+    else if (document?.type === "ping") this.#race._trust(attempt);
     if (attempt !== this.#active) {
       // With DEBUG, a server that refuses the page first sends a hint for its developers.
       if (document?.type === "error") console.warn(document.message);
       return;
     }
     if (isGreeting) this.#liveness.start(/** @type {any} */ (document).heartbeat);
-    attempt.received = now();
-    this.#liveness.alive();
+    attempt._received = now();
+    this.#liveness._alive();
     if (document) this._emit("document", { document, own });
     if (isGreeting) this._emit("open");
   }
@@ -194,11 +194,11 @@ export class Connection extends Emitter {
   /** @param {Attempt} attempt */
   #adopt(attempt) {
     if (!this.#race.has(attempt)) return;
-    const { transport, rung } = attempt;
+    const { transport, _rung: rung } = attempt;
     this.#race.stop(attempt);
     this.#release();
     this.#active = attempt;
-    attempt.since = attempt.received = now();
+    attempt._since = attempt._received = now();
     // This rung was remembered, so lately no better one worked: probe seldom.
     if (rung > 0 && rung === this.#recalled) this.#probing._giveWay();
     if (rung > 0 && !this.#race._isOn) this.#probeLater();
@@ -215,7 +215,7 @@ export class Connection extends Emitter {
   #rename() {
     // A listener of "state" may have closed the connection.
     if (!this.#active) return;
-    if (this.#ladder[this.#active.rung].names.includes(this.transport)) this.#options.network._remember(this.transport);
+    if (this.#ladder[this.#active._rung].names.includes(this.transport)) this.#options.network._remember(this.transport);
     this._emit("rename");
   }
 
@@ -226,20 +226,20 @@ export class Connection extends Emitter {
    */
   #fail(attempt, reason) {
     attempt.transport.close();
-    this.#lose(attempt, { code: CLOSE.lost, retryAfter: 0 }, reason);
+    this.#lose(attempt, { code: CLOSE.lost, _retryAfter: 0 }, reason);
   }
 
   /**
    * @param {Attempt} attempt
-   * @param {{code: number, retryAfter: number}} end
+   * @param {{code: number, _retryAfter: number}} end
    * @param {string} [reason]
    */
-  #lose(attempt, { code, retryAfter }, reason = reasonOf(code)) {
+  #lose(attempt, { code, _retryAfter: retryAfter }, reason = reasonOf(code)) {
     const inUse = attempt === this.#active;
     if (!inUse && !this.#race.has(attempt)) return;
     const transport = attempt.transport.name;
     if (isTerminal(code)) return this.end(code, transport);
-    this._emit("lost", { transport, reason, inUse, returns: true, code, retryAfter });
+    this._emit("lost", { transport, reason, _inUse: inUse, returns: true, code, _retryAfter: retryAfter });
     if (code === CLOSE.too_many) {
       this.#backoff._giveWay();
       this.#probing._giveWay();
@@ -256,7 +256,7 @@ export class Connection extends Emitter {
    * @param {number} code
    * @param {boolean} isSilent
    */
-  #judge({ transport, rung, since, received }, code, isSilent) {
+  #judge({ transport, _rung: rung, _since: since, _received: received }, code, isSilent) {
     const time = now();
     const place = this.#ladder[rung];
     if (time - since >= STEADY) this.#backoff.reset();
@@ -289,8 +289,8 @@ export class Connection extends Emitter {
   }
 
   #probe() {
-    if (!this.#active || this.#active.rung === 0 || this.#race._isOn || now() < this.#notBefore) return;
-    this.#race.run([...this.#ladder.keys()].slice(0, this.#active.rung).filter((rung) => !this.#isAvoided(rung)));
+    if (!this.#active || this.#active._rung === 0 || this.#race._isOn || now() < this.#notBefore) return;
+    this.#race.run([...this.#ladder.keys()].slice(0, this.#active._rung).filter((rung) => !this.#isAvoided(rung)));
   }
 
   /** The network is another one, or is back: what was learned about rungs on the last one does not hold. */

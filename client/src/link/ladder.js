@@ -31,23 +31,23 @@ import { SharedTransport } from "./transports/shared.js";
  */
 export function ladder(transports, share, surroundings) {
   const { tabs, cursor, window, document, network } = surroundings;
-  const { reader, makers } = makersOf(surroundings);
+  const [reader, makers] = makersOf(surroundings);
   // A name of a later release is skipped. Polling is always possible.
   const known = transports.filter((name) => makers[name]);
   const names = known.length ? known : ["poll"];
   const common = names.filter((name) => tabs._together && (name !== "websocket" || share === name));
-  const rungs = (/** @type {string[]} */ names) => names.map((name) => ({ names: [name], make: makers[name] }));
+  const rungs = (/** @type {string[]} */ names) => names.map((name) => ({ names: [name], _make: makers[name] }));
   /** @type {Record<Kind, Rung[]>} */
-  const ladders = { best: rungs(common), read: [{ names: [], make: reader }] };
+  const ladders = { best: rungs(common), read: [{ names: [], _make: reader }] };
   const connect = (/** @type {Kind} */ kind) => new Connection({ ladder: ladders[kind], window, document, network });
-  const shared = { names: common, make: () => new SharedTransport({ tabs, document, cursor, connect }) };
+  const shared = { names: common, _make: () => new SharedTransport({ tabs, document, cursor, connect }) };
   return names.flatMap((name) => (name === common[0] ? shared : common.includes(name) ? [] : rungs([name])));
 }
 
 /**
  * The makers of the transports that work here, and of the reader that reads only on request.
  * @param {Surroundings} surroundings
- * @returns {{reader: () => Transport, makers: Record<string, () => Transport>}}
+ * @returns {[reader: () => Transport, makers: Record<string, () => Transport>]}
  */
 function makersOf({ src, cursor, pollInterval, tabs, network, document }) {
   const polling = { src, cursor, document };
@@ -58,9 +58,9 @@ function makersOf({ src, cursor, pollInterval, tabs, network, document }) {
     poll: () => new PollTransport({ ...polling, interval: pollInterval }),
     // A browser opens six connections to a host at the most, so tabs that cannot share one must not hold one each.
     ...(tabs._together && {
-      sse: () => new PushTransport({ name: "sse", Source: globalThis.EventSource, path: "stream/", src, cursor, reader }),
+      sse: () => new PushTransport({ name: "sse", Source: globalThis.EventSource, path: "stream/", src, cursor, _reader: reader }),
       longpoll: () => new PollTransport({ ...polling, hold: () => network._beat }),
     }),
   });
-  return { reader, makers };
+  return [reader, makers];
 }

@@ -61,7 +61,7 @@ export function reportLife(connection, emit) {
     name = connection.transport;
     if (from && from !== name) emit("transport", { from, to: name });
   });
-  connection.on("lost", ({ transport, reason, inUse, returns }) => {
+  connection.on("lost", ({ transport, reason, _inUse: inUse, returns }) => {
     if (!isUp) emit("connect_error", { transport, reason });
     else if (inUse) disconnect(reason, returns);
   });

@@ -29,7 +29,7 @@ export class Liveness {
   }
 
   /** A document has come. */
-  alive() {
+  _alive() {
     if (this.#heartbeat) this.#wait(this.#heartbeat);
   }
 

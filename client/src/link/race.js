@@ -9,7 +9,7 @@ import { Timer } from "../platform/timer.js";
  *
  * @typedef {object} Trial
  * @property {Transport} transport
- * @property {number} rung  of the ladder; 0 is the best
+ * @property {number} _rung  of the ladder; 0 is the best
  */
 
 /** The next trial starts if this one is not healthy after so many ms. */
@@ -32,7 +32,7 @@ export class Race {
 
   /**
    * @param {object} options
-   * @param {(rung: number) => T} options.make
+   * @param {(rung: number) => T} options._make
    * @param {(trial: T) => void} options.late  called when a trial has had its time
    * @param {() => void} options.over  called when all trials have failed
    */
@@ -73,7 +73,7 @@ export class Race {
     this.#headStart.stop();
     this.#waiting = [];
     for (const trial of [...this.#trials.keys()]) {
-      if (winner && trial.rung < winner.rung) continue;
+      if (winner && trial._rung < winner._rung) continue;
       this.#drop(trial);
       if (trial !== winner) trial.transport.close();
     }
@@ -83,7 +83,7 @@ export class Race {
    * Give more time to a trial whose server is alive but busy, and start no other: that would add to its load.
    * @param {T} trial
    */
-  trust(trial) {
+  _trust(trial) {
     if (!this.has(trial)) return;
     this.#headStart.stop();
     this.#wait(trial, LONG_PATIENCE);
@@ -107,7 +107,7 @@ export class Race {
     this.#headStart.stop();
     const rung = this.#waiting.shift();
     if (rung === undefined) return this._isOn || this.#options.over();
-    const trial = this.#options.make(rung);
+    const trial = this.#options._make(rung);
     this.#trials.set(trial, new Timer());
     this.#wait(trial, PATIENCE);
     this.#headStart.start(HEAD_START, () => this.#next());

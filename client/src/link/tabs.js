@@ -53,7 +53,7 @@ export class Tabs extends Emitter {
    * @param {boolean} [steal]
    * @returns {() => void}
    */
-  lead(won, robbed, steal = false) {
+  _lead(won, robbed, steal = false) {
     const over = new AbortController();
     const { signal } = over;
     const held = new Promise((resolve) => listen(signal, "abort", resolve));

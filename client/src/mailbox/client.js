@@ -196,7 +196,7 @@ export class Client extends Emitter {
     connection.on("document", (detail) => this.#receive(detail));
     connection.on("doubt", () => connection.send({ type: "ping", cursor: this.store.cursor }));
     connection.on("open", () => {
-      this._commands.resend();
+      this._commands._resend();
       // Emitted again, because a page may show older counts than the store has.
       if (this.counts) this._emit("counts", this.counts);
     });

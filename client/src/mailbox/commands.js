@@ -102,7 +102,7 @@ export class Commands extends Emitter {
    * Send again what was not answered.
    * @param {boolean} [leaving]
    */
-  resend(leaving) {
+  _resend(leaving) {
     this.#retry.stop();
     this.#wait = undefined;
     for (const command of this._pending) {
@@ -126,7 +126,7 @@ export class Commands extends Emitter {
   #later() {
     // Drawn once for all commands that fail together, so that they count as one try.
     this.#wait ??= this.#backoff.next();
-    this.#retry.start(this.#wait, () => this.resend());
+    this.#retry.start(this.#wait, () => this._resend());
   }
 
   /**
@@ -137,11 +137,13 @@ export class Commands extends Emitter {
   async #post(command, isSecond = false) {
     const { ref } = command;
     this.#posted.add(ref);
+    const stale = this.#token();
+    const token = this.#tokens.get(stale) ?? stale;
     let { response, answer } = await this.#fetch("commands/", {
       method: "POST",
       // Without it the request would end with the page, when a click on a link leaves that.
       keepalive: true,
-      headers: { "Content-Type": "application/json", ...this.#header() },
+      headers: { "Content-Type": "application/json", ...(token && { [this.#options.csrf().header]: token }) },
       body: JSON.stringify(command),
     });
     if (response?.status === 403 && answer?.type !== "error") {
@@ -187,13 +189,6 @@ export class Commands extends Emitter {
     } else if (this.#pending.has(ref)) {
       this.#later();
     }
-  }
-
-  /** @returns {Record<string, string>} */
-  #header() {
-    const value = this.#token();
-    const token = this.#tokens.get(value) ?? value;
-    return token ? { [this.#options.csrf().header]: token } : {};
   }
 
   /** The token of the page, or of its cookie. */

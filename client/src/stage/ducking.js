@@ -28,7 +28,7 @@ export class Ducking {
 
   /** Compare the toasts with the focused element again. */
   look(target = /** @type {EventTarget | null} */ (document.activeElement)) {
-    if (this.#list._isEmpty || this.#list.focused) this.#list._duck(false);
+    if (this.#list._isEmpty || this.#list._focused) this.#list._duck(false);
     else if (this.#covers(target, contains)) this.#list._duck();
     else if (this.#list._ducked && !this.#covers(target, overlaps)) this.#list._duck(false);
   }
@@ -38,8 +38,7 @@ export class Ducking {
    * @param {(area: DOMRect, rect: DOMRect) => boolean} test
    */
   #covers(target, test) {
-    if (!(target instanceof Element) || target === document.body || this.#list._region.contains(target)) return false;
-    if (this.#list._isEmpty) return false;
+    if (!(target instanceof Element) || target === document.body || this.#list._isEmpty || this.#list._region.contains(target)) return false;
     if (!this.#list._ducked) this.#area = this.#list._area;
     const rect = target.getBoundingClientRect();
     return rect.width > 0 && test(this.#area, rect);

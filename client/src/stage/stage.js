@@ -46,7 +46,7 @@ export class Stage {
 
   /** Move the focus to the toasts, or back to where it was. */
   _toggleFocus() {
-    if (this.list.focused) this.list.leave();
+    if (this.list._focused) this.list.leave();
     else this.list.focus();
   }
 

@@ -68,10 +68,10 @@ export class Keeper {
     if (this.#saving) return;
     this.#saving = true;
     // In a microtask, so that all changes of one document are saved once.
-    queueMicrotask(() => this.save());
+    queueMicrotask(() => this._save());
   }
 
-  save() {
+  _save() {
     this.#saving = false;
     const { user, client, toasts, signal } = this.#options;
     if (signal.aborted || client.state === "closed") return;

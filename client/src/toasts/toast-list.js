@@ -46,7 +46,7 @@ export class ToastList {
   draw() {
     const { toasts } = this.#options;
     for (const [id, item] of this.#items) {
-      const toast = toasts.find(id);
+      const toast = toasts._find(id);
       if (!toast?.visible) this.#remove(id, item, !toast);
     }
 
@@ -98,7 +98,7 @@ export class ToastList {
     return Boolean(this.#items.get(id)?.matches(":hover, :focus-within"));
   }
 
-  get focused() {
+  get _focused() {
     return this._region.contains(document.activeElement);
   }
 

@@ -86,7 +86,7 @@ export class Toasts extends Emitter {
   }
 
   /** @param {number} id */
-  find(id) {
+  _find(id) {
     return this.#open.get(id);
   }
 
@@ -179,7 +179,7 @@ export class Toasts extends Emitter {
   }
 
   /** Arrange the toasts again, because another number fits on screen. */
-  refit() {
+  _refit() {
     this._settle();
     this.#arrange();
   }

@@ -49,7 +49,7 @@ class FakeTransport extends Emitter {
   /** @param {number} code */
   end(code, retryAfter = 0) {
     this.closed = true;
-    this._emit("close", { code, retryAfter });
+    this._emit("close", { code, _retryAfter: retryAfter });
   }
 }
 
@@ -61,7 +61,7 @@ function connection(t, names = ["websocket", "poll"], storage = new FakeStorage(
   const [window, document] = [new FakePage(), new FakePage()];
   const ladder = names.map((name) => ({
     names: [name],
-    make: () => {
+    _make: () => {
       const transport = new FakeTransport(name);
       made.push(transport);
       return transport;
@@ -348,7 +348,7 @@ test("a thousand tabs that a full server refuses do not storm it, nor when it ha
       this.answer();
     }
   }
-  const rung = (/** @type {string} */ name, /** @type {typeof FakeTransport} */ Kind) => ({ names: [name], make: () => new Kind(name) });
+  const rung = (/** @type {string} */ name, /** @type {typeof FakeTransport} */ Kind) => ({ names: [name], _make: () => new Kind(name) });
   const page = () => ({ window: new FakePage(), document: new FakePage() });
   forbidStorage(); // these are not of one browser
   const tabs = Array.from({ length: 1_000 }, () => {
@@ -761,7 +761,7 @@ test("a lost connection is emitted with its reason", (t) => {
   it.clock.tick(10_000);
   it.last.end(4001);
   assert.deepEqual(
-    lost.map(({ transport, reason, inUse }) => [transport, reason, inUse]),
+    lost.map(({ transport, reason, _inUse: inUse }) => [transport, reason, inUse]),
     [
       ["websocket", "protocol", false],
       ["sse", "timeout", true],

@@ -25,7 +25,7 @@ class FakeConnection extends Emitter {
   }
   /** @param {string} transport @param {string} reason */
   lose(transport, reason, { inUse = true, returns = true } = {}) {
-    this._emit("lost", { transport, reason, inUse, returns });
+    this._emit("lost", { transport, reason, _inUse: inUse, returns });
     this.become(returns ? "waiting" : "closed");
   }
 }
@@ -89,7 +89,7 @@ test("a probe that fails emits nothing", () => {
   connection.become("connecting");
   connection.adopt("poll");
   emitted();
-  connection.fire("lost", { transport: "websocket", reason: "timeout", inUse: false, returns: true });
+  connection.fire("lost", { transport: "websocket", reason: "timeout", _inUse: false, returns: true });
   assert.deepEqual(emitted(), []);
 });
 

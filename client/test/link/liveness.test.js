@@ -26,7 +26,7 @@ test("silence for a heartbeat and ten seconds means dead, once", (t) => {
 test("every sign of life starts the time again", (t) => {
   const { monitor, dead, clock } = liveness(t);
   clock.tick(30_000);
-  monitor.alive();
+  monitor._alive();
   clock.tick(34_999);
   assert.equal(dead.length, 0);
   clock.tick(1);
@@ -52,7 +52,7 @@ test("a wall clock that is set back delays nothing", (t) => {
   const { monitor, dead, clock } = liveness(t);
   clock.tick(10_000);
   clock.step(-3_600_000);
-  monitor.alive();
+  monitor._alive();
   clock.tick(34_999);
   assert.equal(dead.length, 0);
   clock.tick(1);
@@ -101,7 +101,7 @@ test("doubt never moves the deadline back", (t) => {
 test("a stopped monitor is silent", (t) => {
   const { monitor, dead, clock } = liveness(t);
   monitor.stop();
-  monitor.alive();
+  monitor._alive();
   monitor._doubt();
   clock.tick(100_000);
   monitor.check();

@@ -65,7 +65,7 @@ class FakeConnection extends Emitter {
   }
   /** @param {number} [code] */
   lose(code = CLOSE.lost, retryAfter = 0) {
-    this._emit("lost", { transport: "sse", reason: "transport close", inUse: true, returns: true, code, retryAfter });
+    this._emit("lost", { transport: "sse", reason: "transport close", _inUse: true, returns: true, code, _retryAfter: retryAfter });
     this.become("waiting", "");
   }
 }
@@ -103,7 +103,7 @@ async function tab({ hidden = false, user = "alice" } = {}) {
   subject.on("rename", () => events.push(`rename ${subject.name}`));
   // The same event again has no effect.
   subject.on("open", () => events.some((event) => event.startsWith("open")) || events.push(`open ${subject.name}`));
-  subject.on("close", ({ code, retryAfter }) => events.push(`close ${code} ${retryAfter}`));
+  subject.on("close", ({ code, _retryAfter: retryAfter }) => events.push(`close ${code} ${retryAfter}`));
   subject.on("message", ({ data, own }) => documents.push([JSON.parse(data), own]));
   subject.open();
   await settled();
@@ -372,7 +372,7 @@ test("a leader that loses its lead before it is connected gives up", async (t) =
   site(t);
   const [one, two] = [await tab(), await tab()];
   const trial = one.connection;
-  two.tabs.lead(() => {}, () => {}, true);
+  two.tabs._lead(() => {}, () => {}, true);
   await settled();
   assert.equal(trial.state, "closed");
 });
@@ -406,7 +406,7 @@ test("a leader that lost its lead reads again, and its commands go by POST", asy
   await settled();
   follower.connection.adopt("websocket");
   const thief = await tab();
-  thief.tabs.lead(() => {}, () => {}, true);
+  thief.tabs._lead(() => {}, () => {}, true);
   await settled();
   assert.equal(follower.subject.send({}), false);
   thief.tabs.post({ name: "sse", slow: false, text: JSON.stringify(PING) });

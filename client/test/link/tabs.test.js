@@ -12,7 +12,7 @@ function tab(user = "alice") {
   const roles = [];
   tabs.on("message", (message) => received.push(message));
   tabs.open();
-  const lead = (steal = false) => tabs.lead(() => roles.push("won"), () => roles.push("robbed"), steal);
+  const lead = (steal = false) => tabs._lead(() => roles.push("won"), () => roles.push("robbed"), steal);
   return { tabs, received, roles, lead };
 }
 

@@ -14,7 +14,7 @@ function log(transport) {
   const events = [];
   transport.on("open", () => events.push("open"));
   transport.on("message", ({ data }) => events.push(data));
-  transport.on("close", ({ code, retryAfter }) => events.push([code, retryAfter]));
+  transport.on("close", ({ code, _retryAfter: retryAfter }) => events.push([code, retryAfter]));
   return events;
 }
 
@@ -31,7 +31,7 @@ function socketTransport(cursor, more) {
 
 /** @param {() => string | null} cursor @param {object} [more] */
 function streamTransport(cursor, more) {
-  const options = { name: "sse", Source: /** @type {any} */ (FakeEventSource), path: "stream/", src, cursor, reader: never };
+  const options = { name: "sse", Source: /** @type {any} */ (FakeEventSource), path: "stream/", src, cursor, _reader: never };
   return new PushTransport({ ...options, ...more });
 }
 
@@ -280,7 +280,7 @@ function never() {
 
 /** @param {{cursor?: string | null, reader?: () => any}} [options] */
 function stream({ cursor = at(41), reader = never } = {}) {
-  const transport = streamTransport(() => cursor, { reader });
+  const transport = streamTransport(() => cursor, { _reader: reader });
   const events = log(transport);
   transport.open();
   return { transport, events, server: FakeEventSource.last };

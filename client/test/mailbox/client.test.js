@@ -252,7 +252,7 @@ test("the cookie is decoded, and the page's own token comes before it", async (t
 test("a POST on its way is not sent twice, and the status 429 is not a refusal", async (t) => {
   const it = connected(t);
   it.subject.mark("read", it.subject.store.all(), { leaving: true });
-  it.subject._commands.resend(true);
+  it.subject._commands._resend(true);
   assert.equal(it.web.calls.length, 1);
   await it.web.last.answer(429, {});
   assert.deepEqual(it.errors, []);
@@ -264,7 +264,7 @@ test("of the commands that are not answered the last hundred are kept", (t) => {
   const it = connected(t);
   for (let count = 0; count < 103; count += 1) it.subject.mark("seen", it.subject.store.all());
   const before = it.server.sent.length;
-  it.subject._commands.resend();
+  it.subject._commands._resend();
   const again = it.server.sent.slice(before).map(({ ref }) => ref);
   assert.deepEqual([again.length, again[0], again.at(-1)], [100, 4, 103]);
   it.subject.store._close();

@@ -24,7 +24,7 @@ test("the next page goes on with the cursor, the toasts and the time that they h
   const storage = new FakeStorage();
   const before = keeping(t, storage, [row(1, 1), row(2, 2, { level: "error" })]);
   clock.pass(3_000);
-  before.keeper.save();
+  before.keeper._save();
   const after = keeping(t, storage);
   assert.equal(after.keeper._restore(), true);
   assert.equal(after.client.store.cursor, before.client.store.cursor);
@@ -36,7 +36,7 @@ test("the next page knows the tasks that run although their toasts are closed", 
   const task = (/** @type {number} */ id, /** @type {any} */ more) => row(id, id, { progress: progress(more) });
   const before = keeping(t, storage, [task(1, {}), task(2, { state: "lost" }), task(3, { ended_at: "2026-11-21T12:00:00+00:00" })]);
   for (const id of [1, 2, 3]) before.toasts.close(id, "user");
-  before.keeper.save();
+  before.keeper._save();
   const after = keeping(t, storage);
   after.keeper._restore();
   assert.deepEqual(after.client.store.all().map((/** @type {any} */ { id }) => id), [1]);
@@ -49,7 +49,7 @@ test("without a record nothing is restored", (t) => {
 
 test("a record is restored for its user alone", (t) => {
   const storage = new FakeStorage();
-  keeping(t, storage, [row(1, 1)]).keeper.save();
+  keeping(t, storage, [row(1, 1)]).keeper._save();
   assert.equal(keeping(t, storage).keeper._restore(), true);
   assert.equal(keeping(t, storage, [], "bob").keeper._restore(), false);
   assert.equal(storage.items.size, 0, "the record that bob found is wiped");
@@ -57,10 +57,10 @@ test("a record is restored for its user alone", (t) => {
 
 test("each site of an origin has a record of its own", (t) => {
   const storage = new FakeStorage();
-  keeping(t, storage, [row(1, 1, { level: "error" })], "alice", "/a/notify/").keeper.save();
+  keeping(t, storage, [row(1, 1, { level: "error" })], "alice", "/a/notify/").keeper._save();
   const other = keeping(t, storage, [], "bob", "/b/notify/").keeper;
   assert.equal(other._restore(), false);
-  other.save();
+  other._save();
   const back = keeping(t, storage, [], "alice", "/a/notify/");
   assert.deepEqual([back.keeper._restore(), back.toasts.size], [true, 1]);
 });
@@ -68,13 +68,13 @@ test("each site of an origin has a record of its own", (t) => {
 test("there is one record; one that cannot be read is wiped, and one that cannot be written leaves no older one", (t) => {
   const storage = new FakeStorage();
   const { keeper } = keeping(t, storage, [row(1, 1)]);
-  keeper.save();
-  keeper.save();
+  keeper._save();
+  keeper._save();
   assert.equal(storage.items.size, 1);
   storage.setItem = () => {
     throw new Error("full");
   };
-  keeper.save();
+  keeper._save();
   assert.equal(storage.items.size, 0);
   storage.items.set("notify:/notify/", "{");
   assert.equal(keeper._restore(), false);
@@ -84,7 +84,7 @@ test("there is one record; one that cannot be read is wiped, and one that cannot
 test("with a forbidden storage nothing is kept", (t) => {
   const forbidden = /** @type {any} */ (null);
   const { keeper } = keeping(t, forbidden, [row(1, 1)]);
-  keeper.save();
+  keeper._save();
   assert.equal(keeper._restore(), false);
 });
 
@@ -97,7 +97,7 @@ test("the changes of one document are saved once, and nothing is saved after clo
   await settled();
   assert.equal(write.mock.callCount(), 1);
   client.state = "closed";
-  keeper.save();
+  keeper._save();
   client.state = "open";
   keeper._saveSoon();
   running.abort();
@@ -111,7 +111,7 @@ test("the next page goes on with the marks that were not answered; an older rele
   const storage = new FakeStorage();
   const before = keeping(t, storage, [row(1, 1)]);
   before.client._commands._pending = [{ type: "read", ids: [[1, 1]], ref: 7 }];
-  before.keeper.save();
+  before.keeper._save();
   const after = keeping(t, storage);
   after.keeper._restore();
   assert.deepEqual(after.client.resumed, [{ type: "read", ids: [[1, 1]], ref: 7 }]);

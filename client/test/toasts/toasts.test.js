@@ -121,7 +121,7 @@ test("a phone has room for one", (t) => {
   it.subject.show(row(2, 2));
   assert.deepEqual(it.visible(), [2]);
   it.room.limit = 3;
-  it.subject.refit();
+  it.subject._refit();
   assert.deepEqual(it.visible(), [2, 1]);
 });
 

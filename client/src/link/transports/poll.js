@@ -46,7 +46,7 @@ export class PollTransport extends Emitter {
    * @param {object} options
    * @param {string} options.src      absolute address of notify's urls
    * @param {() => Cursor} options.cursor
-   * @param {number} [options.interval]  seconds; Infinity: only when asked
+   * @param {number} [options.interval]  seconds, 5 if 0; Infinity: only when asked
    * @param {() => number} [options.hold]  how long the server may hold a question, in ms; without it none is held
    * @param {{hidden?: boolean}} options.document
    */
@@ -137,8 +137,8 @@ export class PollTransport extends Emitter {
   }
 
   #rest() {
-    const { hold, interval = 5, document } = this.#options;
-    const wait = hold ? PAUSE : interval * 1000 * (document.hidden ? HIDDEN_FACTOR : 1) * (0.8 + 0.4 * Math.random());
+    const { hold, interval, document } = this.#options;
+    const wait = hold ? PAUSE : (interval || 5) * 1000 * (document.hidden ? HIDDEN_FACTOR : 1) * (0.8 + 0.4 * Math.random());
     const due = this.#asked + wait - now();
     if (due < Infinity) this.#timer.start(due, () => this.#read());
   }
@@ -152,7 +152,7 @@ export class PollTransport extends Emitter {
     const isRefused = response?.status === 401 || response?.status === 403;
     const code = CLOSE[parseJson(text)?.code] ?? (isRefused ? CLOSE.not_signed_in : CLOSE.lost);
     this.close();
-    this._emit("close", { code, retryAfter: retryAfter(response) });
+    this._emit("close", { code, _retryAfter: retryAfter(response) });
   }
 }
 

@@ -29,7 +29,7 @@ export class PushTransport extends Emitter {
    * @param {string} options.path
    * @param {string} options.src  absolute address of notify's urls, with the source's scheme
    * @param {() => Cursor} options.cursor
-   * @param {() => Transport} [options.reader]  makes what reads for a source that cannot send, when it opens and when it is asked
+   * @param {() => Transport} [options._reader]  makes what reads for a source that cannot send, when it opens and when it is asked
    */
   constructor(options) {
     super();
@@ -78,7 +78,7 @@ export class PushTransport extends Emitter {
   /** Nothing can be sent through a stream, so a reader asks beside it. Through a socket the `changes` command asks. */
   ask() {
     if (this.#reader) return this.#reader.ask();
-    this.#reader = this.#options.reader?.();
+    this.#reader = this.#options._reader?.();
     if (!this.#reader) return;
     this.#reader.on("message", ({ data, own }) => this.#receive(data, own));
     this.#reader.on("close", ({ code }) => this.#end(code));
@@ -88,7 +88,7 @@ export class PushTransport extends Emitter {
   /** A browser hides why it was refused a stream, so a read has to tell whether the session is over, for instance. */
   #explain() {
     if (this.#life.signal.aborted) return;
-    if (this._used || !this.#options.reader) return this.#end(CLOSE.lost);
+    if (this._used || !this.#options._reader) return this.#end(CLOSE.lost);
     this.#source.close();
     this.ask();
     this.#reader?.on("open", () => this.#end(CLOSE.lost));
@@ -107,6 +107,6 @@ export class PushTransport extends Emitter {
   #end(code) {
     if (this.#life.signal.aborted) return;
     this.close();
-    this._emit("close", { code, retryAfter: 0 });
+    this._emit("close", { code, _retryAfter: 0 });
   }
 }

@@ -49,7 +49,7 @@ export class SharedTransport extends Emitter {
   /** Our own read, for which the documents of the leader wait. @type {Promise<void> | null} */
   #joined = null;
   /** How the connection ended, or the last transport that was tried for it. */
-  #lost = { transport: "", code: CLOSE.lost, retryAfter: 0 };
+  #lost = { transport: "", code: CLOSE.lost, _retryAfter: 0 };
   #received = now();
   #answered = false;
   #timer = new Timer();
@@ -94,7 +94,7 @@ export class SharedTransport extends Emitter {
   /** @param {boolean} [steal] */
   #queue(steal) {
     this.#letGo();
-    this.#letGo = this.#options.tabs.lead(() => this.#lead(), () => this.#follow(), steal);
+    this.#letGo = this.#options.tabs._lead(() => this.#lead(), () => this.#follow(), steal);
   }
 
   #follow() {
@@ -130,7 +130,7 @@ export class SharedTransport extends Emitter {
     const { state } = connection;
     if (state === "waiting") {
       this.name ||= this.#lost.transport;
-      return this.#end(this.#lost.code, this.#lost.retryAfter);
+      return this.#end(this.#lost.code, this.#lost._retryAfter);
     }
     if (state !== "open") return;
     if (connection === this.#trial) {
@@ -220,6 +220,6 @@ export class SharedTransport extends Emitter {
     if (this.#life.signal.aborted) return;
     if (isTerminal(code)) this.#options.tabs.post({ end: code });
     this.close();
-    this._emit("close", { code, retryAfter });
+    this._emit("close", { code, _retryAfter: retryAfter });
   }
 }

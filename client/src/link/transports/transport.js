@@ -27,7 +27,7 @@
  *
  * @typedef {object} Closed
  * @property {number} code  of the WebSocket, or one of ours
- * @property {number} retryAfter  ms that the server asks the client to wait
+ * @property {number} _retryAfter  ms that the server asks the client to wait
  *
  * @typedef {Emitter<{open: null, message: Received, close: Closed, rename: null}> & Skills} Transport
  */
