@@ -30,7 +30,7 @@ class Browser:
     """
 
     def __init__(self) -> None:
-        self.least = number_in("link/backoff.js", r"least = ([\d_]+)")
+        self.least = number_in("link/backoff.js", r"LEAST = ([\d_]+)")
         self.most = number_in("link/backoff.js", r"most = ([\d_]+)")
         self.steady = number_in("link/connection.js", r"STEADY = ([\d_]+)")
         source = (SOURCES / "link/backoff.js").read_text()

@@ -160,7 +160,7 @@ def test_every_document_of_the_wire_is_described():
     text = reference("protocol")
     shapes = re.search(r"const shapes = \{(.*?)\n\};", sources("protocol.js"), re.DOTALL)
     assert shapes
-    for kind in re.findall(r"^  (\w+):", shapes[1], re.MULTILINE):
+    for kind in re.findall(r"^  ([a-z]\w*):", shapes[1], re.MULTILINE):
         assert f'"type": "{kind}"' in text, kind
 
 
@@ -204,7 +204,7 @@ def test_every_attribute_of_the_elements_has_an_entry():
     assert element
     names = set(re.findall(r' ([a-z-]+)="', re.sub(r"\{%.*?%\}", " ", element[1])))
     code = sources("root.js", "badge.js")
-    names.update(re.findall(r'[gs]etAttribute\("([a-z-]+)"', code))
+    names.update(re.findall(r'(?:[gs]etAttribute|#read)\("([a-z-]+)"', code))
     names.update(re.findall(r"notify-root\[([a-z-]+)~?=", sources("notify.css")))
     standard = {"role", "aria-label"}
     assert names - standard <= entries(reference("elements"))
