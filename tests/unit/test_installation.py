@@ -83,6 +83,18 @@ def test_names_and_signatures_do_not_show_the_key(settings):
     shown = [group_id(), *sign("a secret")]
     assert [len(one) for one in shown] == [16, 32]
     assert not any("secret" in one or b"a secret".hex() in one for one in shown)
+    group, (signing,) = installation._derived()
+    assert not signing.hex().startswith(group)
+
+
+def test_each_of_the_keys_is_noticed_when_it_changes_alone(settings):
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, []
+    group, (mac,) = group_id(), sign("text")
+    settings.SECRET_KEY_FALLBACKS = [OLD]
+    assert group_id() != group
+    assert sign("text")[0] == mac
+    settings.SECRET_KEY = "the next key"
+    assert sign("text")[0] != mac
 
 
 # -- The database --------------------------------------------------------------------------------
@@ -96,7 +108,7 @@ def id_of(monkeypatch):
         config = {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", **config}
         config = {"HOST": "", "PORT": "", "OPTIONS": {}, **config}
         monkeypatch.setitem(installation.connections.settings, installation.database(), config)
-        database_id.cache_clear()
+        installation.forget(setting="DATABASES")
         return database_id()
 
     yield find

@@ -26,6 +26,14 @@ def hosts(settings):
             {"origin": "https://site.com", "host": "web", "x-forwarded-host": "site.com"},
             "set USE_X_FORWARDED_HOST = True",
         ),
+        (
+            {"origin": "https://site.com", "host": "web", "x-forwarded-host": "Site.com"},
+            "set USE_X_FORWARDED_HOST = True",
+        ),
+        (
+            {"origin": "https://site.com", "host": "web", "x-forwarded-host": "site.com:8000"},
+            "a proxy has replaced Host",
+        ),
         ({"origin": "https://www.com", "host": "www.com"}, "Add 'www.com' to ALLOWED_HOSTS"),
         ({"origin": "null", "host": "site.com"}, "sandboxed frame"),
         ({"origin": "http://[", "host": "site.com"}, "not valid"),
@@ -41,16 +49,23 @@ def test_a_refused_origin_has_a_likely_cause(headers, hint):
     assert hint in told
     for name, value in headers.items():
         assert not value or f"{name.title()} {value!r}" in told
+    assert "''" not in told
 
 
 def test_a_forwarded_host_that_counts_is_the_host(settings):
     settings.USE_X_FORWARDED_HOST = True
     headers = {"origin": "https://site.com:8443", "host": "web", "x-forwarded-host": "site.com"}
     assert "Host lacks the port" in why_refused(scope_of(headers=headers))
+    headers["origin"] = "https://site.com"
+    assert "SECURE_PROXY_SSL_HEADER" in why_refused(scope_of(headers=headers))
 
 
-def test_if_all_else_is_alike_the_schemes_differ():
-    headers = {"origin": "https://SITE.com:443", "host": "site.com"}
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [("https://SITE.com:443", "site.com"), ("http://site.com", "site.com:80")],
+)
+def test_if_all_else_is_alike_the_schemes_differ(origin, host):
+    headers = {"origin": origin, "host": host}
     assert "SECURE_PROXY_SSL_HEADER" in why_refused(scope_of(headers=headers))
 
 

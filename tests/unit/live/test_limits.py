@@ -3,6 +3,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,34 @@ from notify.live import limits
 from notify.live.limits import EVERYBODY, Bucket, Buckets, Tally
 
 forks = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+class Hesitant(dict):  # type: ignore[type-arg]
+    """A dictionary that lets other threads run between a read and what its reader does next."""
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        found = super().get(key, default)
+        time.sleep(0)
+        return found
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        time.sleep(0)
+        return found
+
+
+def in_threads(work: Callable[[], None]) -> None:
+    """Run it in eight threads at once, which switch as often as they can."""
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
 
 
 # -- The number of connections -------------------------------------------------------------------
@@ -54,25 +85,18 @@ def test_everybody_is_no_user():
 def test_threads_count_together():
     """Some servers run several event loops in threads of one process."""
     tally = Tally()
+    tally._counts = Hesitant()
     gate = threading.Barrier(8)
     counts = []
 
     def come_and_go():
         gate.wait()
-        for _ in range(2000):
+        for _ in range(200):
             with tally.one_more("a", 3) as is_free:
                 counts.append(tally["a"] if is_free else 0)
 
-    threads = [threading.Thread(target=come_and_go) for _ in range(8)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    in_threads(come_and_go)
+    assert len(counts) == 8 * 200
     assert 0 < max(counts) <= 3
     assert tally["a"] == 0
 
@@ -80,10 +104,11 @@ def test_threads_count_together():
 @forks
 def test_a_child_has_none_of_its_parents_connections():
     with limits.connections().one_more(EVERYBODY, 1):
+        limits.posts().take("a", 0.0, 200)
         child = os.fork()
         if not child:
             with limits.connections().one_more(EVERYBODY, 1) as is_free:
-                os._exit(0 if is_free else 1)
+                os._exit(0 if is_free and limits.posts().take("a", 0.0, 200) else 1)
         assert os.waitpid(child, 0)[1] == 0
 
 
@@ -140,6 +165,22 @@ def test_each_user_has_a_bucket():
     assert [buckets.take(1, 0.0, 150), buckets.take(1, 0.0, 100)] == [True, False]
     assert buckets.take(2, 0.0, 200)
     assert buckets.take(1, 5.0, 100)
+
+
+def test_threads_take_from_the_same_bucket():
+    """Each request has its own thread."""
+    buckets = Buckets()
+    buckets._buckets = Hesitant()
+    gate = threading.Barrier(8)
+    passed = []
+
+    def post():
+        gate.wait()
+        for _ in range(50):
+            passed.append(buckets.take("a", 0.0))
+
+    in_threads(post)
+    assert (len(passed), sum(passed)) == (8 * 50, limits.COMMAND_BURST)
 
 
 def test_of_many_users_only_those_who_sent_lately_are_remembered(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -36,9 +37,10 @@ def test_errands_run_in_a_thread_that_ends_with_the_last():
         assert runner.submit(name, lambda name=name: done.append(name))
     join()
     assert sorted(done) == ["a", "b"]
-    assert runner.submit("a", lambda: done.append("again"))
-    join()
-    assert done[-1] == "again"
+    for number in range(2 * errands.THREADS):
+        assert runner.submit("a", lambda: done.append("again"))
+        join()
+        assert done[2:] == ["again"] * (number + 1)
 
 
 def test_services_that_hang_take_a_few_threads(gate):
@@ -48,6 +50,7 @@ def test_services_that_hang_take_a_few_threads(gate):
     for number in range(50):
         assert runner.submit(str(number), lambda n=number: gate.wait(PATIENCE) and done.append(n))
     assert len(threads()) == before + errands.THREADS
+    assert all(thread.daemon for thread in threads())  # they hold up no process that ends
     gate.set()
     join()
     assert sorted(done) == list(range(50))
@@ -64,6 +67,21 @@ def test_an_errand_that_waits_or_runs_is_not_taken_twice(gate):
     gate.set()
     join()
     assert done == ["once"]
+
+
+def test_threads_share_the_errands():
+    """None is lost, and none runs twice."""
+    done: list[int] = []
+    runner = Errands()
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(1000):
+            assert runner.submit(str(number), lambda n=number: done.append(n))
+        join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(done) == list(range(1000))
 
 
 def test_only_so_many_wait(gate, monkeypatch):

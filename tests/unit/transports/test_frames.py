@@ -41,6 +41,7 @@ async def test_frames_are_kept_until_it_is_open_and_then_handed_over_at_once(ser
     await until(server.queue.empty)
     server.reader.open(taken.append)
     assert taken == ["one", "two"]
+    assert server.reader._kept == []
     server.send("three")
     server.queue.put_nowait({"type": "websocket.receive", "bytes": b"x"})
     await until(lambda: taken == ["one", "two", "three", None])
@@ -53,14 +54,41 @@ async def test_what_is_kept_has_a_bound(server, text, fits):
         server.send(text)
     await until(server.queue.empty)
     assert server.reader._kept == [text] * fits
+    server.send(text)
+    await until(server.queue.empty)
+    assert server.reader._kept == [None]
     for _ in range(1000):
         server.send(text)
     await until(server.queue.empty)
     assert server.reader._kept == [None]
 
 
+async def test_a_flood_leaves_the_event_loop_to_others(server):
+    """A server whose queue is never empty does not make the reader wait, so it gives way by itself."""
+    taken = []
+    server.reader.open(taken.append)
+    for _ in range(100):
+        server.send("x")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert 0 < len(taken) <= 10
+    await until(lambda: len(taken) == 100)
+
+
 async def test_it_ends_with_the_client(server):
     assert not server.reader.is_gone
+    server.disconnect()
+    await server.reader.ended()
+    assert server.reader.is_gone
+
+
+async def test_who_waits_for_the_end_may_stop_waiting(server):
+    """The reader goes on."""
+    waiting = asyncio.ensure_future(server.reader.ended())
+    await settle()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     server.disconnect()
     await server.reader.ended()
     assert server.reader.is_gone
@@ -103,6 +131,11 @@ async def test_commands_are_taken_in_order():
         2,
         3,
     ]
+    waiting = asyncio.ensure_future(backlog.next())
+    await settle()
+    assert not waiting.done()
+    backlog.add(command(4), 1)
+    assert (await waiting).ref == 4
 
 
 async def test_only_so_much_may_wait():

@@ -113,10 +113,11 @@ async def test_it_is_so_under_asgi(settings, caplog, monkeypatch):
     assert [record.name for record in caplog.records] == ["notify"]
 
 
-def test_it_is_so_in_the_urls_of_the_request(tab, settings, broken):
+@pytest.mark.parametrize("middleware", [LOGIN_REQUIRED, f"{__name__}.greets"])
+def test_it_is_so_in_the_urls_of_the_request(middleware, tab, settings, broken):
     """The middleware outside, which also sees the answer, finds its own URLs."""
     settings.ROOT_URLCONF = "tests.urls"
-    settings.MIDDLEWARE = [f"{__name__}.has_urls", *with_last(LOGIN_REQUIRED)]
+    settings.MIDDLEWARE = [f"{__name__}.has_urls", *with_last(middleware)]
     answer = tab.get("/shop/notify/changes/")
     assert (answer.status_code, answer["X-Page"]) == (503, "/page/")
 

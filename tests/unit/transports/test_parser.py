@@ -58,6 +58,12 @@ def test_a_wrong_epoch_is_named(epoch):
     assert caught.value.code == "bad_cursor"
 
 
+@pytest.mark.parametrize("mark", Mark)
+def test_a_mark_may_name_the_epoch_of_its_pairs(mark):
+    document = {"type": mark, "ids": [[812, 44]], "epoch": EPOCH}
+    assert parse_command(json.dumps(document)) == MarkCommand(mark, ((812, 44),), None, None, EPOCH)
+
+
 def test_a_command_may_be_bytes():
     assert parse_command(b'{"type":"read","ids":[]}') == MarkCommand(Mark.READ, (), None, None)
 
@@ -90,6 +96,7 @@ WRONG = {
     "a type that is a number": '{"type":7}',
     "a type that is a list": '{"type":["read"]}',
     "an unknown type": '{"type":"unread"}',
+    "a long type": '{"type":"' + "x" * 1000 + '"}',
     "an unknown type of all": '{"type":"unread_all"}',
     "some": '{"type":"read_some"}',
     "a loose end": '{"type":"read_"}',
@@ -111,6 +118,7 @@ WRONG = {
     "a ref that is text": '{"type":"read","ids":[],"ref":"1"}',
     "a ref that is a boolean": '{"type":"read","ids":[],"ref":true}',
     "a negative ref": '{"type":"read","ids":[],"ref":-1}',
+    "a ref that JavaScript cannot count": '{"type":"read","ids":[],"ref":9007199254740992}',
     "bytes that are no text": b'{"type":"read\xff"}',
     "a deep array": "[" * 30_000,
     "a long number": '{"type":"read","ref":' + "9" * 5000 + "}",
