@@ -14,12 +14,13 @@ function liveness(t) {
 }
 
 test("silence for a heartbeat and ten seconds means dead, once", (t) => {
-  const { dead, clock } = liveness(t);
+  const { monitor, dead, clock } = liveness(t);
   clock.tick(34_999);
   assert.equal(dead.length, 0);
   clock.tick(1);
   assert.equal(dead.length, 1);
   clock.tick(100_000);
+  monitor.check();
   assert.equal(dead.length, 1);
 });
 
@@ -41,6 +42,13 @@ test("after a sleep the clock decides, although no timer has run", (t) => {
   assert.equal(dead.length, 1);
 });
 
+test("a doubt after a sleep finds it out at once", (t) => {
+  const { monitor, dead, clock } = liveness(t);
+  clock.set(1_000_000 + 35_000);
+  monitor.doubt();
+  assert.equal(dead.length, 1);
+});
+
 test("of a sleep during which one clock stands still, the other one knows", (t) => {
   const { monitor, dead, clock } = liveness(t);
   clock.step(35_000);
@@ -54,6 +62,16 @@ test("a wall clock that is set back delays nothing", (t) => {
   clock.step(-3_600_000);
   monitor._alive();
   clock.tick(34_999);
+  assert.equal(dead.length, 0);
+  clock.tick(1);
+  assert.equal(dead.length, 1);
+});
+
+test("a wall clock that is set back during a silence does not prolong it", (t) => {
+  const { dead, clock } = liveness(t);
+  clock.tick(10_000);
+  clock.step(-3_600_000);
+  clock.tick(24_999);
   assert.equal(dead.length, 0);
   clock.tick(1);
   assert.equal(dead.length, 1);

@@ -16,4 +16,10 @@ test("the time follows the clock that went further, and never goes back", (t) =>
   assert.equal(since(), 601_000);
   clock.tick(1_000);
   assert.equal(since(), 602_000);
+  // Set back while nobody asked for the time.
+  clock.step(-3_600_000);
+  clock.tick(1_000);
+  assert.equal(since(), 603_000);
+  clock.set(clock.time - 10_000);
+  assert.equal(since(), 603_000);
 });

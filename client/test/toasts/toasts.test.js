@@ -59,6 +59,7 @@ test("all reading times stand still while there is any reason", (t) => {
   it.subject.show(row(2, 2, { level: "warning" }));
   it.clock.pass(5_000);
   it.subject._pause("pointer");
+  it.clock.pass(1_500);
   it.subject._pause("hidden");
   it.clock.pass(60_000);
   it.subject._pause("pointer", false);
@@ -120,9 +121,14 @@ test("a phone has room for one", (t) => {
   it.subject.show(row(1, 1));
   it.subject.show(row(2, 2));
   assert.deepEqual(it.visible(), [2]);
+  it.clock.pass(900);
   it.room.limit = 3;
   it.subject._refit();
   assert.deepEqual(it.visible(), [2, 1]);
+  it.clock.pass(7_999);
+  assert.deepEqual(it.visible(), [1], "its time began when there was room for it");
+  it.clock.pass(1);
+  assert.deepEqual(it.visible(), []);
 });
 
 test("errors and the toast that the user is at are not pushed out", (t) => {
@@ -159,6 +165,18 @@ test("expanded, all are on screen, until they fit again", (t) => {
   it.subject.close(4, "user");
   for (const id of [6, 7]) it.subject.show(row(id, id));
   assert.deepEqual(it.visible(), [7, 6, 3]);
+});
+
+test("expanded toasts count as announced, and their time begins", (t) => {
+  const it = toasts(t);
+  for (const id of [1, 2, 3, 4]) it.subject.show(row(id, id));
+  it.clock.pass(900);
+  it.subject.expand();
+  assert.ok(it.subject.all().every(({ announced }) => announced));
+  it.clock.pass(7_999);
+  assert.deepEqual(it.visible(), [1]);
+  it.clock.pass(1);
+  assert.deepEqual(it.visible(), []);
 });
 
 test("expanded toasts are put back by the same button", (t) => {
@@ -301,6 +319,11 @@ test("in a hidden tab nothing is seen", (t) => {
   assert.deepEqual(it.seen, []);
   it.clock.pass(1);
   assert.deepEqual(it.seen, [[1]]);
+  it.subject._pause("hidden");
+  it.clock.pass(100);
+  it.subject._pause("hidden", false);
+  it.clock.pass(2_000);
+  assert.deepEqual(it.seen, [[1]], "it is seen once");
 });
 
 test("a toast is seen while the user is at it, or at another window", (t) => {
@@ -345,13 +368,54 @@ test("while the page is asleep nothing is seen, and no reading time passes", (t)
 test("a wall clock that steps changes nothing", (t) => {
   const it = toasts(t);
   it.subject.show(row(1, 1));
-  for (const step of [-3_600_000, 3_600_000]) {
-    it.clock.step(step);
-    it.clock.pass(500);
-  }
+  it.clock.step(-3_600_000);
+  it.clock.pass(1_000);
   assert.deepEqual(it.seen, [[1]]);
-  it.clock.pass(7_000);
+  it.clock.step(3_600_000);
+  it.clock.pass(6_999);
+  assert.deepEqual(it.closed, []);
+  it.clock.pass(1);
   assert.deepEqual(it.closed, [[1, "timeout"]]);
+});
+
+test("the time out of view is no reading time, and the time before it is", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.clock.pass(900);
+  it.subject.look(1, false);
+  it.clock.pass(1_000);
+  it.subject.look(1, true);
+  it.clock.pass(7_099);
+  assert.deepEqual(it.closed, []);
+  it.clock.pass(1);
+  assert.deepEqual(it.closed, [[1, "timeout"]]);
+});
+
+test("a toast that was in view gets no time for being in view", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.clock.pass(7_900);
+  it.subject.look(1, true);
+  it.clock.pass(100);
+  assert.deepEqual(it.closed, [[1, "timeout"]]);
+});
+
+test("a toast that was closed out of view can come again", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.subject.look(1, false);
+  it.subject.close(1, "elsewhere");
+  it.subject.show(row(1, 2));
+  it.clock.pass(1_000);
+  assert.deepEqual(it.seen, [[1]]);
+});
+
+test("after its end nothing happens", (t) => {
+  const it = toasts(t);
+  it.subject.show(row(1, 1));
+  it.subject.stop();
+  it.clock.pass(60_000);
+  assert.deepEqual([it.seen, it.closed], [[], []]);
 });
 
 test("a toast that is out of view is not seen, and its time stands still; back in view it stays at least a second and a half", (t) => {
@@ -369,6 +433,7 @@ test("a toast that is out of view is not seen, and its time stands still; back i
   assert.deepEqual(it.seen, [[2], [1]]);
   it.clock.pass(6_000);
   it.subject.look(1, false);
+  it.subject.look(9, false);
   it.subject.look(9, true);
   it.subject.look(1, true);
   it.clock.pass(1_499);
