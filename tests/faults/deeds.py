@@ -24,10 +24,11 @@ from django.utils import timezone
 import notify
 from notify.models import Mailbox, Notification
 from notify.protocol import TaskState
+from notify.signals import publish_failed
 from notify.tracking import jobs, writer
 from notify.tracking import rows as task_rows
 from notify.tracking.run import TaskRun
-from tests.faults.sender import Rollback
+from tests.faults.sender import Rollback, describe
 from tests.kit import mailboxes
 
 
@@ -122,6 +123,22 @@ def marks(user: Any) -> list[list[Any]]:
         [message, *(moment is not None for moment in moments)]
         for message, *moments in rows.values_list("message", *fields)
     ]
+
+
+failed_publishes: list[str] = []
+
+
+def note_failed_publishes() -> None:
+    publish_failed.connect(note_failed_publish, dispatch_uid="note")
+
+
+def note_failed_publish(error: Exception, **kwargs: Any) -> None:
+    failed_publishes.append(describe(error))
+
+
+def count_failed_publishes() -> int:
+    """The publishes of this process that have failed since they are noted."""
+    return len(failed_publishes)
 
 
 def lock_mailbox(user: Any) -> None:

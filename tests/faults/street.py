@@ -48,6 +48,11 @@ class Rogue:
                 await asyncio.sleep(0.01)
         raise AssertionError(f"Closed with {self.socket.close_code}; heard {self.heard[-3:]}")
 
+    async def is_let_in(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not any(frame["type"] == "welcome" for frame in self.heard):
+                await asyncio.sleep(0.01)
+
     async def is_closed(self) -> int:
         async with asyncio.timeout(PATIENCE):
             await self.reading

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from notify.mailbox import locks
-from tests.faults import at_most
+from tests.faults import at_most, deeds
 from tests.faults.clients import until
 from tests.faults.world import pubsub
 
@@ -47,9 +47,11 @@ async def test_a_send_waits_three_seconds_and_is_shown_later(make_world, redis_s
     tab, other_tab = await world.open(alice), await world.open(bob)
     frozen, committing = await freeze(world, alice, "one")
     sender = await world.start_sender()
+    await sender.call(f"{deeds.__name__}:note_failed_publishes")
     sent = await sender.send(alice, "two")
     assert sent["position"] is None
     assert sender.took < at_most(locks.WAIT + 1)
+    assert await sender.call(f"{deeds.__name__}:count_failed_publishes") == 1  # it waits once
     both = [alice.pk, bob.pk]
     await sender.call("send_many", to=both, message="three")
     await other_tab.shows("three")

@@ -12,6 +12,7 @@ import json
 import time
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.faults.street import SERVERS, Street, break_in
 from tests.kit.patience import PATIENCE
 
 BURST, RATE, UNIT = 200, 20, 1024  # limits.py
+THREADS = 4  # NOTIFY_THREADS
 
 
 @pytest.fixture
@@ -59,6 +61,7 @@ async def test_large_commands_are_refused_before_they_are_parsed(street: Street)
     """Of 64 KB each, the burst allows three, and the rate one in three seconds. The flood is closed."""
     text = json.dumps({"type": "read", "ids": [[1, 1]] * 10_900}, separators=(",", ":"))
     rogue = await street.rogue()
+    await rogue.is_let_in()
     began = time.monotonic()
     for _ in range(100):
         await rogue.say(text)
@@ -70,10 +73,13 @@ async def test_large_commands_are_refused_before_they_are_parsed(street: Street)
     await street.is_quiet()
 
 
-async def test_a_flood_of_large_commands_fills_no_memory(street: Street) -> None:
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "once it is let in"])
+async def test_a_flood_of_large_commands_fills_no_memory(street: Street, waits: bool) -> None:
     """The socket is closed after a few megabytes, and what it sends afterwards is not kept."""
     text = json.dumps({"type": "read", "ids": [[1, 1]] * 400}).ljust(64 * UNIT)
     rogue = await street.rogue()
+    if waits:
+        await rogue.is_let_in()
     before = street.status("VmRSS")
     most = sent = 0
     with suppress(ConnectionClosed):
@@ -92,13 +98,16 @@ async def test_what_waits_for_a_lock_is_bounded_and_dropped_at_the_end(
 ) -> None:
     """Meanwhile pings are answered, and a neighbour may come. Marks that have not begun are dropped."""
     street = await open_street(kind, "postgresql")
+    for number in range(10):
+        await street.sender.send(street.mallory, f"own {number}")
+    rows = await street.world.clerk.call(f"{deeds.__name__}:ids", user=street.mallory.pk)
     await street.sender.call("begin", thread="lock")
     lock = f"{deeds.__name__}:lock_mailbox"
     await street.sender.call(lock, thread="lock", user=street.mallory.pk)
     rogues = [await street.rogue() for _ in range(10)]
-    for rogue in rogues:
+    for rogue, row in zip(rogues, rows, strict=False):
         for ref in range(150):
-            await rogue.say({"type": "read", "ids": [[ref, 2**53 - 1]], "ref": ref})
+            await rogue.say({"type": "read", "ids": [[row, 2**53 - 1]], "ref": ref})
         await rogue.say({"type": "ping", "ref": 999})
     for rogue in rogues:
         async with asyncio.timeout(PATIENCE):
@@ -119,9 +128,22 @@ async def test_what_waits_for_a_lock_is_bounded_and_dropped_at_the_end(
     await street.is_undisturbed()
 
 
-async def test_reads_that_a_user_asks_for_leave_threads_to_others(street: Street) -> None:
-    """Fifty sockets ask at the rate that each may. A neighbour comes, and each of their reads is answered."""
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_reads_that_users_ask_for_leave_a_thread_to_others(
+    open_street: Any, kind: str, tmp_path: Path
+) -> None:
+    """
+    Fifty sockets ask at the rate that each may, and others after them, while their reads hang. A neighbour
+    comes, and then each of their reads is answered.
+    """
+    held, begun = tmp_path / "held", tmp_path / "held.begun"
+    street = await open_street(
+        kind, application="tests.faults.held_reads:application", HELD_READS=str(held)
+    )
     rogues = [await street.rogue() for _ in range(50)]
+    others = await street.world.make_users(THREADS, "mallory")
+    helpers = [await break_in(street.web.address, other) for other in others]
+    held.write_text(f"{street.mallory.pk}")
     for _ in range(20):
         for rogue in rogues:
             await rogue.say({"type": "changes", "since": None})
@@ -129,6 +151,17 @@ async def test_reads_that_a_user_asks_for_leave_threads_to_others(street: Street
     began = time.monotonic()
     await street.world.open(street.alice)
     print(f"{street.web.address}: a neighbour's handshake took {time.monotonic() - began:.3f} s")
+    assert begun.read_text().split() == [f"{street.mallory.pk}"]
+    held.write_text(" ".join(f"{user.pk}" for user in (street.mallory, *others)))
+    for helper in helpers:
+        await helper.say({"type": "changes", "since": None})
+    async with asyncio.timeout(PATIENCE):
+        while len(begun.read_text().split()) < THREADS - 1:
+            await asyncio.sleep(0.01)
+    await street.world.open(street.alice)
+    assert len(begun.read_text().split()) == THREADS - 1
+    held.unlink()
+    rogues += helpers
     for rogue in rogues:
         async with asyncio.timeout(PATIENCE):
             while not any(frame["type"] == "changes" for frame in rogue.heard):
