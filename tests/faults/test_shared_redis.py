@@ -7,6 +7,7 @@ The sweep is off in most tests, so whatever a tab is shown has come by a ring.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -199,15 +200,29 @@ async def stranger(redis_server: Any) -> AsyncIterator[Callable[[str], Stranger]
         await each.close()
 
 
-def forged(tab: Client) -> list[dict[str, Any]]:
-    """Messages in the form of the doorbell's, without its signature, and messages that make no sense."""
+def forged(tab: Client, database: str) -> list[dict[str, Any]]:
+    """
+    Messages in the form of the doorbell's, without its signature, and messages that make no sense.
+
+    Args:
+        database: the digest that the site's own messages name.
+    """
     assert tab.cursor is not None
     cursor, name = tab.cursor, str(tab.user.pk)
     changes = document(cursor.position, cursor.position + 3)
     far = cursor._replace(position=cursor.position + 3)
     ring = pack(name, changes._replace(since=cursor, cursor=far))
     mac = "0" * 32
+    contents: dict[str, dict[str, Any]] = {
+        "notify.ring": {"rings": [ring]},
+        "notify.tick": {"ticks": [[name, '{"type":"tick","ticks":[]}']]},
+        "notify.kick": {"recipient": name, "session": None},
+    }
     return [
+        *(
+            {"type": type_, "body": json.dumps({"database": database, **content}), "macs": [mac]}
+            for type_, content in contents.items()
+        ),
         {"type": "notify.ring", "from": "x", "rings": [ring]},
         {"type": "notify.tick", "from": "x", "ticks": [[name, '{"type":"tick","ticks":[]}']]},
         {"type": "notify.kick", "recipient": name, "session": None},
@@ -230,9 +245,10 @@ async def test_forged_and_malformed_messages_are_ignored_and_told_once(
     sender = await world.start_sender()
     await sender.send(user, "0")
     await tab.shows("0")
+    database = await sender.call("notify.installation:database_id")
     mallory = stranger(layer)
     for group in (common_group(), group_of(str(user.pk))):
-        for message in forged(tab):
+        for message in forged(tab, database):
             await mallory.send(group, message)
         await mallory.send_bytes(group, NO_MSGPACK)
     await sender.send(user, "1")
