@@ -45,7 +45,7 @@ test("after a sleep the clock decides, although no timer has run", (t) => {
 test("a doubt after a sleep finds it out at once", (t) => {
   const { monitor, dead, clock } = liveness(t);
   clock.set(1_000_000 + 35_000);
-  monitor.doubt();
+  monitor._doubt();
   assert.equal(dead.length, 1);
 });
 
