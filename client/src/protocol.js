@@ -139,7 +139,7 @@ export function reasonOf(code) {
 }
 
 /**
- * The epoch and the position of a cursor. Those of null come before all others. What is no cursor throws.
+ * The epoch and the position of a cursor. Those of null come before all others. Throws if the text is not a cursor.
  * @param {unknown} cursor
  * @returns {{epoch: string, position: number}}
  */

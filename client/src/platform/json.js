@@ -1,6 +1,6 @@
 /**
- * The value of a JSON text, or undefined if it is none.
- * @param {any} text  null and undefined are none
+ * The value of a JSON text; undefined if the text is not JSON.
+ * @param {any} text  also null or undefined, which are not JSON
  * @returns {any}
  */
 export function parseJson(text) {

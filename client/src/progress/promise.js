@@ -93,7 +93,7 @@ function show(root, { id, level, message, since, ended }) {
   shown += 1;
   // Newer than everything that has arrived, and older than everything that will.
   const arrived = Number(root.getAttribute("cursor")?.split(":")[1] ?? 0) + shown / (shown + 1);
-  // What a toast and its bar are drawn from, and no more: the rest concerns the server. Seen from the start, so that it is never marked.
+  // The fields from which a toast and its bar are drawn, and no more: the rest concerns the server. Seen from the start, so that it is never marked.
   const notification = /** @type {Notification} */ ({
     ...{ id, level, message, arrived, position: arrived, title: "", actions: /** @type {any[]} */ ([]), updated_at: since, seen_at: since },
     progress: { state: STATES[level], total: null, started_at: since, ended_at: ended ?? null },
