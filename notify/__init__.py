@@ -5,6 +5,7 @@ Notify users in every tab they have open.
     notify.send_many(team.members.all(), "Deploy finished")
     notify.success(request, "Saved")
     await notify.asend(user, "Ping")
+    notify.retract(user, "order:7")
     notify.disconnect(user)
 
     with notify.progress(user, "Importing customers", total=1200) as p:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         adisconnect,
         aerror,
         ainfo,
+        aretract,
         asend,
         asend_many,
         asuccess,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
         disconnect,
         error,
         info,
+        retract,
         send,
         send_many,
         success,
@@ -52,6 +55,7 @@ __all__ = [
     "adisconnect",
     "aerror",
     "ainfo",
+    "aretract",
     "asend",
     "asend_many",
     "asuccess",
@@ -63,6 +67,7 @@ __all__ = [
     "inbox",
     "info",
     "progress",
+    "retract",
     "send",
     "send_many",
     "success",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, models
-from django.db.models import Count, F, Max, Min, Q
+from django.db.models import Case, Count, F, Max, Min, Q, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from notify import mac, protocol
-from notify.conf import conf
 from notify.protocol import Counts, Cursor, Level, TaskState
 
 MAX_TITLE = 200
@@ -23,7 +22,6 @@ MAX_JOB = 200
 MAX_URL = 2000
 MAX_KEY = 100
 MAX_CATEGORY = 50
-SILENT_SHARE = 0.2  # of NOTIFY_PROGRESS_LOST_AFTER; by default, four missed beats
 LEVEL_NAMES = {
     Level.DEBUG.value: _("Debug"),
     Level.INFO.value: _("Information"),
@@ -31,7 +29,16 @@ LEVEL_NAMES = {
     Level.WARNING.value: _("Warning"),
     Level.ERROR.value: _("Error"),
 }
+RARE = ("progress", "group", "image")  # left out of a row on the wire if they are empty
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates, which databases reject
+
+
+class Listing(models.IntegerChoices):
+    """Which list of the inbox has a notification. Expired and retracted ones are in none."""
+
+    INBOX = 0
+    ARCHIVE = 1
+    NONE = 2
 
 
 class MailboxQuerySet(models.QuerySet["Mailbox"]):
@@ -180,6 +187,9 @@ class Notification(models.Model):
     data = models.JSONField(_("data"), null=True, blank=True)
     progress = models.JSONField(_("progress"), null=True, blank=True, editable=False)  # of a task
     collapse_key = models.CharField(_("key"), max_length=MAX_KEY, blank=True, default="")
+    group = models.CharField(_("group"), max_length=MAX_KEY, blank=True, default="")
+    image = models.CharField(_("image"), max_length=MAX_URL, blank=True, default="")
+    has_toast = models.BooleanField(_("toast"), default=True)  # otherwise in badge and inbox alone
     count = models.PositiveIntegerField(_("count"), default=1)
     # True if this content adds to the count of the row into which it is merged; otherwise it sets it to 1.
     is_counted = models.BooleanField(_("counted"), default=False, editable=False)
@@ -192,6 +202,22 @@ class Notification(models.Model):
     archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
     dismissed_at = models.DateTimeField(_("dismissed at"), null=True, blank=True)
 
+    # Derived by the database for the indexes of the inbox's lists (ADR 0032).
+    listing = models.GeneratedField(
+        expression=Case(
+            When(archived_at=None, then=Listing.INBOX.value),
+            When(expires_at__lte=F("archived_at"), then=Listing.NONE.value),
+            default=Listing.ARCHIVE.value,
+        ),
+        output_field=models.SmallIntegerField(_("list")),
+        db_persist=True,
+    )
+    listed_unread = models.GeneratedField(
+        expression=Case(When(archived_at=None, read_at=None, then=1), default=0),
+        output_field=models.SmallIntegerField(_("listed as unread")),
+        db_persist=True,
+    )
+
     objects = NotificationQuerySet.as_manager()
 
     class Meta:
@@ -200,14 +226,20 @@ class Notification(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["recipient", "position"], name="notify_position_unique")
         ]
-        indexes = [models.Index(fields=["recipient", "collapse_key"], name="notify_collapse_key")]
+        indexes = [
+            models.Index(fields=["recipient", "collapse_key"], name="notify_collapse_key"),
+            models.Index(fields=["recipient", "listing", "arrived"], name="notify_listing"),
+            models.Index(fields=["recipient", "listed_unread", "arrived"], name="notify_unread"),
+        ]
 
     def __str__(self) -> str:
         return self.title or self.message[:80]
 
     def encode(self) -> str:
         """Returns this row as a JSON object of the wire protocol."""
-        progress = {} if self.progress is None else {"progress": self.progress}
+        rare = {name: value for name in RARE if (value := getattr(self, name))}
+        if not self.has_toast:
+            rare["toast"] = False
         return protocol.dumps(
             {
                 "id": self.pk,
@@ -222,30 +254,15 @@ class Notification(models.Model):
                 "data": self.data,
                 "key": self.collapse_key,
                 "count": self.count,
-                "created_at": timestamp(self.created_at),
-                "updated_at": timestamp(self.updated_at),
-                "expires_at": timestamp(self.expires_at),
-                "seen_at": timestamp(self.seen_at),
-                "read_at": timestamp(self.read_at),
-                "archived_at": timestamp(self.archived_at),
-                "dismissed_at": timestamp(self.dismissed_at),
-                **progress,
+                **{name: timestamp(getattr(self, name)) for name in MOMENTS},
+                **rare,
             }
         )
 
 
-class TaskRecordQuerySet(models.QuerySet["TaskRecord"]):
-    def stale(self) -> TaskRecordQuerySet:
-        """Returns tasks that have been silent for so long that their users must be informed."""
-        now = timezone.now()
-        lost = now - timedelta(seconds=conf.PROGRESS_LOST_AFTER)
-        silent = now - timedelta(seconds=conf.PROGRESS_LOST_AFTER) * SILENT_SHARE
-        running = Q(state__in=[TaskState.RUNNING.value, TaskState.CANCELLING.value])
-        # A queued task is never lost, because it may wait in a long queue.
-        live = running | Q(state=TaskState.QUEUED.value)
-        return self.filter(
-            live & Q(beat_at__lt=silent, is_silent=False) | running & Q(beat_at__lt=lost)
-        )
+# The columns that notify writes; the others are derived by the database.
+WRITTEN = tuple(field for field in Notification._meta.concrete_fields if not field.generated)
+MOMENTS = tuple(field.name for field in WRITTEN if isinstance(field, models.DateTimeField))
 
 
 class TaskRecord(models.Model):
@@ -282,14 +299,11 @@ class TaskRecord(models.Model):
     )
     attempt = models.PositiveIntegerField(_("attempt"), default=1)
     beat_at = models.DateTimeField(_("last heartbeat"), default=timezone.now)
-    # True once the user has been shown that the task is silent.
-    is_silent = models.BooleanField(_("silent"), default=False)
+    is_silent = models.BooleanField(_("silent"), default=False)  # and its user has been shown that
     cancel_asked = models.BooleanField(_("cancellation requested"), default=False)
     detail = models.TextField(_("detail"), blank=True, default="")  # a traceback, for staff only
     # The name of the job in a task queue, such as "celery:<id>". Several processes find this row by it.
     job = models.CharField(_("job"), max_length=MAX_JOB, blank=True, default="")
-
-    objects = TaskRecordQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("task")

@@ -57,6 +57,13 @@ class Mark(StrEnum):
     DISMISSED = "dismissed"
 
 
+class Undo(StrEnum):
+    """Takes back a mark: the notification is unread again, or back from the archive as it was before."""
+
+    UNREAD = "unread"
+    UNARCHIVE = "unarchive"
+
+
 class TaskState(StrEnum):
     """The state of a task. SUCCEEDED, FAILED and CANCELLED are final. LOST may return to RUNNING."""
 
@@ -176,11 +183,7 @@ def age_of(epoch: str) -> float:
 
 
 def is_plausible(epoch: str) -> bool:
-    """
-    Returns whether a clock could have made this epoch: it is at most a day in the future.
-
-    A client could make up an epoch so late that no new epoch would ever sort above it.
-    """
+    """Returns whether a clock could have made this epoch. None would ever sort above a made-up late one."""
     return age_of(epoch) >= -86_400
 
 
@@ -306,11 +309,9 @@ def merge(documents: Sequence[Changes]) -> Changes:
 
 def welcome(changes: Changes, heartbeat: float) -> str:
     """
-    Returns the first document of a push connection.
+    Returns the first document of a push connection, with the changes that the client missed, or a reset.
 
-    Args:
-        changes: the changes that the client missed, or a reset.
-        heartbeat: seconds of silence after which the server sends a ping.
+    ``heartbeat`` is the number of seconds of silence after which the server sends a ping.
     """
     return f'{{"type":"welcome","version":{VERSION},"heartbeat":{heartbeat:g},"changes":{changes.encode()}}}'
 

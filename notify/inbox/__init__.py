@@ -3,11 +3,13 @@ The read side: a user's notifications, the changes since a cursor, and marks.
 
     notify.inbox.counts(user).unseen
     notify.inbox.snapshot(user).notifications
+    notify.inbox.page(user, "unread").notifications
     notify.inbox.mark_read(user, [notification])
 
 - ``__init__``: the public functions, which resolve their user as ``notify.send`` does, but do not check
   that a primary key exists
 - ``reader``: reads a mailbox and its rows in one statement
+- ``lists``: reads a page of what the inbox shows
 - ``upkeep``: looks at mailboxes, and does the work that is due in them
 
 Other packages pass a user or a primary key. The sweep uses ``upkeep.look_at`` and ``upkeep.tend``; the
@@ -20,11 +22,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from notify.doorbell import Page as Page
-from notify.inbox import reader, upkeep
+from notify.inbox import lists, reader, upkeep
+from notify.inbox.lists import InboxPage as InboxPage
+from notify.inbox.lists import View as View
 from notify.inbox.upkeep import Glance as Glance
-from notify.mailbox import marks
+from notify.mailbox import marks, retraction
 from notify.models import Notification
-from notify.protocol import Counts, Cursor, Mark
+from notify.protocol import Counts, Cursor, Mark, Undo
 from notify.runtime.twins import refuse_event_loop, twin
 from notify.sending import recipients
 
@@ -83,6 +87,39 @@ def changes(user: Any, since: Since = None) -> Page:
     return reader.changes(recipient_id, _cursor(since))
 
 
+def page(
+    user: Any,
+    view: View = "all",
+    *,
+    category: str = "",
+    before: str | int | None = None,
+    limit: int = 25,
+) -> InboxPage:
+    """
+    Returns a page of a user's inbox, the newest content first, in two queries.
+
+        >>> first = notify.inbox.page(user, "unread")  # doctest: +SKIP
+        >>> second = notify.inbox.page(user, "unread", before=first.next)  # doctest: +SKIP
+
+    It costs the same at any number of notifications; with a ``category``, it reads on until it has found
+    enough of them. Work that is due, such as archiving what has expired, is done first, and takes more
+    queries. Notifications that have expired or were retracted are in no list.
+
+    Args:
+        user: as for :func:`counts`, with the same errors.
+        view: ``all`` that is not archived, ``unread``, or ``archived``.
+        category: only notifications of this category.
+        before: the ``next`` of the page before. Pages never repeat a notification, and hide none that
+            was there before, whatever arrives or leaves meanwhile.
+        limit: the number of notifications on the page, from 1 to 100.
+
+    Raises:
+        ValueError: ``view``, ``before`` or ``limit`` is not one of these.
+    """
+    recipient_id = _recipient_id(user, "page")
+    return lists.read(recipient_id, view, category=category, before=before, limit=limit)
+
+
 def mark_seen(user: Any, notifications: Rows = None, *, cursor: Since = None) -> None:
     """
     Mark notifications as seen: they were on the user's screen.
@@ -117,6 +154,61 @@ def mark_archived(user: Any, notifications: Rows = None, *, cursor: Since = None
 def mark_dismissed(user: Any, notifications: Rows = None, *, cursor: Since = None) -> None:
     """Close the toasts in every tab, and keep the notifications. Arguments as for :func:`mark_seen`."""
     _mark(user, Mark.DISMISSED, notifications, cursor)
+
+
+def mark_unread(user: Any, notifications: Rows) -> None:
+    """
+    Mark notifications as unread again. They stay seen.
+
+    Takes the same two arguments, and raises the same errors, as :func:`mark_seen`; there is no form for
+    all notifications.
+    """
+    _undo(user, Undo.UNREAD, notifications, "mark_unread")
+
+
+def unarchive(user: Any, notifications: Rows) -> None:
+    """
+    Take notifications back from the archive, as they were before. Their toasts stay closed.
+
+    A notification that has expired stays archived, and so does one that a later notification with the same
+    key has replaced. Takes the same arguments as :func:`mark_unread`.
+    """
+    _undo(user, Undo.UNARCHIVE, notifications, "unarchive")
+
+
+def clear(
+    user: Any, *, key: str | None = None, group: str | None = None, category: str | None = None
+) -> None:
+    """
+    Archive the notifications with a key, of a group or of a category, for example once all has been done.
+
+        notify.inbox.clear(user, category="orders")
+
+    Inside ``atomic()``, they are archived after the commit.
+
+    Args:
+        user: as for :func:`counts`, with the same errors.
+        key, group, category: what the notifications were sent with; at least one. If there are several,
+            a notification must have all of them.
+
+    Raises:
+        ValueError: no key, group or category is named.
+    """
+    recipient_id = _recipient_id(user, "clear")
+    given = {"collapse_key": key, "group": group, "category": category}
+    named = {name: value for name, value in given.items() if value}
+    if not named:
+        raise ValueError(
+            "notify.inbox.clear() needs a key, a group or a category. To archive everything, use"
+            " notify.inbox.mark_archived(user)."
+        )
+    retraction.clear(recipient_id, named)
+
+
+def _undo(user: Any, undo: Undo, notifications: Rows, call: str) -> None:
+    recipient_id = _recipient_id(user, call)
+    rows = _instances(notifications, f"notify.inbox.{call}()")
+    marks.mark(recipient_id, undo, reader.shown(recipient_id, rows))
 
 
 def _mark(user: Any, mark: Mark, notifications: Rows, cursor: Since) -> None:
@@ -158,7 +250,11 @@ def _cursor(cursor: Since) -> Cursor | None:
 acounts = twin(counts)
 asnapshot = twin(snapshot)
 achanges = twin(changes)
+apage = twin(page)
 amark_seen = twin(mark_seen)
 amark_read = twin(mark_read)
 amark_archived = twin(mark_archived)
 amark_dismissed = twin(mark_dismissed)
+amark_unread = twin(mark_unread)
+aunarchive = twin(unarchive)
+aclear = twin(clear)

@@ -19,9 +19,10 @@ from django.utils import timezone
 from notify import signals
 from notify.db import all_users, commits_by_hand, database, in_callers_transaction
 from notify.mailbox import marks, outbox
-from notify.models import Mailbox, Notification, TaskRecord
+from notify.models import Mailbox, Notification
 from notify.protocol import Counts, Cursor
 from notify.tracking import rows as task_rows
+from notify.tracking import silence
 
 EXPIRED_AT_ONCE = 50  # mailboxes; each takes a transaction, and delays the repair of rooms
 
@@ -72,7 +73,7 @@ def look_at(recipient_ids: Sequence[Any]) -> list[Glance]:
     mine = Notification.objects.filter(recipient=OuterRef("pk"))
     users = all_users().filter(pk__in=recipient_ids)
     columns = (f"notify_mailbox__{name}" for name in ("epoch", "head", "due", "unseen", "unread"))
-    stale = TaskRecord.objects.filter(recipient=OuterRef("pk")).stale()
+    stale = silence.stale(OuterRef("pk"))
     lines = users.values_list("pk", *columns, Exists(mine.waiting()), Exists(mine), Exists(stale))
     return [
         Glance(pk, epoch, head, due, Counts(unseen or 0, unread or 0), waiting, rows, stale)

@@ -1,5 +1,5 @@
 """
-Marks notifications as seen, read, archived or dismissed, and archives expired ones.
+Marks notifications as seen, read, archived or dismissed, takes such a mark back, and archives expired ones.
 
 A mark applies only to content that the user was shown: pairs ``(id, arrived)``, or everything that had
 arrived by a cursor. Content that arrived or was merged into a row later stays new.
@@ -8,18 +8,20 @@ arrived by a cursor. Content that arrived or was merged into a row later stays n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from django.db import connections, transaction
 from django.db.models import F, Min, Q
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
 from notify.db import batches, database, in_callers_transaction, tries_again
 from notify.doorbell import MAX_ROWS
 from notify.mailbox.change import locked
 from notify.models import Mailbox, Notification, NotificationQuerySet
-from notify.protocol import Cursor, Mark, Shown
+from notify.protocol import Counts, Cursor, Mark, Shown, Undo
 
 # The timestamps that a mark sets, unless they are set already. Reading implies seeing.
 SETS: Mapping[Mark, tuple[str, ...]] = {
@@ -29,7 +31,23 @@ SETS: Mapping[Mark, tuple[str, ...]] = {
     Mark.DISMISSED: ("dismissed_at",),
 }
 
-# Chooses the rows to mark among a mailbox's unarchived rows; called under the mailbox's lock.
+# What an undo sets. MariaDB assigns in this order, and reads what it has assigned already. Archiving sets the
+# marks that were missing at its own moment, so these are taken back with it. No toast comes back.
+RESTORES: Mapping[Undo, Mapping[str, Any]] = MappingProxyType(
+    {
+        Undo.UNREAD: {"read_at": None},
+        Undo.UNARCHIVE: {
+            "seen_at": NullIf(F("seen_at"), F("archived_at")),
+            "read_at": NullIf(F("read_at"), F("archived_at")),
+            "dismissed_at": Coalesce(F("dismissed_at"), F("archived_at")),
+            "archived_at": None,
+        },
+    }
+)
+
+READS = ("pk", "arrived", "seen_at", "read_at", "archived_at", "collapse_key")
+
+# Chooses the rows to mark among those that the mark changes; called under the mailbox's lock.
 Choice = Callable[[Mailbox, NotificationQuerySet], list[Notification]]
 
 
@@ -42,14 +60,14 @@ class Marked(NamedTuple):
 
 def mark(
     recipient_id: Any,
-    mark: Mark,
+    mark: Mark | Undo,
     pairs: Iterable[Shown] = (),
     *,
     upto: Cursor | None = None,
     epoch: str | None = None,
 ) -> Cursor | None:
     """
-    Mark notifications of one recipient, in a separate transaction.
+    Mark notifications of one recipient, or take a mark back, in a separate transaction.
 
     If the caller has a transaction open, the rows are marked after its commit.
 
@@ -90,49 +108,118 @@ def expire(recipient_id: Any) -> None:
     archive(recipient_id, Q(expires_at__lte=timezone.now()))
 
 
-def archive(recipient_id: Any, which: Q, at_most: int | None = None) -> int:
+def archive(
+    recipient_id: Any,
+    which: Q,
+    at_most: int | None = None,
+    *,
+    named: Mapping[str, str] | None = None,
+    retracts: bool = False,
+) -> int:
     """
     Archive the notifications of one recipient that meet a condition, in a separate transaction.
 
     Args:
         which: the condition, evaluated under the mailbox's lock.
         at_most: the maximum number of rows; those unchanged for the longest time come first.
+        named: texts that the rows must have exactly, by name of the column.
+        retracts: archive them as expired, so that they are in no list of the inbox.
 
     Returns the number of rows archived.
     """
 
     def choose(box: Mailbox, rows: NotificationQuerySet) -> list[Notification]:
-        return list(rows.filter(which).order_by("position")[:at_most])
+        chosen = rows.filter(which, **(named or {})).order_by("position")[:at_most]
+        if not named:
+            return list(chosen)
+        # A collation may ignore case, so the database may return more.
+        exact = chosen.only(*READS, *named)
+        return [row for row in exact if all(getattr(row, name) == named[name] for name in named)]
 
-    return _mark(recipient_id, Mark.ARCHIVED, choose, reckon_due=True).rows
+    return _mark(recipient_id, Mark.ARCHIVED, choose, reckon_due=True, retracts=retracts).rows
 
 
 @tries_again
-def _mark(recipient_id: Any, mark: Mark, choose: Choice, *, reckon_due: bool = False) -> Marked:
+def _mark(
+    recipient_id: Any,
+    mark: Mark | Undo,
+    choose: Choice,
+    *,
+    reckon_due: bool = False,
+    retracts: bool = False,
+) -> Marked:
     rows = Notification.objects.using(database()).filter(recipient=recipient_id)
-    standing = rows.published().unarchived()
-    fields = SETS[mark]
+    published = rows.published()
     with locked([recipient_id]) as change:
         mailbox = change.mailbox
         if mailbox is None:
             return Marked(None, 0)
         box = mailbox.box
-        unset = standing.filter(**{fields[-1]: None})
-        chosen = choose(box, unset.only("pk", "arrived", "seen_at", "read_at"))
+        now = timezone.now()
+        changing = published.filter(_changes(mark, now))
+        chosen = choose(box, changing.only(*READS))
+        if mark is Undo.UNARCHIVE:
+            chosen = _without_successor(chosen, published.unarchived())
         if chosen:
             shift = mailbox.shift_for([row.pk for row in chosen])
-            now = timezone.now()
-            moments = {name: Coalesce(F(name), now) for name in fields}
+            values = {**_values(mark, now), **({"expires_at": now} if retracts else {})}
             for ids in batches([row.pk for row in chosen]):
-                rows.filter(pk__in=ids).update(position=F("pk") + shift, **moments)
-            box.unseen -= sum("seen_at" in fields and row.seen_at is None for row in chosen)
-            box.unread -= sum("read_at" in fields and row.read_at is None for row in chosen)
-        if reckon_due:
-            box.due = standing.aggregate(due=Min("expires_at"))["due"]
+                rows.filter(pk__in=ids).update(position=F("pk") + shift, **values)
+            for row in chosen:
+                unseen, unread = _counts(mark, row)
+                box.unseen += unseen
+                box.unread += unread
+        if reckon_due or mark is Undo.UNARCHIVE:
+            box.due = published.unarchived().aggregate(due=Min("expires_at"))["due"]
         mailbox.lists_rows = len(chosen) <= MAX_ROWS
         if chosen and mailbox.lists_rows:
             mailbox.rows = list(rows.filter(position__gt=mailbox.since.position))
     return Marked(box.cursor, len(chosen))
+
+
+def _changes(mark: Mark | Undo, now: datetime) -> Q:
+    """Returns the condition for rows that a mark changes."""
+    if mark is Undo.UNARCHIVE:  # what has expired would be archived again
+        return Q(archived_at__isnull=False) & (Q(expires_at=None) | Q(expires_at__gt=now))
+    if mark is Undo.UNREAD:
+        return Q(archived_at=None, read_at__isnull=False)
+    return Q(archived_at=None) & Q(**{SETS[Mark(mark)][-1]: None})
+
+
+def _without_successor(
+    rows: Iterable[Notification], standing: NotificationQuerySet
+) -> list[Notification]:
+    """Leaves out archived rows that a later notification with the same key has replaced meanwhile."""
+    keys = {row.collapse_key for row in rows if row.collapse_key}
+    taken = set(standing.filter(collapse_key__in=keys).values_list("collapse_key", flat=True))
+    newest = {row.collapse_key: row for row in sorted(rows, key=_arrived)}
+    return [
+        row
+        for row in rows
+        if not row.collapse_key
+        or (row.collapse_key not in taken and newest[row.collapse_key] is row)
+    ]
+
+
+def _values(mark: Mark | Undo, now: datetime) -> Mapping[str, Any]:
+    """Returns what a mark sets in the rows that it changes."""
+    if isinstance(mark, Undo):
+        return RESTORES[mark]
+    return {name: Coalesce(F(name), now) for name in SETS[mark]}
+
+
+def _counts(mark: Mark | Undo, row: Notification) -> Counts:
+    """Returns by how much the counts change when this row is marked."""
+    if mark is Undo.UNREAD:
+        return Counts(0, 1)
+    if mark is Undo.UNARCHIVE:
+        unset = (None, row.archived_at)
+        return Counts(row.seen_at in unset, row.read_at in unset)
+    fields = SETS[mark]
+    return Counts(
+        -("seen_at" in fields and row.seen_at is None),
+        -("read_at" in fields and row.read_at is None),
+    )
 
 
 def _arrived(row: Notification) -> int:

@@ -1,8 +1,9 @@
 """
 The public calls that send notifications, and the validation of their arguments.
 
-- ``calls``: ``send``, ``send_many``, the shortcuts for each level (``Verb``), and ``disconnect``
+- ``calls``: ``send``, ``send_many``, the shortcuts for each level (``Verb``), ``retract`` and ``disconnect``
 - ``content``: texts, links and limits, validated and rendered in the recipient's language
+- ``values``: checks of single values
 - ``links``: resolves links, and refuses those that depend on the page
 - ``recipients``: users, requests, querysets and groups, resolved to primary keys
 

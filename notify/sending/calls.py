@@ -13,7 +13,7 @@ from django.db import connections, transaction
 
 from notify import doorbell
 from notify.db import database, in_callers_transaction
-from notify.mailbox import outbox
+from notify.mailbox import outbox, retraction
 from notify.models import Notification
 from notify.runtime.twins import refuse_event_loop, twin
 from notify.sending import content, recipients
@@ -39,6 +39,9 @@ class Options(CommonOptions, total=False):
     actions: Iterable[Action | Mapping[str, Any]]
     data: Any
     count: bool
+    group: str
+    image: Any
+    toast: bool
     expires: datetime | timedelta | None
 
 
@@ -100,6 +103,11 @@ def send(to: Any, message: Any, **options: Unpack[Options]) -> Notification:
             characters.
         count: with a ``key``, also count: the ``count`` of the notification increases by one, and
             its toast shows "×2". Without it, the ``count`` is 1 again.
+        group: notifications with the same group are shown together in the inbox. A name of your own, at
+            most 100 characters.
+        image: the address of an image, such as a face or an icon: as for ``url``, but not ``mailto:``.
+        toast: whether a toast is shown. With ``False``, the notification appears in the badge and the
+            inbox only.
         expires: when the notification is archived automatically: a ``datetime``, or a ``timedelta``
             from now.
 
@@ -182,6 +190,37 @@ warning = _verb("warning")
 error = _verb("error")
 
 
+def retract(to: Any, key: str) -> None:
+    """
+    Take back the notification with a key that has become untrue. Its toast closes in every tab, and it
+    leaves the counts and the inbox.
+
+        notify.send(user, "Order 7 waits for your approval", key="order:7")
+        notify.retract(user, "order:7")
+
+    It takes back what was sent before the call. Inside ``atomic()``, this happens after the commit, and not
+    at all after a rollback. If there is no such notification, nothing happens.
+
+    Args:
+        to: a user, the primary key of a user, or a request, which stands for its user.
+        key: the ``key`` with which the notification was sent.
+
+    Raises:
+        TypeError: if ``to`` is several users, or not a user.
+        ValueError: if ``key`` is empty.
+        InvalidRecipient: if ``to`` is anonymous, unsaved, or not a primary key.
+        AsyncContext: if an event loop is running in this thread; use :func:`aretract`.
+        DatabaseError: if the database fails.
+    """
+    refuse_event_loop("notify.retract")
+    recipient_id = recipients.one(
+        to, verb="notify.retract()", several="Call it for each user.", must_exist=False
+    )
+    if not key:
+        raise ValueError("notify.retract() needs the key with which the notification was sent.")
+    retraction.retract(recipient_id, key)
+
+
 def disconnect(to: Any) -> None:
     """
     Close all push connections of a user, in every process.
@@ -223,6 +262,7 @@ def disconnect(to: Any) -> None:
 
 asend = twin(send)
 asend_many = twin(send_many)
+aretract = twin(retract)
 adisconnect = twin(disconnect)
 adebug = twin(debug)
 ainfo = twin(info)

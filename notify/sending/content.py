@@ -7,10 +7,8 @@ and, where one helps, suggests a correction.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -29,17 +27,14 @@ from notify.models import (
     MAX_MESSAGE,
     MAX_TITLE,
     MAX_URL,
-    UNSTORABLE,
     Notification,
-    timestamp,
 )
 from notify.protocol import Level
 from notify.sending import links
+from notify.sending.values import checked_data, checked_expiry, checked_text
 
 MAX_ACTIONS = 5
 MAX_LABEL = 50
-MAX_DATA_BYTES = 16 * 1024
-MAX_DATA_DEPTH = 30  # MariaDB rejects JSON that is nested deeper than 31 levels
 LEVELS: dict[Any, str] = {level.value: level.value for level in Level} | {
     getattr(constants, level.name): level.value for level in Level
 }
@@ -79,6 +74,9 @@ class Content:
     data: Any = None
     key: str = ""
     count: bool = False
+    group: str = ""
+    image: Any = ""
+    toast: bool = True
     expires: Any = None
 
     def checked(self) -> Content:
@@ -104,13 +102,16 @@ class Content:
             message=self.message,
             title=self.title,
             level=_level(self.level),
-            category=_text("category", self.category, MAX_CATEGORY),
+            category=checked_text("category", self.category, MAX_CATEGORY),
             url=self.url,
             actions=actions,
-            data=_data(self.data),
-            key=_text("key", self.key, MAX_KEY),
+            data=checked_data(self.data),
+            key=checked_text("key", self.key, MAX_KEY),
             count=_count(self.count, self.key),
-            expires=_expires(self.expires),
+            group=checked_text("group", self.group, MAX_KEY),
+            image=self.image,
+            toast=_toast(self.toast),
+            expires=checked_expiry(self.expires),
         )
 
     @property
@@ -118,12 +119,12 @@ class Content:
         """Returns whether a text is a lazy translation or a link is unresolved."""
         actions = [action for action in self.actions if isinstance(action, Action)]
         texts = [self.message, self.title, *(action.label for action in actions)]
-        urls = [self.url, *(action.url for action in actions)]
+        urls = [self.url, self.image, *(action.url for action in actions)]
         return any(isinstance(text, Promise) for text in texts) or not all(map(links.is_url, urls))
 
     def render(self) -> Notification:
         """Returns an unsaved notification without a recipient, rendered in the active language."""
-        message = _text("message", self.message, MAX_MESSAGE)
+        message = checked_text("message", self.message, MAX_MESSAGE)
         if not message.strip():
             raise InvalidNotification(
                 "message must not be empty. Write a sentence about what happened."
@@ -137,13 +138,16 @@ class Content:
         return Notification(
             level=self.level,
             category=self.category,
-            title=_text("title", self.title, MAX_TITLE),
+            title=checked_text("title", self.title, MAX_TITLE),
             message=message,
             url=_url("url", self.url),
             actions=actions,
             data=self.data,
             collapse_key=self.key,
             is_counted=self.count,
+            group=self.group,
+            image=_image(self.image),
+            has_toast=self.toast,
             created_at=now,
             updated_at=now,
             expires_at=self.expires,
@@ -205,34 +209,17 @@ def _level(level: Any) -> str:
         ) from None
 
 
-def _text(name: str, value: Any, limit: int) -> str:
-    # Convert lazy and safe strings to plain ones. str() would return a SafeString unchanged.
-    text = "" if value is None else str.__str__(f"{value}")
-    if len(text) > limit:
-        link = ", or link to a page with the full text" if name in ("message", "title") else ""
-        raise InvalidNotification(
-            f"{name} has {len(text)} characters; at most {limit} are allowed. Shorten it{link}."
-        )
-    if UNSTORABLE.search(text):
-        raise InvalidNotification(
-            f"{name} contains NUL or a lone surrogate, which databases reject: {text[:60]!r}."
-        )
-    return text
-
-
-def shortened(value: Any, limit: int = MAX_MESSAGE) -> str:
-    """Returns a task's text, cut to the limit, because a long text must not make the task fail."""
-    text = "" if value is None else storable(f"{value}")
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def storable(text: str) -> str:
-    """Returns the text without NUL, and with lone surrogates replaced, because some databases reject them."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
 def _url(name: str, value: Any) -> str:
-    return _text(name, links.resolve(name, value), MAX_URL)
+    return checked_text(name, links.resolve(name, value), MAX_URL)
+
+
+def _image(value: Any) -> str:
+    url = _url("image", value)
+    if url[:7].lower() == "mailto:":
+        raise InvalidNotification(
+            f"image={value!r} is no address of an image. Use http or https, or a path of this site."
+        )
+    return url
 
 
 def _action_url(action: Action) -> str:
@@ -243,7 +230,7 @@ def _action_url(action: Action) -> str:
 
 
 def _label(action: Action) -> str:
-    label = _text("In actions: label", action.label, MAX_LABEL)
+    label = checked_text("In actions: label", action.label, MAX_LABEL)
     if not label.strip():
         raise InvalidNotification(f"The action with the url {action.url} must have a label.")
     return label
@@ -269,65 +256,9 @@ def _count(count: Any, key: Any) -> bool:
     return count
 
 
-def _data(data: Any) -> Any:
-    if data is None:
-        return None
-    try:
-        text = json.dumps(data, allow_nan=False)
-        # A copy, because the caller may change the object before the commit.
-        copy = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
+def _toast(toast: Any) -> bool:
+    if not isinstance(toast, bool):
         raise InvalidNotification(
-            f"data cannot be stored as JSON: {error}. Use dicts, lists, strings and numbers."
-        ) from error
-    if len(text) > MAX_DATA_BYTES:
-        raise InvalidNotification(
-            f"data has {len(text)} bytes as JSON; at most {MAX_DATA_BYTES} are allowed."
-            " Store it in a model of your own, and pass its primary key instead."
+            f"toast must be True or False, not {toast!r}. False: only in the badge and the inbox."
         )
-    _check_data(copy)
-    return copy
-
-
-def _check_data(data: Any, depth: int = 0) -> None:
-    """Reject JSON that one of the supported databases cannot store."""
-    if depth > MAX_DATA_DEPTH:
-        raise InvalidNotification(f"data must not be nested deeper than {MAX_DATA_DEPTH} levels.")
-    if isinstance(data, str):
-        _text("data", data, MAX_DATA_BYTES)
-    elif isinstance(data, dict):
-        for part in (*data, *data.values()):
-            _check_data(part, depth + 1)
-    elif isinstance(data, list):
-        for part in data:
-            _check_data(part, depth + 1)
-
-
-def _expires(expires: datetime | timedelta | None) -> datetime | None:
-    if expires is None:
-        return None
-    if not isinstance(expires, (datetime, timedelta)):
-        raise InvalidNotification(f"expires must be a datetime or a timedelta, not {expires!r}.")
-    now = timezone.now()
-    try:
-        moment = now + expires if isinstance(expires, timedelta) else _in_our_zone(expires)
-        timestamp(moment)
-    except OverflowError as error:
-        raise InvalidNotification(
-            f"expires={expires!r} is out of the range of dates. Omit it if the notification should never"
-            " expire."
-        ) from error
-    if moment <= now:
-        raise InvalidNotification(
-            f"expires={expires!r} is in the past, so the notification would never be shown."
-        )
-    return moment
-
-
-def _in_our_zone(moment: datetime) -> datetime:
-    """Returns the moment as Django stores it: aware if ``USE_TZ`` is True, else naive."""
-    if settings.USE_TZ and timezone.is_naive(moment):
-        return timezone.make_aware(moment)
-    if not settings.USE_TZ and timezone.is_aware(moment):
-        return timezone.make_naive(moment)
-    return moment
+    return toast

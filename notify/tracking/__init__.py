@@ -7,6 +7,7 @@ Progress of tasks: how a task reports, and how its reports are stored.
 - ``writer``: the thread that writes the reports of tasks, so that no task waits for a database
 - ``rows``: the transaction that writes a task's row
 - ``attempts``: pure functions that decide which report on a task is newer
+- ``silence``: which tasks have been silent for so long that their users must be informed
 - ``ticks``: progress between two writes of a row, sent to open tabs only
 - ``decorator``: ``notify.tracked()``, which shows the runs of a function
 - ``jobs``: the functions that adapters of task queues call

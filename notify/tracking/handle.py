@@ -30,7 +30,8 @@ from notify.models import MAX_TITLE, Notification
 from notify.protocol import TaskState
 from notify.sending import recipients
 from notify.sending.calls import CommonOptions
-from notify.sending.content import Action, Content, shortened, storable
+from notify.sending.content import Action, Content
+from notify.sending.values import shortened, storable
 from notify.tracking import writer
 from notify.tracking.counter import StepCounter
 from notify.tracking.run import TaskRun

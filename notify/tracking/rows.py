@@ -24,7 +24,7 @@ from notify.mailbox.change import locked
 from notify.models import Mailbox, Notification, NotificationQuerySet, TaskPart, TaskRecord
 from notify.protocol import Cursor, Level, Shown, TaskState
 from notify.runtime.process import in_event_loop
-from notify.tracking import attempts
+from notify.tracking import attempts, silence
 from notify.tracking.run import StoredTask, TaskRun, show, stored_name
 
 LEVEL_OF = {
@@ -303,7 +303,7 @@ def tend(recipient_id: Any) -> None:
     """Show which of a user's tasks have fallen silent or are lost."""
     lost = timezone.now() - timedelta(seconds=conf.PROGRESS_LOST_AFTER)
 
-    def silence(row: Notification, record: TaskRecord) -> bool:
+    def fall_silent(row: Notification, record: TaskRecord) -> bool:
         is_lost = record.state != TaskState.QUEUED and record.beat_at < lost
         if is_lost:
             record.state = TaskState.LOST.value
@@ -313,8 +313,8 @@ def tend(recipient_id: Any) -> None:
         show(row, stored.state, silent=True, cancellable=stored.cancellable and not is_lost)
         return True
 
-    stale = TaskRecord.objects.filter(recipient=recipient_id).stale()
-    _amend(recipient_id, Q(pk__in=stale.values("pk")), silence)
+    stale = silence.stale(recipient_id).values("pk")
+    _amend(recipient_id, Q(pk__in=stale), fall_silent)
 
 
 @tries_again

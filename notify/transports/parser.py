@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from notify.exceptions import ProtocolError
-from notify.protocol import MAX_POSITION, Cursor, Mark, Shown
+from notify.protocol import MAX_POSITION, Cursor, Mark, Shown, Undo
 
 MAX_COMMAND_BYTES = 64 * 1024
 MAX_COMMAND_IDS = 500
+UNDOS = frozenset(Undo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,11 @@ class MarkCommand:
     A command to mark ``(id, arrived)`` pairs and, with ``upto``, everything that arrived up to that cursor.
 
     Attributes:
+        mark: the mark, or the undo of one, which has no ``upto``.
         epoch: the epoch of the pairs. In another epoch, different content may have the same ``arrived``.
     """
 
-    mark: Mark
+    mark: Mark | Undo
     pairs: tuple[Shown, ...]
     upto: Cursor | None
     ref: int | None
@@ -99,6 +101,8 @@ def _command(document: Mapping[str, Any], ref: int | None) -> Command:
         _check_epoch(epoch)
     if kind == "cancel":
         return CancelCommand(_pairs(document.get("ids", [])), ref, epoch)
+    if kind in UNDOS:
+        return MarkCommand(Undo(kind), _pairs(document.get("ids", [])), None, ref, epoch)
     everything = kind.endswith("_all")
     try:
         mark = Mark(kind.removesuffix("_all"))

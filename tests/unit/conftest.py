@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 
 @pytest.fixture
@@ -23,3 +25,20 @@ async def quiet(settings: Any, transactional_db: None) -> AsyncIterator[None]:
     yield
     await Hub.close_here()
     await close_connections()
+
+
+class Clock:
+    """Django's clock, which a test can move forward."""
+
+    def __init__(self) -> None:
+        self.moment = timezone.now()
+
+    def forward(self, **delta: float) -> None:
+        self.moment += timedelta(**delta)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(timezone, "now", lambda: clock.moment)
+    return clock

@@ -45,7 +45,7 @@ def test_every_call_of_the_api_is_at_the_door():
     public = {
         name
         for name in vars(calls)
-        if name in ("send", "send_many", "disconnect")
+        if name in ("send", "send_many", "retract", "disconnect")
         or name in ("debug", "info", "success", "warning", "error")
     }
     public |= {name for name in vars(calls) if name.startswith("a") and name[1:] in public}

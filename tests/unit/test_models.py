@@ -145,32 +145,6 @@ def test_tasks_and_their_parts_are_named_by_their_notification(user):
         assert str(part) == f"celery:7 of notification {task.pk}"
 
 
-@pytest.mark.parametrize(
-    ("state", "seconds", "is_silent", "is_stale"),
-    [
-        ("running", 10, False, False),
-        ("running", 30, False, True),
-        ("running", 30, True, False),
-        ("running", 200, True, True),
-        ("cancelling", 200, True, True),
-        ("queued", 30, False, True),
-        ("queued", 200, True, False),
-        ("succeeded", 200, False, False),
-    ],
-)
-def test_a_task_is_stale_if_its_user_must_be_informed(
-    state, seconds, is_silent, is_stale, user, settings
-):
-    """They are informed once that it is silent, and once that it is lost. A queued task may wait forever."""
-    settings.NOTIFY_PROGRESS_LOST_AFTER = 100
-    (row,) = leave_waiting(user, "Import")
-    beat_at = models.timezone.now() - timedelta(seconds=seconds)
-    TaskRecord.objects.create(
-        notification=row, recipient=user, state=state, beat_at=beat_at, is_silent=is_silent
-    )
-    assert TaskRecord.objects.stale().exists() is is_stale
-
-
 def test_a_row_on_the_wire(user):
     """The encoding has each field of version 1 of the protocol. It is compact, with times in UTC."""
     sent = notify.send(

@@ -12,7 +12,7 @@ import notify
 from notify import db, inbox
 from notify.mailbox import marks, outbox
 from notify.models import Mailbox, MailboxQuerySet
-from notify.protocol import Cursor, Mark, new_epoch
+from notify.protocol import Cursor, Mark, Undo, new_epoch
 from tests.kit.mailboxes import (
     Failing,
     assert_sound,
@@ -366,3 +366,89 @@ def test_the_earliest_expiry_is_due(user, other_user, several, clock):
         to = [user, other_user] if several else [user]
         notify.send_many(to, "x", expires=expires)
     assert mailbox_of(user).due == clock.moment + timedelta(hours=1)
+
+
+# -- Undo ----------------------------------------------------------------------------------------
+
+
+def test_unread_takes_back_the_reading_alone(user, rings):
+    row = notify.send(user, "one")
+    marks.mark(user.pk, Mark.READ, shown(row))
+    cursor = marks.mark(user.pk, Undo.UNREAD, shown(row))
+    assert marked(user) == NOTHING | {"seen": ["one"]}
+    assert mailbox_of(user).counts == (0, 1)
+    assert cursor == mailbox_of(user).cursor
+    assert [row.read_at for row in rings[-1].rows] == [None]
+    assert_sound(user)
+
+
+@pytest.mark.parametrize(
+    ("before", "counts"), [([], (1, 1)), ([Mark.SEEN], (0, 1)), ([Mark.READ], (0, 0))]
+)
+def test_unarchive_restores_what_archiving_has_changed(user, before, counts):
+    row = notify.send(user, "one")
+    for mark in before:
+        marks.mark(user.pk, mark, shown(row))
+    (was,) = rows_of(user)
+    marks.mark(user.pk, Mark.ARCHIVED, shown(row))
+    marks.mark(user.pk, Undo.UNARCHIVE, shown(row))
+    (now,) = rows_of(user)
+    assert (now.seen_at, now.read_at, now.archived_at) == (was.seen_at, was.read_at, None)
+    assert mailbox_of(user).counts == counts
+    assert_sound(user)
+
+
+def test_no_toast_comes_back_with_an_unarchived_row(user):
+    row = notify.send(user, "one")
+    marks.mark(user.pk, Mark.ARCHIVED, shown(row))
+    marks.mark(user.pk, Undo.UNARCHIVE, shown(row))
+    assert marked(user) == NOTHING | {"dismissed": ["one"]}
+
+
+@pytest.mark.parametrize("undo", Undo)
+def test_an_undo_of_what_was_not_marked_changes_nothing(user, undo, rings):
+    row = notify.send(user, "one")
+    before = len(rings)
+    cursor = marks.mark(user.pk, undo, shown(row))
+    assert cursor == mailbox_of(user).cursor
+    assert (rows_of(user)[0].position, len(rings)) == (row.position, before)
+
+
+def test_an_archived_row_does_not_become_unread(user):
+    row = notify.send(user, "one")
+    marks.mark(user.pk, Mark.ARCHIVED, shown(row))
+    marks.mark(user.pk, Undo.UNREAD, shown(row))
+    assert marked(user) == {"seen": ["one"], "read": ["one"], "archived": ["one"], "dismissed": []}
+
+
+def test_an_undo_takes_no_content_that_came_later(user):
+    row = notify.send(user, "one", key="k")
+    marks.mark(user.pk, Mark.READ, shown(row))
+    pairs = shown(row)
+    marks.mark(user.pk, Mark.READ, shown(notify.send(user, "two", key="k")))
+    marks.mark(user.pk, Undo.UNREAD, pairs)
+    assert marked(user) == NOTHING | {"seen": ["two"], "read": ["two"]}
+
+
+def test_the_expiry_of_an_unarchived_row_is_due_again(user, clock):
+    row = notify.send(user, "one", expires=timedelta(hours=1))
+    marks.mark(user.pk, Mark.ARCHIVED, shown(row))
+    marks.mark(user.pk, Undo.UNARCHIVE, shown(row))
+    assert mailbox_of(user).due == row.expires_at
+    clock.forward(hours=2)
+    inbox.changes(user)
+    marks.mark(user.pk, Undo.UNARCHIVE, shown(row))
+    assert marked(user)["archived"] == ["one"]
+    assert mailbox_of(user).due is None
+
+
+def test_a_row_that_another_with_its_key_has_replaced_stays_archived(user):
+    old = notify.send(user, "old", key="k")
+    marks.mark(user.pk, Mark.ARCHIVED, shown(old))
+    newer = notify.send(user, "newer", key="k")
+    marks.mark(user.pk, Undo.UNARCHIVE, shown(old))
+    assert marked(user)["archived"] == ["old"]
+    marks.mark(user.pk, Mark.ARCHIVED, shown(newer))
+    marks.mark(user.pk, Undo.UNARCHIVE, shown(old, newer))
+    assert marked(user)["archived"] == ["old"]
+    assert_sound(user)

@@ -33,7 +33,7 @@ from notify.inbox import reader as inbox_reader
 from notify.inbox import upkeep
 from notify.mailbox import marks, outbox
 from notify.models import Mailbox, Notification
-from notify.protocol import Cursor, Mark, Verdict, judge
+from notify.protocol import Cursor, Mark, Undo, Verdict, judge
 from tests import settings
 from tests.kit.mailboxes import leave_waiting, mailbox_of, on_the_wire, recount, rows_of
 from tests.kit.search import search
@@ -72,6 +72,7 @@ class Row:
     counts: bool
     count: int = 1
     marks: set[str] = field(default_factory=set)
+    by_archiving: frozenset[str] = frozenset()  # the marks that archiving set
     changed: int = 0
     came: int = 0
     arrived: int | None = None  # the real position, once it was seen in the database
@@ -114,25 +115,54 @@ class Box:
             self.take(row)
         self.waiting.clear()
 
-    def mark(self, mark: Mark, pairs: dict[int, int], upto: int | None) -> None:
+    def mark(
+        self, mark: Mark | Undo, pairs: dict[int, int], upto: int | None, now: datetime
+    ) -> None:
         def was_shown(row: Row) -> bool:
             limit = max(pairs.get(row.pk or 0, -1), -1 if upto is None else upto)
             return row.arrived is not None and row.arrived <= limit
 
-        self._set(mark, [row for row in self.rows if was_shown(row)])
+        self._set(mark, [row for row in self.rows if was_shown(row)], now)
 
     def expire(self, now: datetime) -> None:
-        self._set(Mark.ARCHIVED, [row for row in self.rows if row.expires and row.expires <= now])
-        expiries = [row.expires for row in self.rows if row.stands and row.expires]
-        self.due = min(expiries, default=None)
+        expired = [row for row in self.rows if row.expires and row.expires <= now]
+        self._set(Mark.ARCHIVED, expired, now)
+        self.reckon_due()
 
-    def _set(self, mark: Mark, rows: list[Row]) -> None:
-        chosen = [row for row in rows if row.stands and MARKS[mark][-1] not in row.marks]
+    def _set(self, mark: Mark | Undo, rows: list[Row], now: datetime) -> None:
+        chosen = [row for row in rows if self._changes(mark, row, rows, now)]
         if chosen:
             time = self.tick()
             for row in chosen:
-                row.marks.update(MARKS[mark])
+                if mark is Undo.UNREAD:
+                    row.marks.remove("read")
+                elif mark is Undo.UNARCHIVE:
+                    row.marks -= row.by_archiving
+                    row.marks.add("dismissed")
+                else:
+                    if mark is Mark.ARCHIVED:
+                        row.by_archiving = frozenset(MARKS[mark]) - row.marks
+                    row.marks.update(MARKS[mark])
                 row.changed = time
+        if mark is Undo.UNARCHIVE:
+            self.reckon_due()
+
+    def _changes(self, mark: Mark | Undo, row: Row, rows: list[Row], now: datetime) -> bool:
+        if mark is not Undo.UNARCHIVE:
+            is_unset = (MARKS[mark][-1] if isinstance(mark, Mark) else "read") not in row.marks
+            return row.stands and is_unset == isinstance(mark, Mark)
+        alike = [other for other in self.rows if other.key == row.key] if row.key else []
+        restored = [other for other in rows if other in alike and not other.stands]
+        return (
+            not row.stands
+            and not (row.expires and row.expires <= now)
+            and not any(other.stands for other in alike)
+            and not any(other.came > row.came for other in restored)
+        )
+
+    def reckon_due(self) -> None:
+        expiries = [row.expires for row in self.rows if row.stands and row.expires]
+        self.due = min(expiries, default=None)
 
     def snapshot(self) -> list[Row]:
         shown = [row for row in self.rows if row.stands and not {"seen", "dismissed"} <= row.marks]
@@ -220,7 +250,7 @@ class World:
         assert all(box in published for _, box, _ in sends)
         for action, box, *rest in actions:
             if action == "mark":
-                box.mark(*rest)
+                box.mark(*rest, self.clock.now())
             for also in published if action == "send" else ():
                 also.publish()
 
@@ -319,12 +349,13 @@ class World:
             self.read(number)
 
     def mark(
-        self, session: int, number: int, mark: Mark, chosen: list[int], everything: bool
+        self, session: int, number: int, mark: Mark | Undo, chosen: list[int], everything: bool
     ) -> None:
         reader = self.readers[number]
         held = sorted(reader.store.values(), key=lambda row: row["id"])
         pairs = {row["id"]: row["arrived"] for n, row in enumerate(held) if n in chosen}
-        upto = reader.cursor if everything and reader.complete else None
+        is_all = everything and reader.complete and isinstance(mark, Mark)
+        upto = reader.cursor if is_all else None
         box, frames = self.boxes[reader.box], self.frames[session]
         user = self.users[reader.box]
         cursor = self.sessions[session].run(
@@ -335,7 +366,7 @@ class World:
             assert cursor is None
             frames[-1].append(("mark", box, mark, pairs, position))
         else:
-            box.mark(mark, pairs, position)
+            box.mark(mark, pairs, position, self.clock.now())
             assert cursor is None or cursor == mailbox_of(user).cursor
 
     def wait(self, minutes: int) -> None:
@@ -414,12 +445,13 @@ def described(row: Notification) -> tuple[Any, ...]:
 
 
 class Clock:
-    """Django's clock. It advances only by the waits of the program."""
+    """Django's clock. It advances by the waits of the program, and so that no two moments are the same."""
 
     def __init__(self) -> None:
         self.moment = timezone.now()
 
     def now(self) -> datetime:
+        self.moment += timedelta(microseconds=1)
         return self.moment
 
 
@@ -436,7 +468,7 @@ mark = st.tuples(
     st.just("mark"),
     session,
     reader,
-    st.sampled_from([*Mark, Mark.READ]),
+    st.sampled_from([*Mark, Mark.READ, *Undo]),
     st.lists(st.integers(0, 7), max_size=4),
     st.booleans(),
 )

@@ -12,7 +12,7 @@ from django.utils import timezone
 import notify
 from notify.db import is_contention, is_deadlock
 from notify.mailbox import statements
-from notify.models import Mailbox, Notification
+from notify.models import WRITTEN, Mailbox, Notification
 from tests.kit.mailboxes import (
     assert_sound,
     contention,
@@ -208,6 +208,9 @@ def test_every_column_is_written(user):
         "data": [1],
         "progress": {"state": "running"},
         "collapse_key": "k",
+        "group": "g",
+        "image": "/i/",
+        "has_toast": False,
         "count": 3,
         "is_counted": True,
         **{
@@ -224,7 +227,7 @@ def test_every_column_is_written(user):
         },
     }
     given_elsewhere = {"id", "recipient", "position", "arrived", "message"}
-    assert {field.name for field in Notification._meta.fields} == {*values, *given_elsewhere}
+    assert {field.name for field in WRITTEN} == {*values, *given_elsewhere}
     Mailbox.objects.ensure([user.pk])
     statements.send_one(letter(user, **values), "default")
     statements.insert_waiting(letter(user, **values), [user.pk], "default")

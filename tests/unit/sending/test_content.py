@@ -105,22 +105,6 @@ def test_other_objects_become_text():
     assert write(ValueError("No date in row 41")).message == "No date in row 41"
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        (None, ""),
-        (7, "7"),
-        (monday, "Monday"),
-        ("x" * 10, "x" * 10),
-        ("x" * 11, "x" * 9 + "…"),
-        ("a\x00b\ud800", "ab?"),
-    ],
-)
-def test_what_a_task_reports_is_kept_as_far_as_it_fits(given, kept):
-    """It refuses nothing, because the work is done."""
-    assert content.shortened(given, 10) == kept
-
-
 # -- Level ---------------------------------------------------------------------------------------
 
 

@@ -119,7 +119,7 @@ def test_the_rows_of_others_are_not_touched(user, other_user):
 @pytest.mark.parametrize(
     ("document", "ref", "code"),
     [
-        ({"type": "unread", "ref": 7}, 7, "bad_command"),
+        ({"type": "unseen", "ref": 7}, 7, "bad_command"),
         ({"type": "read_all", "ref": 7}, 7, "bad_cursor"),
         ({"type": "changes", "since": None, "ref": 7}, 7, "bad_command"),
         ({"type": "pong"}, None, "bad_command"),

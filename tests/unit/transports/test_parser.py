@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notify.exceptions import ProtocolError
-from notify.protocol import Cursor, Mark
+from notify.protocol import Cursor, Mark, Undo
 from notify.transports import parser
 from notify.transports.parser import (
     CancelCommand,
@@ -31,6 +31,16 @@ def at(position: int, epoch: str = EPOCH) -> Cursor:
 def test_a_mark_names_pairs(mark):
     command = parse_command(json.dumps({"type": mark, "ids": [[812, 44], [810, 30]], "ref": 7}))
     assert command == MarkCommand(mark, ((812, 44), (810, 30)), None, 7)
+
+
+@pytest.mark.parametrize("undo", Undo)
+def test_an_undo_names_pairs_and_never_all(undo):
+    command = parse_command(
+        json.dumps({"type": undo, "ids": [[812, 44]], "epoch": EPOCH, "ref": 7})
+    )
+    assert command == MarkCommand(undo, ((812, 44),), None, 7, EPOCH)
+    with pytest.raises(ProtocolError, match="is not a command"):
+        parse_command(json.dumps({"type": f"{undo}_all", "cursor": f"{EPOCH}:44"}))
 
 
 @pytest.mark.parametrize("mark", Mark)
@@ -95,8 +105,8 @@ WRONG = {
     "no type": "{}",
     "a type that is a number": '{"type":7}',
     "a type that is a list": '{"type":["read"]}',
-    "an unknown type": '{"type":"unread"}',
     "a long type": '{"type":"' + "x" * 1000 + '"}',
+    "an unknown type": '{"type":"unseen"}',
     "an unknown type of all": '{"type":"unread_all"}',
     "some": '{"type":"read_some"}',
     "a loose end": '{"type":"read_"}',
@@ -188,8 +198,8 @@ def test_whatever_a_client_says_is_a_command_or_an_error(text):
 @pytest.mark.parametrize(
     ("text", "ref"),
     [
-        ('{"type":"unread","ref":7}', 7),
-        ('{"type":"unread"}', None),
+        ('{"type":"unseen","ref":7}', 7),
+        ('{"type":"unseen"}', None),
         ('{"type":"read","ref":"7"}', None),
         ("[7]", None),
         ("null", None),

@@ -1,0 +1,80 @@
+"""
+The lists of the inbox: everything, what is unread, and the archive; the newest content first.
+
+A list continues at a place, the ``arrived`` of its last notification, and never at an offset, so
+notifications that arrive or leave meanwhile neither repeat nor hide others. Two indexes on columns that the
+database derives make a page cost the same at any number of rows (ADR 0032).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from notify.db import database
+from notify.inbox import upkeep
+from notify.models import WRITTEN, Listing, Notification
+from notify.protocol import MAX_POSITION, Counts, Cursor
+
+View = Literal["all", "unread", "archived"]
+VIEWS: tuple[View, ...] = get_args(View)
+FILTERS: dict[View, dict[str, int]] = {
+    "all": {"listing": Listing.INBOX},
+    "unread": {"listed_unread": 1},
+    "archived": {"listing": Listing.ARCHIVE},
+}
+MAX_LIMIT = 100
+COLUMNS = tuple(field.name for field in WRITTEN)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """
+    One page of a list of the inbox.
+
+    Attributes:
+        notifications: the rows, those with the newest content first.
+        counts: the numbers of unseen and unread notifications in the whole inbox.
+        next: the place at which the list continues, for ``before``; empty at its end.
+        cursor: the cursor of the mailbox when the page was read; ``None`` without a mailbox.
+    """
+
+    notifications: list[Notification]
+    counts: Counts
+    next: str
+    cursor: Cursor | None
+
+
+def read(
+    recipient_id: Any, view: Any, *, category: str, before: str | int | None, limit: int
+) -> InboxPage:
+    """Does the upkeep, and reads a page in two queries. See :func:`notify.inbox.page`."""
+    if view not in VIEWS:
+        raise ValueError(f"view={view!r} is not a list. Use 'all', 'unread' or 'archived'.")
+    if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"limit={limit!r} must be a whole number from 1 to {MAX_LIMIT}.")
+    place = None if before in (None, "") else _place(before)
+    glance = upkeep.look(recipient_id)
+    if glance.needs_work and not upkeep.is_forbidden():
+        upkeep.tend([glance])
+        glance = upkeep.look(recipient_id)
+    rows = Notification.objects.using(database()).filter(recipient=recipient_id)
+    rows = rows.filter(arrived__isnull=False, **FILTERS[view])
+    if category:
+        rows = rows.filter(category=category)
+    if place is not None:
+        rows = rows.filter(arrived__lt=place)
+    found = list(rows.only(*COLUMNS).order_by("-arrived")[: limit + 1])
+    shown = found[:limit]
+    more = str(shown[-1].arrived) if len(found) > limit else ""
+    return InboxPage(shown, glance.counts, more, glance.cursor)
+
+
+def _place(before: Any) -> int:
+    is_number = type(before) is int or (
+        isinstance(before, str) and before.isascii() and before.isdecimal() and len(before) <= 16
+    )
+    place = int(before) if is_number else -1
+    if not 0 <= place <= MAX_POSITION:
+        raise ValueError(f"before={str(before)[:40]!r} is not a place. Use the next of a page.")
+    return place
