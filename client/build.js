@@ -92,8 +92,8 @@ function shrink(name, code, map) {
 }
 
 /** Nothing is rewritten for old browsers: one that does not know a newer rule skips it. */
-function style() {
-  return build({ ...common, entryPoints: { notify: "src/notify.css" }, target: "esnext" });
+function styles() {
+  return build({ ...common, entryPoints: { notify: "src/notify.css", inbox: "src/inbox.css" }, target: "esnext" });
 }
 
 /** The declarations of types.ts and of the types that it names in src/, in one file. */
@@ -125,13 +125,13 @@ function published(text) {
 
 /** @param {string} [target] folder */
 export async function bundle(target = here("../notify/static/notify")) {
-  const [made, { outputFiles }] = await Promise.all([scripts(), style()]);
+  const [made, { outputFiles }] = await Promise.all([scripts(), styles()]);
   await mkdir(target, { recursive: true });
   for (const { name, code, map } of made) {
     await writeFile(join(target, name), `${code}\n`);
     await writeFile(join(target, `${name}.map`), String(map));
   }
-  await writeFile(join(target, "notify.css"), outputFiles?.[0].contents ?? "");
+  for (const { path, contents } of outputFiles ?? []) await writeFile(join(target, basename(path)), contents);
   await writeFile(join(target, "notify.d.ts"), await types());
 }
 

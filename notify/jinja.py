@@ -2,9 +2,13 @@
 The template tags as functions for Jinja templates.
 
     # in the function that creates your Jinja environment
-    environment.globals.update(notify=notify.jinja.notify, notify_badge=notify.jinja.notify_badge)
+    environment.globals.update(
+        notify=notify.jinja.notify,
+        notify_badge=notify.jinja.notify_badge,
+        notify_bell=notify.jinja.notify_bell,
+    )
 
-    {{ notify_badge(request) }}
+    {{ notify_bell(request) }}
     {{ notify(request) }}
 """
 
@@ -34,6 +38,11 @@ def notify(request: HttpRequest, transports: str = "", position: str = "") -> Sa
 def notify_badge(request: HttpRequest, href: str = "") -> SafeString:
     """Returns the output of ``{% notify_badge %}``: the number of unseen notifications."""
     return _render("{% load notify %}{% notify_badge href=href %}", request=request, href=href)
+
+
+def notify_bell(request: HttpRequest) -> SafeString:
+    """Returns the output of ``{% notify_bell %}``: a bell that leads to the inbox page."""
+    return _render("{% load notify %}{% notify_bell %}", request=request)
 
 
 def _render(source: str, **context: object) -> SafeString:

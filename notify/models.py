@@ -202,7 +202,7 @@ class Notification(models.Model):
     archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
     dismissed_at = models.DateTimeField(_("dismissed at"), null=True, blank=True)
 
-    # Derived by the database for the indexes of the inbox's lists (ADR 0032).
+    # Derived by the database for the indexes of the inbox's lists (ADR 0033).
     listing = models.GeneratedField(
         expression=Case(
             When(archived_at=None, then=Listing.INBOX.value),

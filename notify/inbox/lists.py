@@ -3,7 +3,7 @@ The lists of the inbox: everything, what is unread, and the archive; the newest 
 
 A list continues at a place, the ``arrived`` of its last notification, and never at an offset, so
 notifications that arrive or leave meanwhile neither repeat nor hide others. Two indexes on columns that the
-database derives make a page cost the same at any number of rows (ADR 0032).
+database derives make a page cost the same at any number of rows (ADR 0033).
 """
 
 from __future__ import annotations

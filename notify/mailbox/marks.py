@@ -31,8 +31,9 @@ SETS: Mapping[Mark, tuple[str, ...]] = {
     Mark.DISMISSED: ("dismissed_at",),
 }
 
-# What an undo sets. MariaDB assigns in this order, and reads what it has assigned already. Archiving sets the
-# marks that were missing at its own moment, so these are taken back with it. No toast comes back.
+# The values that an undo sets. MariaDB assigns in this order, and reads what it has assigned already.
+# Archiving sets the marks that were missing at its own moment, so these are taken back with it. No toast
+# comes back.
 RESTORES: Mapping[Undo, Mapping[str, Any]] = MappingProxyType(
     {
         Undo.UNREAD: {"read_at": None},

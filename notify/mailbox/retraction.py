@@ -16,8 +16,8 @@ def retract(recipient_id: Any, key: str) -> None:
     """
     Take back the notifications with this key that have been sent by now.
 
-    Inside the caller's transaction, they are taken back after the commit. What is sent with the same key
-    in between stays, also if it is merged into the same row.
+    Inside the caller's transaction, they are taken back after the commit. Notifications that are sent with
+    the same key in between stay, even if they are merged into the same row.
     """
     using = database()
     rows = Notification.objects.using(using).unarchived().filter(recipient=recipient_id)

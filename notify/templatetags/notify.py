@@ -2,7 +2,8 @@
 The template tags of notify:
 
     {% load notify %}
-    {% notify_badge %}      where the count should appear
+    {% notify_bell %}       where the bell should appear
+    {% notify_badge %}      where only the count should appear
     {% notify %}            before </body>
 """
 
@@ -113,3 +114,9 @@ def notify_badge(context: template.Context, href: str = "") -> dict[str, Any]:
         "href": href,
         "name": f"{gettext('Notifications')}{new}",
     }
+
+
+@register.inclusion_tag("notify/bell.html", takes_context=True)
+def notify_bell(context: template.Context) -> dict[str, Any]:
+    """Render a bell with the number of unseen notifications, which leads to the inbox page."""
+    return notify_badge(context, href=reverse("notify:inbox"))

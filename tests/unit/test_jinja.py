@@ -38,6 +38,8 @@ def test_both_functions_say_what_the_tags_say(request_of, user):
     assert isinstance(badge, SafeString)
     assert "<notify-root" in root
     assert "<notify-badge" in badge
+    bell = Template("{% load notify %}{% notify_bell %}").render(Context({"request": request}))
+    assert jinja.notify_bell(request) == bell
 
 
 def test_a_visitor_who_is_not_signed_in_gets_nothing(request_of):

@@ -23,10 +23,14 @@ CURSORS = json.loads((VECTORS / "cursor.json").read_text())
 GOLDEN = [
     *(("server", name, document) for name, document in DOCUMENTS["server"].items()),
     *(("server", name, document) for name, document in DOCUMENTS["stream"].items()),
+    *(("server", name, document) for name, document in DOCUMENTS["inbox"].items()),
     *(("client", name, document) for name, document in DOCUMENTS["commands"].items()),
 ]
 OPTIONAL = {  # members that a document may omit, but the golden ones contain
-    "server": {("ping", "ref")},
+    "server": {
+        ("ping", "ref"),
+        *(("rows", "notifications", 0, name) for name in ("group", "image", "toast")),
+    },
     "client": {("ids",), ("epoch",), ("ref",), ("since",), ("cursor",)},
 }
 

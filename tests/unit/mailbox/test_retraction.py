@@ -1,4 +1,4 @@
-"""What has become untrue is taken back, and what is done is archived by its key, group or category."""
+"""Untrue notifications are taken back, and done ones are archived by their key, group or category."""
 
 from __future__ import annotations
 

@@ -356,3 +356,26 @@ def test_a_position_may_be_given(request_of, user):
     assert "position" not in render("{% load notify %}{% notify %}", request)
     text = '{% load notify %}{% notify position="block-start inline-end" %}'
     assert 'position="block-start inline-end"' in render(text, request)
+
+
+# -- The bell ------------------------------------------------------------------------------------
+
+
+def test_a_bell_leads_to_the_inbox_and_shows_what_is_unseen(user, request_of):
+    notify.send_many([user], "one")
+    found = badge(request_of(user), "{% notify_bell %}")
+    assert found.tags == ["notify-badge", "a", "svg", "path", "span"]
+    assert found["notify-badge"] == {"class": "nf-bell", "count": "1"}
+    assert found["a"] == {"href": "/notify/inbox/", "aria-label": "Notifications, 1 new"}
+    assert found["svg"]["aria-hidden"] == "true"
+    assert found["span"] == {"class": "nf-badge"}
+
+
+def test_a_bell_of_nothing_new_has_no_number(user, request_of):
+    found = badge(request_of(user), "{% notify_bell %}")
+    assert found["a"]["aria-label"] == "Notifications"
+    assert found["span"] == {"class": "nf-badge", "hidden": None}
+
+
+def test_nobody_has_no_bell(request_of):
+    assert render("{% load notify %}{% notify_bell %}", request_of(AnonymousUser())).strip() == ""
