@@ -87,7 +87,7 @@ def _template_folders() -> set[Path]:
     }
     for backend in engines.all():
         folders.update(Path(folder) for folder in getattr(backend, "dirs", ()))
-    return folders
+    return folders - {Path(__file__).parent / "templates"}
 
 
 def _has_tag(folder: Path) -> bool:

@@ -22,6 +22,8 @@ MAX_JOB = 200
 MAX_URL = 2000
 MAX_KEY = 100
 MAX_CATEGORY = 50
+# Values of ``Notification.listing``. Expired and retracted notifications are in no list.
+IN_INBOX, IN_ARCHIVE, IN_NO_LIST = range(3)
 LEVEL_NAMES = {
     Level.DEBUG.value: _("Debug"),
     Level.INFO.value: _("Information"),
@@ -31,14 +33,6 @@ LEVEL_NAMES = {
 }
 RARE = ("progress", "group", "image")  # left out of a row on the wire if they are empty
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates, which databases reject
-
-
-class Listing(models.IntegerChoices):
-    """Which list of the inbox has a notification. Expired and retracted ones are in none."""
-
-    INBOX = 0
-    ARCHIVE = 1
-    NONE = 2
 
 
 class MailboxQuerySet(models.QuerySet["Mailbox"]):
@@ -204,17 +198,19 @@ class Notification(models.Model):
 
     # Derived by the database for the indexes of the inbox's lists (ADR 0033).
     listing = models.GeneratedField(
+        verbose_name=_("list"),
         expression=Case(
-            When(archived_at=None, then=Listing.INBOX.value),
-            When(expires_at__lte=F("archived_at"), then=Listing.NONE.value),
-            default=Listing.ARCHIVE.value,
+            When(archived_at=None, then=IN_INBOX),
+            When(expires_at__lte=F("archived_at"), then=IN_NO_LIST),
+            default=IN_ARCHIVE,
         ),
-        output_field=models.SmallIntegerField(_("list")),
+        output_field=models.SmallIntegerField(),
         db_persist=True,
     )
     listed_unread = models.GeneratedField(
+        verbose_name=_("listed as unread"),
         expression=Case(When(archived_at=None, read_at=None, then=1), default=0),
-        output_field=models.SmallIntegerField(_("listed as unread")),
+        output_field=models.SmallIntegerField(),
         db_persist=True,
     )
 

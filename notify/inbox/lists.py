@@ -13,15 +13,15 @@ from typing import Any, Literal, get_args
 
 from notify.db import database
 from notify.inbox import upkeep
-from notify.models import WRITTEN, Listing, Notification
+from notify.models import IN_ARCHIVE, IN_INBOX, WRITTEN, Notification
 from notify.protocol import MAX_POSITION, Counts, Cursor
 
 View = Literal["all", "unread", "archived"]
 VIEWS: tuple[View, ...] = get_args(View)
 FILTERS: dict[View, dict[str, int]] = {
-    "all": {"listing": Listing.INBOX},
+    "all": {"listing": IN_INBOX},
     "unread": {"listed_unread": 1},
-    "archived": {"listing": Listing.ARCHIVE},
+    "archived": {"listing": IN_ARCHIVE},
 }
 MAX_LIMIT = 100
 COLUMNS = tuple(field.name for field in WRITTEN)

@@ -51,9 +51,7 @@ class TaskOptions(CommonOptions, total=False):
 
 class Progress(StepCounter):
     """
-    The handle by which a task reports; created by :func:`progress`.
-
-    It is safe to use from any thread. Calls only change values in memory.
+    The handle by which a task reports, from any thread; created by :func:`progress`.
 
     Attributes:
         done: the amount done, in your own units.

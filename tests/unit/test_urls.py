@@ -4,10 +4,12 @@ import pytest
 from django.urls import NoReverseMatch, include, path, resolve, reverse
 
 from notify import urls
+from notify.pages.inbox import inbox
 from notify.transports import endpoints
 
 urlpatterns = [path("a/b/", include("notify.urls"))]
 ADDRESSES = {
+    "inbox": "inbox/",
     "ws": "ws/",
     "stream": "stream/",
     "changes": "changes/",
@@ -16,7 +18,7 @@ ADDRESSES = {
 }
 
 
-def test_five_addresses_are_all():
+def test_these_addresses_are_all():
     """Their names and paths are part of the protocol."""
     assert {pattern.name: str(pattern.pattern) for pattern in urls.urlpatterns} == ADDRESSES
 
@@ -30,6 +32,7 @@ def test_the_prefix_is_the_project_s(name, address, settings):
 
 def test_each_address_has_its_view():
     for name, view in {
+        "inbox": inbox,
         "ws": endpoints.websocket,
         "stream": endpoints.stream,
         "changes": endpoints.changes,

@@ -261,7 +261,7 @@ def test_a_user_without_a_mailbox_may_mark_nothing(tab):
 @pytest.mark.parametrize(
     ("body", "ref", "code"),
     [
-        ({"type": "unread", "ids": [], "ref": 7}, 7, "bad_command"),
+        ({"type": "unseen", "ids": [], "ref": 7}, 7, "bad_command"),
         ({"type": "read", "ids": "all", "ref": 7}, 7, "bad_command"),
         ({"type": "read_all", "ids": [], "ref": 7}, 7, "bad_cursor"),
         ({"type": "changes", "since": None, "ref": 7}, 7, "bad_command"),
