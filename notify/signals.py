@@ -45,6 +45,21 @@ sent = Signal()
 #: ``using``: alias of the database. Receivers run in the thread that published.
 published = Signal()
 
+#: Sent when notifications were marked as seen, and it was committed; reading and archiving include it.
+#: ``recipient_id``: primary key of the user, ``notifications``: the rows that were unseen, or None if more
+#: than 100 were marked, ``using``: alias of the database. Receivers run in the thread that marked.
+seen = Signal()
+
+#: Sent when notifications were marked as read, and it was committed; archiving includes it.
+#: ``recipient_id``: primary key of the user, ``notifications``: the rows that were unread, or None if more
+#: than 100 were marked, ``using``: alias of the database. Receivers run in the thread that marked.
+read = Signal()
+
+#: Sent when notifications were archived, by the user, by their expiry, by retention or by the site, and it
+#: was committed. ``recipient_id``: primary key of the user, ``notifications``: the rows, or None if more
+#: than 100 were archived, ``using``: alias of the database. Receivers run in the thread that archived.
+archived = Signal()
+
 #: Sent when a document of a mailbox was queued for connections of this process; each connection writes
 #: the document as soon as its client accepts it. ``recipient_id``: primary key of the user,
 #: ``cursor``: the cursor of a reader after the document, or None if the user has no mailbox yet,

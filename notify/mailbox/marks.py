@@ -7,7 +7,7 @@ arrived by a cursor. Content that arrived or was merged into a row later stays n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,9 +17,10 @@ from django.db.models import F, Min, Q
 from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
+from notify import signals
 from notify.db import batches, database, in_callers_transaction, tries_again
 from notify.doorbell import MAX_ROWS
-from notify.mailbox.change import locked
+from notify.mailbox.change import LockedMailbox, locked
 from notify.models import Mailbox, Notification, NotificationQuerySet
 from notify.protocol import Counts, Cursor, Mark, Shown, Undo
 
@@ -175,7 +176,33 @@ def _mark(
         mailbox.lists_rows = len(chosen) <= MAX_ROWS
         if chosen and mailbox.lists_rows:
             mailbox.rows = list(rows.filter(position__gt=mailbox.since.position))
+    _emit(mark, chosen, mailbox)
     return Marked(box.cursor, len(chosen))
+
+
+def _emit(mark: Mark | Undo, chosen: Sequence[Notification], mailbox: LockedMailbox) -> None:
+    """Emit the signals of the marks that were missing before, after the commit."""
+    recipient_id, using = mailbox.box.pk, database()
+
+    def missing(name: str) -> list[int]:
+        sets = () if isinstance(mark, Undo) else SETS[mark]
+        return [row.pk for row in chosen if name in sets and getattr(row, name) is None]
+
+    def rows(ids: Collection[int]) -> list[Notification] | None:
+        return [row for row in mailbox.rows if row.pk in ids] if mailbox.lists_rows else None
+
+    if ids := missing("seen_at"):
+        signals.seen.send_robust(
+            Notification, recipient_id=recipient_id, notifications=rows(ids), using=using
+        )
+    if ids := missing("read_at"):
+        signals.read.send_robust(
+            Notification, recipient_id=recipient_id, notifications=rows(ids), using=using
+        )
+    if ids := missing("archived_at"):
+        signals.archived.send_robust(
+            Notification, recipient_id=recipient_id, notifications=rows(ids), using=using
+        )
 
 
 def _changes(mark: Mark | Undo, now: datetime) -> Q:

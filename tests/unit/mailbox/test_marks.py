@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 import notify
-from notify import db, inbox
+from notify import db, inbox, signals
 from notify.mailbox import marks, outbox
 from notify.models import Mailbox, MailboxQuerySet
 from notify.protocol import Cursor, Mark, Undo, new_epoch
@@ -452,3 +452,63 @@ def test_a_row_that_another_with_its_key_has_replaced_stays_archived(user):
     marks.mark(user.pk, Undo.UNARCHIVE, shown(old, newer))
     assert marked(user)["archived"] == ["old"]
     assert_sound(user)
+
+
+# -- Signals -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    """The signals of marks that were sent, with the messages of their rows."""
+    found = []
+
+    def note(signal, notifications, **kwargs):
+        name = next(
+            name for name in ("seen", "read", "archived") if signal is getattr(signals, name)
+        )
+        assert all(row.position for row in notifications or ())
+        assert not transaction.get_connection().in_atomic_block
+        found.append((name, notifications and [row.message for row in notifications]))
+
+    for signal in (signals.seen, signals.read, signals.archived):
+        signal.connect(note)
+    yield found
+    for signal in (signals.seen, signals.read, signals.archived):
+        signal.disconnect(note)
+
+
+def test_each_mark_is_told_once_for_the_rows_that_lacked_it(user, told):
+    one, two = notify.send(user, "one"), notify.send(user, "two")
+    marks.mark(user.pk, Mark.SEEN, shown(one))
+    marks.mark(user.pk, Mark.SEEN, shown(one))
+    assert told == [("seen", ["one"])]
+    told.clear()
+    marks.mark(user.pk, Mark.READ, shown(one, two))
+    assert told == [("seen", ["two"]), ("read", ["one", "two"])]
+    told.clear()
+    marks.mark(user.pk, Mark.ARCHIVED, shown(one))
+    marks.mark(user.pk, Mark.DISMISSED, shown(two))
+    marks.mark(user.pk, Undo.UNARCHIVE, shown(one))
+    marks.mark(user.pk, Undo.UNREAD, shown(two))
+    assert told == [("archived", ["one"])]
+
+
+def test_an_expiry_is_told_as_archived(user, told, clock):
+    notify.send(user, "one", expires=timedelta(minutes=1))
+    clock.forward(minutes=2)
+    inbox.changes(user)
+    assert told == [("seen", ["one"]), ("read", ["one"]), ("archived", ["one"])]
+
+
+def test_a_mark_of_more_than_100_rows_is_told_without_them(user, told):
+    for number in range(101):
+        notify.send(user, str(number))
+    marks.mark(user.pk, Mark.SEEN, upto=mailbox_of(user).cursor)
+    assert told == [("seen", None)]
+
+
+def test_a_mark_that_rolls_back_is_not_told(user, told):
+    row = notify.send(user, "one")
+    with rolled_back():
+        marks.mark(user.pk, Mark.SEEN, shown(row))
+    assert told == []
