@@ -42,6 +42,9 @@
  * @property {string | null} archived_at
  * @property {string | null} dismissed_at
  * @property {Progress} [progress]  of the task behind it, if there is one
+ * @property {string} [group]  by which the inbox folds notifications
+ * @property {string} [image]  address of a face or an icon
+ * @property {false} [toast]  without a toast: in the badge and the inbox only
  *
  * @typedef {string | null} Cursor  `<epoch>:<position>`; null is below every cursor
  * @typedef {{unseen: number, unread: number}} Counts

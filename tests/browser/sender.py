@@ -37,6 +37,14 @@ def send(to: str, message: str, **options: Any) -> dict[str, Any]:
     return {"id": sent.pk, "position": sent.position}
 
 
+def retract(to: str, key: str) -> None:
+    from django.contrib.auth import get_user_model
+
+    import notify
+
+    notify.retract(get_user_model().objects.get(username=to), key)
+
+
 running: dict[str, Any] = {}  # the tasks of this process by name
 
 
@@ -91,7 +99,7 @@ def sign_out(name: str) -> None:
 
 def main() -> None:
     django.setup()
-    known = [visitor, send, task, tell, die, advance, step, sign_out]
+    known = [visitor, send, retract, task, tell, die, advance, step, sign_out]
     calls = {call.__name__: call for call in known}
     for line in sys.stdin:
         arguments = json.loads(line)

@@ -49,7 +49,7 @@ export class NotifyRoot extends HTMLElement {
 
   #narrow = matchMedia(NARROW);
   /** @type {Toasts} */
-  #toasts = new Toasts({ limit: () => (this.#narrow.matches ? ROOM.narrow : ROOM.wide), holds: (id) => this.#stage.list.holds(id) });
+  #toasts = new Toasts({ _limit: () => (this.#narrow.matches ? ROOM.narrow : ROOM.wide), _holds: (id) => this.#stage.list._holds(id) });
   /** @type {Stage} */
   #stage = new Stage({ host: this, toasts: this.#toasts, labels: () => labelsOf(this), move: (home) => this.#move(home) });
 
@@ -226,7 +226,7 @@ export class NotifyRoot extends HTMLElement {
     client.on("cursor", () => this.#reflect());
     client.on("end", () => keeper._forget());
     client.on("notification", ({ notification }) => {
-      if (!this.#dispatch("notification", { notification })) return;
+      if (!this.#dispatch("notification", { notification }) || notification.toast === false) return;
       // Before its first cursor a tab finds tasks that began earlier and were announced elsewhere.
       const isKnown = !this.hasAttribute("cursor") && runs(notification) && notification.position > notification.arrived;
       this.#toasts.show(notification, isKnown);

@@ -94,7 +94,7 @@ export class ToastList {
    * Returns true if the user is at a toast: under the pointer or focused, it is not pushed off the screen.
    * @param {number} id
    */
-  holds(id) {
+  _holds(id) {
     return Boolean(this.#items.get(id)?.matches(":hover, :focus-within"));
   }
 

@@ -37,7 +37,7 @@ export class ToastSync {
       }
     });
     client.on("change", ({ notification, refused }) => {
-      if (isDone(notification)) toasts.close(notification.id, "elsewhere");
+      if (isDone(notification) || notification.toast === false) toasts.close(notification.id, "elsewhere");
       else if (refused && this.#taken.delete(notification.id)) toasts.show(notification);
       else toasts.update(notification);
     });

@@ -68,8 +68,8 @@ export class Toasts extends Emitter {
 
   /**
    * @param {object} options
-   * @param {() => number} options.limit  how many fit on screen
-   * @param {(id: number) => boolean} options.holds  whether the user is at a toast
+   * @param {() => number} options._limit  how many fit on screen
+   * @param {(id: number) => boolean} options._holds  whether the user is at a toast
    */
   constructor(options) {
     super();
@@ -237,8 +237,8 @@ export class Toasts extends Emitter {
    * errors that nobody has closed.
    */
   #arrange() {
-    const { holds } = this.#options;
-    const limit = this.#options.limit();
+    const { _holds: holds } = this.#options;
+    const limit = this.#options._limit();
     if (this.#open.size <= limit) this._expanded = false;
     const all = this.all();
     const running = all.filter(({ notification }) => runs(notification));

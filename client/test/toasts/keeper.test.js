@@ -12,7 +12,7 @@ function keeping(/** @type {import("node:test").TestContext} */ t, /** @type {Fa
   /** @type {any} */
   const client = { store: new Store(), state: "open", _commands: { _pending: [] }, _resume: (/** @type {any} */ commands) => (client.resumed = commands) };
   client.store._apply(snapshot(notifications.length, notifications));
-  const toasts = new Toasts({ limit: () => 3, holds: () => false });
+  const toasts = new Toasts({ _limit: () => 3, _holds: () => false });
   for (const notification of notifications) toasts.show(notification);
   const running = new AbortController();
   globals({ sessionStorage: storage });

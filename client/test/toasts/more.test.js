@@ -28,7 +28,7 @@ class FakeButton {
 function more(t) {
   clock.start(t);
   globals({ document: { createElement: () => new FakeButton() } });
-  const toasts = new Toasts({ limit: () => 3, holds: () => false });
+  const toasts = new Toasts({ _limit: () => 3, _holds: () => false });
   for (const id of [1, 2, 3, 4, 5]) toasts.show(row(id, id));
   const subject = new MoreButton({ toasts, labels: () => DEFAULTS });
   const button = /** @type {any} */ (subject._button);

@@ -8,7 +8,7 @@ import { row } from "../kit/helpers.js";
 
 test("a toast closes when its notification is marked, and closing it marks the notification unless another tab closed it", (t) => {
   clock.start(t);
-  const toasts = new Toasts({ limit: () => 3, holds: () => false });
+  const toasts = new Toasts({ _limit: () => 3, _holds: () => false });
   const rows = [row(1, 1), row(2, 2), row(3, 3), row(4, 4)];
   for (const notification of rows) toasts.show(notification);
   /** @type {any[]} */
@@ -23,6 +23,8 @@ test("a toast closes when its notification is marked, and closing it marks the n
   change({ ...rows[0], read_at: "2026-11-21" });
   change({ ...rows[1], seen_at: "2026-11-21" });
   client.dispatchEvent(new Event("reset"));
+  toasts.show(row(5, 5));
+  change({ ...row(5, 6), toast: false });
   assert.deepEqual(toasts.all().map(({ notification }) => notification.id), [3, 2]);
   assert.deepEqual(marks, []);
   toasts.dispatchEvent(new CustomEvent("seen", { detail: { notifications: [rows[1], rows[2]] } }));

@@ -8,7 +8,7 @@ import { eventsOf, progress, row } from "../kit/helpers.js";
 function toasts(t, limit = 3) {
   clock.start(t);
   const room = { limit, held: /** @type {number[]} */ ([]) };
-  const subject = new Toasts({ limit: () => room.limit, holds: (id) => room.held.includes(id) });
+  const subject = new Toasts({ _limit: () => room.limit, _holds: (id) => room.held.includes(id) });
   const closed = eventsOf(subject, "close");
   const seen = eventsOf(subject, "seen");
   return {

@@ -69,6 +69,18 @@ type Notification$1 = {
 	 * of the task behind it, if there is one
 	 */
 	progress?: Progress | undefined;
+	/**
+	 * by which the inbox folds notifications
+	 */
+	group?: string | undefined;
+	/**
+	 * address of a face or an icon
+	 */
+	image?: string | undefined;
+	/**
+	 * without a toast: in the badge and the inbox only
+	 */
+	toast?: false | undefined;
 };
 /**
  * `<epoch>:<position>`; null is below every cursor
