@@ -9,11 +9,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connections, models
-from django.db.models import Case, Count, F, Max, Min, Q, When
+from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from notify import mac, protocol
+from notify.indexes import ListIndex
 from notify.protocol import Counts, Cursor, Level, TaskState
 
 MAX_TITLE = 200
@@ -22,8 +23,16 @@ MAX_JOB = 200
 MAX_URL = 2000
 MAX_KEY = 100
 MAX_CATEGORY = 50
-# Values of ``Notification.listing``. Expired and retracted notifications are in no list.
-IN_INBOX, IN_ARCHIVE, IN_NO_LIST = range(3)
+# The lists of the inbox: the rows of each, and what its index begins with where there are no partial indexes.
+# Expired and retracted notifications are in none.
+LISTS: dict[str, tuple[Q, list[str]]] = {
+    "all": (Q(archived_at=None), ["archived_at"]),
+    "unread": (Q(archived_at=None, read_at=None), ["read_at"]),
+    "archived": (
+        Q(archived_at__isnull=False) & (Q(expires_at=None) | Q(expires_at__gt=F("archived_at"))),
+        [],
+    ),
+}
 LEVEL_NAMES = {
     Level.DEBUG.value: _("Debug"),
     Level.INFO.value: _("Information"),
@@ -196,24 +205,6 @@ class Notification(models.Model):
     archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
     dismissed_at = models.DateTimeField(_("dismissed at"), null=True, blank=True)
 
-    # Derived by the database for the indexes of the inbox's lists (ADR 0033).
-    listing = models.GeneratedField(
-        verbose_name=_("list"),
-        expression=Case(
-            When(archived_at=None, then=IN_INBOX),
-            When(expires_at__lte=F("archived_at"), then=IN_NO_LIST),
-            default=IN_ARCHIVE,
-        ),
-        output_field=models.SmallIntegerField(),
-        db_persist=True,
-    )
-    listed_unread = models.GeneratedField(
-        verbose_name=_("listed as unread"),
-        expression=Case(When(archived_at=None, read_at=None, then=1), default=0),
-        output_field=models.SmallIntegerField(),
-        db_persist=True,
-    )
-
     objects = NotificationQuerySet.as_manager()
 
     class Meta:
@@ -224,8 +215,15 @@ class Notification(models.Model):
         ]
         indexes = [
             models.Index(fields=["recipient", "collapse_key"], name="notify_collapse_key"),
-            models.Index(fields=["recipient", "listing", "arrived"], name="notify_listing"),
-            models.Index(fields=["recipient", "listed_unread", "arrived"], name="notify_unread"),
+            *(
+                ListIndex(
+                    fields=["recipient", "arrived"],
+                    name=f"notify_list_{view}",
+                    where=where,
+                    instead=["recipient", *instead, "arrived"],
+                )
+                for view, (where, instead) in LISTS.items()
+            ),
         ]
 
     def __str__(self) -> str:
@@ -256,9 +254,11 @@ class Notification(models.Model):
         )
 
 
-# The columns that notify writes; the others are derived by the database.
-WRITTEN = tuple(field for field in Notification._meta.concrete_fields if not field.generated)
-MOMENTS = tuple(field.name for field in WRITTEN if isinstance(field, models.DateTimeField))
+MOMENTS = tuple(
+    field.name
+    for field in Notification._meta.concrete_fields
+    if isinstance(field, models.DateTimeField)
+)
 
 
 class TaskRecord(models.Model):

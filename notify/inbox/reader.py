@@ -16,7 +16,7 @@ from notify.db import all_users, batches, database
 from notify.doorbell import MAX_ROWS, Page
 from notify.inbox import upkeep
 from notify.mailbox import epochs
-from notify.models import BOX_COLUMNS, WRITTEN, Mailbox, Notification
+from notify.models import BOX_COLUMNS, Mailbox, Notification
 from notify.protocol import Counts, Cursor, Shown, TaskState
 
 # Clients and rooms keep a whole page in memory, as one document. A hundred rows fill any screen.
@@ -25,10 +25,10 @@ PAGE_SIZE = MAX_ROWS
 LIVE = [state.value for state in TaskState if state.is_live]
 NOTHING = Page(None, None, 0, Counts(0, 0), (), reset=True)  # for a user without a mailbox
 RELATION, FILTERED = "notify_notifications", "notify_row"
-ROW_COLUMNS = frozenset(field.attname for field in WRITTEN)
+ROW_COLUMNS = tuple(field.attname for field in Notification._meta.concrete_fields)
 COLUMNS = (
     *(f"notify_mailbox__{name}" for name in BOX_COLUMNS),
-    *(f"{FILTERED}__{field.name}" for field in WRITTEN),
+    *(f"{FILTERED}__{field.name}" for field in Notification._meta.concrete_fields),
 )
 
 

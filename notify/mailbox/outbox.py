@@ -27,7 +27,7 @@ from notify.doorbell import Page
 from notify.mailbox import statements
 from notify.mailbox.batch import PublishBatch, standing
 from notify.mailbox.change import emit_published, locked
-from notify.models import WRITTEN, Mailbox, Notification
+from notify.models import Mailbox, Notification
 from notify.protocol import Cursor
 
 ROWS_AT_ONCE = 1000  # rows published in one transaction, which holds the mailboxes' locks
@@ -153,9 +153,12 @@ def _copy(
     position: int | None = None,
     using: str | None = None,
 ) -> Notification:
-    values = {field.attname: getattr(letter, field.attname) for field in WRITTEN}
+    values = {
+        field.attname: getattr(letter, field.attname)
+        for field in Notification._meta.concrete_fields
+    }
     values.update(recipient_id=recipient_id, id=pk, position=position, arrived=position)
-    row = Notification.from_db(using, values.keys(), list(values.values()))
+    row = Notification.from_db(using, list(values), list(values.values()))
     row._state.adding = pk is None
     return row
 

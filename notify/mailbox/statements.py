@@ -16,7 +16,7 @@ from django.db import connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notify.mailbox import locks
-from notify.models import WRITTEN, Mailbox, Notification
+from notify.models import Mailbox, Notification
 from notify.protocol import Counts, Cursor
 
 
@@ -156,7 +156,11 @@ def _insert(using: str, key: str, position: str) -> str:
 @cache
 def _content_fields() -> tuple[models.Field[Any, Any], ...]:
     given_by_statement = {"id", "recipient", "position", "arrived"}
-    return tuple(field for field in WRITTEN if field.name not in given_by_statement)
+    return tuple(
+        field
+        for field in Notification._meta.concrete_fields
+        if field.name not in given_by_statement
+    )
 
 
 def _content(notification: Notification, connection: BaseDatabaseWrapper) -> list[Any]:
