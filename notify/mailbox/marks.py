@@ -49,6 +49,9 @@ RESTORES: Mapping[Undo, Mapping[str, Any]] = MappingProxyType(
 
 READS = ("pk", "arrived", "seen_at", "read_at", "archived_at", "collapse_key")
 
+# Called with the rows that a mark has changed, before they are rung. Progress adds what it knows of them.
+before_ring: list[Callable[[Sequence[Notification]], None]] = []
+
 # Chooses the rows to mark among those that the mark changes; called under the mailbox's lock.
 Choice = Callable[[Mailbox, NotificationQuerySet], list[Notification]]
 
@@ -176,6 +179,8 @@ def _mark(
         mailbox.lists_rows = len(chosen) <= MAX_ROWS
         if chosen and mailbox.lists_rows:
             mailbox.rows = list(rows.filter(position__gt=mailbox.since.position))
+            for update in before_ring:
+                update(mailbox.rows)
     _emit(mark, chosen, mailbox)
     return Marked(box.cursor, len(chosen))
 

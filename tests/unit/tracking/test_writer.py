@@ -446,3 +446,39 @@ def test_what_a_full_disk_does_not_take_is_written_when_there_is_room(own_writer
     line.not_before = 0
     own_writer._attend(line, hurry=True)
     assert (state(), len(complaints)) == ("failed", 1)
+
+
+# -- Marks of a running task ---------------------------------------------------------------------
+
+
+def test_a_mark_publishes_the_newest_progress_of_this_process(run, user, rings):
+    """The row has it with the next write, so the mark itself writes nothing of the task."""
+    writer.schedule(run)
+    assert writer.flush()
+    run.done = 420
+    (row,) = notify.inbox.page(user).notifications
+    notify.inbox.mark_seen(user, [row])
+    (published,) = rings[-1].rows
+    assert (published.seen_at is not None, published.progress["done"]) == (True, 420)
+    assert published.progress["total"] == 1200
+    end(run)
+
+
+@pytest.mark.parametrize("changes", [{"attempt": 2}, {"state": TaskState.SUCCEEDED}])
+def test_a_mark_publishes_no_progress_of_another_attempt_or_state(run, user, changes):
+    writer.schedule(run)
+    assert writer.flush()
+    (row,) = notify.inbox.page(user).notifications
+    run.done = 420
+    run.change(**changes)
+    writer.update([row])
+    assert row.progress["done"] == 0
+    end(run)
+
+
+def test_a_mark_of_other_notifications_is_not_slowed_by_tasks(run, user, rings):
+    writer.schedule(run)
+    assert writer.flush()
+    notify.inbox.mark_seen(user, [notify.send(user, "one")])
+    assert [row.progress for row in rings[-1].rows] == [None]
+    end(run)
