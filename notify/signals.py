@@ -45,18 +45,18 @@ sent = Signal()
 #: ``using``: alias of the database. Receivers run in the thread that published.
 published = Signal()
 
-#: Sent when notifications were marked as seen, and it was committed; reading and archiving include it.
+#: Sent after the commit when notifications were marked as seen; reading and archiving include it.
 #: ``recipient_id``: primary key of the user, ``notifications``: the rows that were unseen, or None if more
 #: than 100 were marked, ``using``: alias of the database. Receivers run in the thread that marked.
 seen = Signal()
 
-#: Sent when notifications were marked as read, and it was committed; archiving includes it.
+#: Sent after the commit when notifications were marked as read; archiving includes it.
 #: ``recipient_id``: primary key of the user, ``notifications``: the rows that were unread, or None if more
 #: than 100 were marked, ``using``: alias of the database. Receivers run in the thread that marked.
 read = Signal()
 
-#: Sent when notifications were archived, by the user, by their expiry, by retention or by the site, and it
-#: was committed. ``recipient_id``: primary key of the user, ``notifications``: the rows, or None if more
+#: Sent after the commit when notifications were archived, by the user, by their expiry, by retention or by
+#: the site. ``recipient_id``: primary key of the user, ``notifications``: the rows, or None if more
 #: than 100 were archived, ``using``: alias of the database. Receivers run in the thread that archived.
 archived = Signal()
 

@@ -96,25 +96,26 @@ def page(
     limit: int = 25,
 ) -> InboxPage:
     """
-    Returns a page of a user's inbox, the newest content first, in two queries.
+    Returns a page of a user's inbox, the newest content first, with two queries.
 
         >>> first = notify.inbox.page(user, "unread")  # doctest: +SKIP
         >>> second = notify.inbox.page(user, "unread", before=first.next)  # doctest: +SKIP
 
-    It costs the same at any number of notifications; with a ``category``, it reads on until it has found
-    enough of them. Work that is due, such as archiving what has expired, is done first, and takes more
-    queries. Notifications that have expired or were retracted are in no list.
+    The cost does not depend on the number of notifications. With a ``category``, the query scans the list
+    until the page is full. If work is due, such as archiving expired notifications, it is done first, and
+    takes more queries. A notification that was archived because it had expired, or because it was
+    retracted, is in no list.
 
     Args:
         user: as for :func:`counts`, with the same errors.
-        view: ``all`` that is not archived, ``unread``, or ``archived``.
+        view: ``"all"`` (all notifications that are not archived), ``"unread"`` or ``"archived"``.
         category: only notifications of this category.
-        before: the ``next`` of the page before. Pages never repeat a notification, and hide none that
-            was there before, whatever arrives or leaves meanwhile.
+        before: the ``next`` of the previous page. Pages neither repeat nor skip notifications if others
+            arrive or leave meanwhile. A notification whose content is replaced moves to the first page.
         limit: the number of notifications on the page, from 1 to 100.
 
     Raises:
-        ValueError: ``view``, ``before`` or ``limit`` is not one of these.
+        ValueError: ``view``, ``category``, ``before`` or ``limit`` is invalid.
     """
     recipient_id = _recipient_id(user, "page")
     return lists.read(recipient_id, view, category=category, before=before, limit=limit)
@@ -168,7 +169,7 @@ def mark_unread(user: Any, notifications: Rows) -> None:
 
 def unarchive(user: Any, notifications: Rows) -> None:
     """
-    Take notifications back from the archive, as they were before. Their toasts stay closed.
+    Restore archived notifications to their previous state. Their toasts stay closed.
 
     A notification that has expired stays archived, and so does one that a later notification with the same
     key has replaced. Takes the same arguments as :func:`mark_unread`.
@@ -180,7 +181,7 @@ def clear(
     user: Any, *, key: str | None = None, group: str | None = None, category: str | None = None
 ) -> None:
     """
-    Archive the notifications with a key, of a group or of a category, for example once all has been done.
+    Archive the notifications with a key, of a group or of a category, for example once the work is done.
 
         notify.inbox.clear(user, category="orders")
 
@@ -196,7 +197,7 @@ def clear(
     """
     recipient_id = _recipient_id(user, "clear")
     given = {"collapse_key": key, "group": group, "category": category}
-    named = {name: value for name, value in given.items() if value}
+    named = {name: f"{value}" for name, value in given.items() if value not in (None, "")}
     if not named:
         raise ValueError(
             "notify.inbox.clear() needs a key, a group or a category. To archive everything, use"

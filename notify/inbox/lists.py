@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from notify.db import database
 from notify.inbox import upkeep
-from notify.models import LISTS, Notification
+from notify.models import LISTS, UNSTORABLE, Notification
 from notify.protocol import MAX_POSITION, Counts, Cursor
 
 View = Literal["all", "unread", "archived"]
@@ -47,6 +47,8 @@ def read(
         raise ValueError(f"view={view!r} is not a list. Use 'all', 'unread' or 'archived'.")
     if type(limit) is not int or not 1 <= limit <= MAX_LIMIT:
         raise ValueError(f"limit={limit!r} must be a whole number from 1 to {MAX_LIMIT}.")
+    if UNSTORABLE.search(category):
+        raise ValueError(f"category={category[:40]!r} contains NUL or a lone surrogate.")
     place = None if before in (None, "") else _place(before)
     glance = upkeep.look(recipient_id)
     if glance.needs_work and not upkeep.is_forbidden():
@@ -70,5 +72,7 @@ def _place(before: Any) -> int:
     )
     place = int(before) if is_number else -1
     if not 0 <= place <= MAX_POSITION:
-        raise ValueError(f"before={str(before)[:40]!r} is not a place. Use the next of a page.")
+        raise ValueError(
+            f"before={str(before)[:40]!r} is not a place. Pass the next of the previous page."
+        )
     return place

@@ -8,7 +8,7 @@ The write side: everything that changes rows under the mailbox's lock.
   the same key
 - ``statements``: the SQL statements that the ORM cannot express
 - ``marks``: mark notifications as seen, read, archived or dismissed, and archive expired ones
-- ``retraction``: take back what has become untrue, and archive what has a key, a group or a category
+- ``retraction``: retract notifications that no longer apply; archive by key, group or category
 - ``epochs``: give a mailbox a new epoch, after which its readers start over
 - ``retention``: archive old notifications, and delete those that have been archived for long enough
 - ``integrity``: check the invariants of mailboxes, and repair violations

@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
 from notify import signals
-from notify.db import batches, database, in_callers_transaction, tries_again
+from notify.db import batches, commits_by_hand, database, in_callers_transaction, tries_again
 from notify.doorbell import MAX_ROWS
 from notify.mailbox.change import LockedMailbox, locked
 from notify.models import Mailbox, Notification, NotificationQuerySet
@@ -181,7 +181,8 @@ def _mark(
             mailbox.rows = list(rows.filter(position__gt=mailbox.since.position))
             for update in before_ring:
                 update(mailbox.rows)
-    _emit(mark, chosen, mailbox)
+    if not commits_by_hand(connections[database()]):
+        _emit(mark, chosen, mailbox)
     return Marked(box.cursor, len(chosen))
 
 

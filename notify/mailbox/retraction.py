@@ -1,27 +1,29 @@
-"""Takes back notifications that have become untrue, and archives a user's notifications by what they name."""
+"""Retracts notifications that no longer apply, and archives notifications by key, group or category."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.db import connections, transaction
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils import timezone
 
-from notify.db import database, in_callers_transaction
+from notify.db import database, in_callers_transaction, tries_again
 from notify.mailbox import marks, outbox
-from notify.models import Notification
+from notify.mailbox.change import locked
+from notify.models import LISTS, Notification
 
 
 def retract(recipient_id: Any, key: str) -> None:
     """
-    Take back the notifications with this key that have been sent by now.
+    Retract the notifications with this key that have been sent by now.
 
-    Inside the caller's transaction, they are taken back after the commit. Notifications that are sent with
+    Inside the caller's transaction, they are retracted after the commit. Notifications that are sent with
     the same key in between stay, even if they are merged into the same row.
     """
     using = database()
-    rows = Notification.objects.using(using).unarchived().filter(recipient=recipient_id)
-    sent = rows.filter(collapse_key=key).values_list("collapse_key", "updated_at")
+    rows = Notification.objects.using(using).filter(recipient=recipient_id, collapse_key=key)
+    sent = rows.values_list("collapse_key", "updated_at")
     moments = [moment for exact, moment in sent if exact == key]  # a collation may ignore case
     if not moments:
         return
@@ -30,25 +32,47 @@ def retract(recipient_id: Any, key: str) -> None:
         outbox.publish([recipient_id])
         which = Q(updated_at__in=moments)
         marks.archive(recipient_id, which, named={"collapse_key": key}, retracts=True)
+        _leave_archive(recipient_id, which, key)
 
-    if in_callers_transaction(connections[using]):
-        transaction.on_commit(work, using=using, robust=True)
-    else:
-        work()
+    _after_commit(work, using)
 
 
 def clear(recipient_id: Any, named: dict[str, str]) -> None:
     """
-    Archive the notifications that have these values, which had been published by now.
+    Archive the notifications with these values that have been sent by now.
 
     Inside the caller's transaction, they are archived after the commit.
     """
     using = database()
+    which = Q()
+    if in_callers_transaction(connections[using]):
+        which = Q(updated_at__lte=timezone.now())
 
     def work() -> None:
-        marks.archive(recipient_id, Q(), named=named)
+        outbox.publish([recipient_id])
+        marks.archive(recipient_id, which, named=named)
 
+    _after_commit(work, using)
+
+
+def _after_commit(work: Any, using: str) -> None:
     if in_callers_transaction(connections[using]):
         transaction.on_commit(work, using=using, robust=True)
     else:
         work()
+
+
+@tries_again
+def _leave_archive(recipient_id: Any, which: Q, key: str) -> None:
+    """Take notifications that the user has archived out of the archive, as if they had expired before."""
+    rows = Notification.objects.using(database()).filter(recipient=recipient_id)
+    with locked([recipient_id]) as change:
+        mailbox = change.mailbox
+        if mailbox is None:
+            return
+        archived = rows.published().filter(which, LISTS["archived"][0], collapse_key=key)
+        for row in archived:
+            if row.collapse_key == key:
+                row.expires_at = row.archived_at
+                mailbox.place(row)
+                rows.filter(pk=row.pk).update(position=row.position, expires_at=F("archived_at"))

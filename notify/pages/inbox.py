@@ -1,19 +1,26 @@
 """
 The inbox: a page with forms, and the same rows as JSON for scripts.
 
-A page is only a view of rows that every reader has. It marks nothing by being opened, as browsers and
-proxies may fetch a page that nobody looks at; its forms do.
+The page shows the same rows as every other reader. Opening it marks nothing, because browsers and proxies
+may fetch a page that nobody looks at; its forms mark.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.shortcuts import redirect, render
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseRedirect,
+)
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -24,14 +31,16 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 import notify
 from notify import protocol
-from notify.exceptions import ProtocolError
+from notify.db import database
 from notify.inbox.lists import VIEWS, InboxPage
+from notify.models import Notification
 from notify.pages.rows import rows_of
 from notify.protocol import Mark
-from notify.transports import commands, http, parser
+from notify.transports import commands, http
 from notify.transports.endpoints import endpoint, open_to_all, reply
 
 JSON = "application/json"
+UNDOABLE = re.compile("[0-9]{1,16}:[0-9]{1,16}")  # in the query after a form has archived it
 
 
 @open_to_all
@@ -72,7 +81,7 @@ def rows(request: HttpRequest) -> HttpResponse:
 @csrf_protect
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
-    """Render the page, or execute the command of one of its forms and return to it."""
+    """Render the page, or execute a submitted form and redirect back."""
     if request.method == "POST":
         return _execute(request)
     try:
@@ -89,7 +98,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "older": found.next and _address(view, category, before=found.next),
         "newest": request.GET.get("before") and _address(view, category),
         "here": request.get_full_path(),
-        "archived": request.GET.get("archived", ""),
+        "archived": UNDOABLE.fullmatch(request.GET.get("archived", "")),
         "failed": "failed" in request.GET,
     }
     return render(request, "notify/inbox.html", context)
@@ -125,29 +134,32 @@ def _address(view: str, category: str = "", **more: str) -> str:
 def _execute(request: HttpRequest) -> HttpResponse:
     """Execute the command of a form. Forms send the same commands as the script, field by field."""
     form = request.POST
+    ids = [[_number(part) for part in shown.split(":")] for shown in form.getlist("shown")]
     document = {
         "type": form.get("do", ""),
-        "ids": [[_number(part) for part in shown.split(":")] for shown in form.getlist("shown")],
+        "ids": ids,
         "cursor": form.get("cursor", ""),
         "epoch": form.get("epoch") or None,
     }
-    try:
-        command = parser.parse_command(json.dumps(document))
-    except ProtocolError as error:
-        return _bad_form(str(error))
-    if not isinstance(command, parser.Work):
-        return _bad_form("A form marks notifications, or cancels tasks.")
-    answer = commands.execute(request.user.pk, command)
+    answer, status = commands.answer(request.user.pk, json.dumps(document))
+    if status == 400:
+        return HttpResponseBadRequest(answer["message"], content_type="text/plain; charset=utf-8")
     more = {}
     if answer["type"] == "error":
         more["failed"] = "1"
-    elif document["type"] == Mark.ARCHIVED and len(form.getlist("shown")) == 1:
+    elif document["type"] == Mark.ARCHIVED and _is_archived(request.user.pk, ids):
         more["archived"] = form["shown"]
-    return redirect(_back(request, more))
+    return HttpResponseRedirect(_back(request, more))
 
 
-def _bad_form(why: str) -> HttpResponse:
-    return HttpResponseBadRequest(why, content_type="text/plain; charset=utf-8")
+def _is_archived(user_id: Any, ids: list[list[Any]]) -> bool:
+    """Returns whether the form has archived one notification. Its content may have been replaced before."""
+    shown = {tuple(pair) for pair in ids}
+    archived = Notification.objects.using(database()).filter(
+        recipient=user_id, archived_at__isnull=False
+    )
+    pairs = archived.filter(pk__in=[pk for pk, _ in shown]).values_list("pk", "arrived")
+    return len(shown) == 1 and set(pairs) == shown
 
 
 def _number(text: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from notify.models import LEVEL_NAMES, Notification
@@ -21,6 +22,7 @@ class InboxRow:
     Attributes:
         shown: ``id:arrived``, by which a form names the content that the user was shown.
         url, image, actions: links of schemes that are safe; others are left out.
+        can_return: whether it can be taken back from the archive; an expired one cannot.
         percent: how much of a running task is done; ``None`` if that is unknown.
         activity: what a running task does; empty for other notifications.
         others: older notifications of the same group, folded below this one.
@@ -34,6 +36,7 @@ class InboxRow:
     actions: list[dict[str, str]]
     is_running: bool = False
     is_cancellable: bool = False
+    can_return: bool = False
     percent: int | None = None
     activity: str = ""
     others: list[InboxRow] = field(default_factory=list)
@@ -63,6 +66,9 @@ def _row(notification: Notification) -> InboxRow:
         image=_safe(notification.image),
         actions=[action for action in notification.actions if _safe(action.get("url"))],
     )
+    expires_at = notification.expires_at
+    is_over = expires_at is not None and expires_at <= timezone.now()
+    row.can_return = notification.archived_at is not None and not is_over
     progress = notification.progress
     if progress and TaskState(progress["state"]).is_live:
         row.is_running = True
@@ -82,5 +88,5 @@ def _activity(progress: dict[str, Any]) -> str:
 
 
 def _safe(url: Any) -> str:
-    """Returns a link as it is stored, or nothing if a browser would do anything but follow it."""
+    """Returns a link as it is stored, or an empty string if its scheme is not allowed."""
     return url if isinstance(url, str) and links.is_url(url) else ""

@@ -103,9 +103,9 @@ def send(to: Any, message: Any, **options: Unpack[Options]) -> Notification:
             characters.
         count: with a ``key``, also count: the ``count`` of the notification increases by one, and
             its toast shows "×2". Without it, the ``count`` is 1 again.
-        group: notifications with the same group are shown together in the inbox. A name of your own, at
-            most 100 characters.
-        image: the address of an image, such as a face or an icon: as for ``url``, but not ``mailto:``.
+        group: a name of your own, at most 100 characters. On a page of the inbox, notifications with the
+            same group are folded below the newest of them.
+        image: the URL of an image, such as an avatar or an icon: as for ``url``, but not ``mailto:``.
         toast: whether a toast is shown. With ``False``, the notification appears in the badge and the
             inbox only.
         expires: when the notification is archived automatically: a ``datetime``, or a ``timedelta``
@@ -192,14 +192,14 @@ error = _verb("error")
 
 def retract(to: Any, key: str) -> None:
     """
-    Take back the notification with a key that has become untrue. Its toast closes in every tab, and it
-    leaves the counts and the inbox.
+    Retract the notification with the given key, because it no longer applies. Its toast closes in every
+    tab, and it leaves the counts and the inbox.
 
         notify.send(user, "Order 7 waits for your approval", key="order:7")
         notify.retract(user, "order:7")
 
-    It takes back what was sent before the call. Inside ``atomic()``, this happens after the commit, and not
-    at all after a rollback. If there is no such notification, nothing happens.
+    It retracts only notifications that were sent before the call. Inside ``atomic()``, this happens after
+    the commit, and not at all after a rollback. If there is no such notification, nothing happens.
 
     Args:
         to: a user, the primary key of a user, or a request, which stands for its user.
@@ -216,9 +216,9 @@ def retract(to: Any, key: str) -> None:
     recipient_id = recipients.one(
         to, verb="notify.retract()", several="Call it for each user.", must_exist=False
     )
-    if not key:
+    if key is None or key == "":
         raise ValueError("notify.retract() needs the key with which the notification was sent.")
-    retraction.retract(recipient_id, key)
+    retraction.retract(recipient_id, f"{key}")
 
 
 def disconnect(to: Any) -> None:

@@ -217,7 +217,7 @@ def _image(value: Any) -> str:
     url = _url("image", value)
     if url[:7].lower() == "mailto:":
         raise InvalidNotification(
-            f"image={value!r} is no address of an image. Use http or https, or a path of this site."
+            f"image={value!r} is not the URL of an image. Use http or https, or a path of this site."
         )
     return url
 
@@ -259,6 +259,7 @@ def _count(count: Any, key: Any) -> bool:
 def _toast(toast: Any) -> bool:
     if not isinstance(toast, bool):
         raise InvalidNotification(
-            f"toast must be True or False, not {toast!r}. False: only in the badge and the inbox."
+            f"toast must be True or False, not {toast!r}. With False, the notification appears only in"
+            " the badge and the inbox."
         )
     return toast

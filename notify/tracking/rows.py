@@ -209,7 +209,10 @@ def _fill(
     ended = run.title or run.name, run.message
     row.title, row.message = ended if state.is_final else ("", run.name)
     row.url, row.actions = run.url, list(run.actions)
-    row.data, row.expires_at, row.count, row.is_counted = None, None, 1, False
+    row.data, row.count, row.is_counted = None, 1, False
+    row.group, row.image, row.has_toast = "", "", True
+    if row.archived_at is None:  # a task that was retracted stays in no list
+        row.expires_at = None
     row.updated_at = timezone.now()
     row.progress = run.shown(state, attempt)
     if run.begins:

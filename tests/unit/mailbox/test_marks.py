@@ -507,6 +507,18 @@ def test_a_mark_of_more_than_100_rows_is_told_without_them(user, told):
     assert told == [("seen", None)]
 
 
+def test_without_autocommit_no_mark_is_told(user, told):
+    """The moment of the commit is unknown."""
+    row = notify.send(user, "one")
+    transaction.set_autocommit(False)
+    try:
+        marks.mark(user.pk, Mark.SEEN, shown(row))
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert told == []
+
+
 def test_a_mark_that_rolls_back_is_not_told(user, told):
     row = notify.send(user, "one")
     with rolled_back():

@@ -12,6 +12,7 @@ import notify
 from notify import inbox
 from notify.mailbox import retraction
 from notify.models import Notification
+from notify.tracking import flush
 from tests.kit.mailboxes import assert_sound, leave_waiting, mailbox_of, rows_of
 from tests.kit.sessions import rolled_back
 
@@ -97,6 +98,45 @@ def test_the_public_call_takes_a_user_and_a_key(user):
         notify.retract(user, "")
     with pytest.raises(TypeError, match="Call it for each user"):
         notify.retract([user], "k")
+
+
+def test_a_key_may_be_anything_that_a_send_takes(user):
+    notify.send(user, "one", key=7)  # type: ignore[arg-type]
+    notify.send(user, "two", category=0)  # type: ignore[arg-type]
+    notify.retract(user, 7)  # type: ignore[arg-type]
+    assert standing(user) == ["two"]
+    inbox.clear(user, category=0)  # type: ignore[arg-type]
+    assert standing(user) == []
+
+
+def test_a_row_that_the_user_has_archived_is_retracted_too(user, rings):
+    row = notify.send(user, "one", key="k")
+    inbox.mark_archived(user, [row])
+    before = mailbox_of(user)
+    retraction.retract(user.pk, "k")
+    assert inbox.page(user, "archived").notifications == []
+    assert mailbox_of(user).counts == before.counts
+    (rung,) = rings[-1].rows
+    assert (rung.pk, rung.position) == (row.pk, before.head + 1)
+    inbox.unarchive(user, [row])
+    assert standing(user) == []
+    assert_sound(user)
+
+
+def test_a_task_that_was_retracted_stays_in_no_list(user):
+    with notify.progress(user, "Import", key="k", total=2) as task:
+        flush()
+        retraction.retract(user.pk, "k")
+        task.advance()
+    assert [inbox.page(user, view).notifications for view in ("all", "archived")] == [[], []]
+
+
+def test_clear_in_a_transaction_archives_nothing_that_is_sent_later(user):
+    with transaction.atomic():
+        notify.send(user, "old", category="c")
+        inbox.clear(user, category="c")
+        notify.send(user, "new", category="c")
+    assert standing(user) == ["new"]
 
 
 def test_clear_archives_what_has_all_the_names(user):

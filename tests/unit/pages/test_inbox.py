@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -10,10 +11,11 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 from django.urls import reverse
-from django.utils import translation
+from django.utils import timezone, translation
 
 import notify
 from notify import inbox
+from notify.live import limits
 from notify.mailbox import marks
 from notify.models import Notification
 from notify.tracking import flush
@@ -90,7 +92,7 @@ def test_a_category_is_a_link(user, browser):
     assert "Show all categories" in html
 
 
-@pytest.mark.parametrize("query", ["?view=nonsense", "?before=x", "?before=-1"])
+@pytest.mark.parametrize("query", ["?view=nonsense", "?before=x", "?before=-1", "?category=%00"])
 def test_what_does_not_exist_is_404(query, user, browser):
     assert browser.get(INBOX + query).status_code == 404
 
@@ -98,10 +100,11 @@ def test_what_does_not_exist_is_404(query, user, browser):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("", "News about your work will appear here."),
+        ("", "New notifications will appear here."),
         ("?view=unread", "You have read everything."),
         ("?view=archived", "Nothing is archived."),
         ("?before=1", "There is nothing older."),
+        ("?category=none", "There is nothing in this category."),
     ],
 )
 def test_an_empty_list_says_why(query, words, user, browser):
@@ -250,12 +253,63 @@ def test_a_form_leads_to_this_site_alone(there, user, browser):
     assert press(browser, "read", row, next=there)["Location"] == INBOX
 
 
+def test_content_that_came_meanwhile_is_not_said_to_be_archived(user, browser):
+    row = notify.send(user, "one", key="k")
+    notify.send(user, "two", key="k")
+    assert press(browser, "archived", row, next=INBOX)["Location"] == INBOX
+
+
+def test_a_form_may_lead_back_to_a_query_alone(user, browser):
+    """As in a template of the project."""
+    row = notify.send(user, "one")
+    assert press(browser, "read", row, next="?view=unread")["Location"] == "?view=unread"
+
+
+def test_forms_have_the_rate_of_commands(user, browser, monkeypatch):
+    row = notify.send(user, "one")
+    monkeypatch.setattr(limits.Buckets, "take", lambda *args: False)
+    assert press(browser, "read", row, next=INBOX)["Location"] == f"{INBOX}?failed=1"
+    assert rows_of(user)[0].read_at is None
+
+
+def test_a_filtered_list_has_no_button_for_all(user, browser):
+    notify.send(user, "one", category="c")
+    assert 'value="read_all"' in get(browser)
+    assert 'value="read_all"' not in get(browser, "?category=c")
+
+
+def test_what_has_expired_cannot_leave_the_archive(user, browser):
+    row = notify.send(user, "one", expires=timedelta(days=1))
+    inbox.mark_archived(user, [row])
+    assert 'value="unarchive"' in get(browser, "?view=archived")
+    Notification.objects.update(
+        expires_at=timezone.now(), archived_at=timezone.now() - timedelta(1)
+    )
+    html = get(browser, "?view=archived")
+    assert len(headings(html)) == 1
+    assert 'value="unarchive"' not in html
+
+
+def test_the_query_names_what_can_be_undone_and_nothing_else(user, browser):
+    assert 'value="unarchive"' not in get(browser, "?archived=x")
+    assert 'name="shown" value="7:8"' in get(browser, "?archived=7:8")
+
+
+def test_texts_are_escaped_in_a_project_that_does_not_escape(user, browser, settings):
+    """A project may set autoescape to False, or use the blocks in a template that does."""
+    (engine,) = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "OPTIONS": {**engine["OPTIONS"], "autoescape": False}}]
+    notify.send(user, HOSTILE, title=HOSTILE, category=HOSTILE[:50])
+    html = get(browser, f"?archived={HOSTILE}")
+    assert "<script>alert" not in html
+
+
 def test_a_database_that_fails_is_said_on_the_page(user, browser):
     row = notify.send(user, "one")
     with patch.object(marks, "mark", side_effect=OperationalError):
         answer = press(browser, "read", row, next=f"{INBOX}?view=unread")
     assert answer["Location"] == f"{INBOX}?view=unread&failed=1"
-    assert "That could not be saved." in browser.get(answer["Location"]).content.decode()
+    assert "Your change could not be saved." in browser.get(answer["Location"]).content.decode()
 
 
 # -- The rows as JSON ----------------------------------------------------------------------------

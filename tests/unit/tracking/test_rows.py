@@ -653,3 +653,11 @@ def test_late_and_repeated_words_of_many_processes_end_in_the_right_state(user, 
     assert row.progress["done"] == attempts
     assert heard == sorted(heard), "it never goes back"
     assert_sound(user.pk)
+
+
+def test_a_task_takes_the_toast_of_an_earlier_notification_with_its_key(user):
+    """The row may have been sent without a toast, with an image and in a group."""
+    notify.send(user, "Old", key="k", toast=False, image="/i.png", group="g")
+    task_rows.save(TaskRun(user.pk, "Import", key="k", started_at=timezone.now()))
+    (row,) = Notification.objects.all()
+    assert (row.message, row.has_toast, row.image, row.group) == ("Import", True, "", "")
