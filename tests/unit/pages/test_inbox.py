@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 from django.db import OperationalError
+from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
@@ -138,6 +139,25 @@ def test_the_page_is_never_cached_for_others(user, browser):
     answer = browser.get(INBOX)
     assert "no-store" in answer["Cache-Control"]
     assert {"Accept", "Cookie"} <= {name.strip() for name in answer["Vary"].split(",")}
+
+
+@pytest.mark.parametrize("where", ["context", "request"])
+def test_the_style_sheets_have_the_nonce_of_a_policy(where, user, rf):
+    """The nonces of Django 6 and of django-csp are false until they are used."""
+
+    class Unused(str):
+        def __bool__(self) -> bool:
+            return False
+
+    request = rf.get(INBOX)
+    request.user = user
+    context = {"csp_nonce": Unused("abc")} if where == "context" else {}
+    if where == "request":
+        request.csp_nonce = Unused("abc")
+    html = render_to_string("notify/base.html", context, request)
+    head = html.partition("</head>")[0]
+    assert head.count('nonce="abc"') == 2
+    assert "nonce" not in render_to_string("notify/base.html", {}, rf.get(INBOX))
 
 
 def test_opening_the_page_marks_nothing(user, browser):
