@@ -67,12 +67,10 @@ def _leave_archive(recipient_id: Any, which: Q, key: str) -> None:
     """Take notifications that the user has archived out of the archive, as if they had expired before."""
     rows = Notification.objects.using(database()).filter(recipient=recipient_id)
     with locked([recipient_id]) as change:
-        mailbox = change.mailbox
-        if mailbox is None:
-            return
         archived = rows.published().filter(which, LISTS["archived"][0], collapse_key=key)
-        for row in archived:
-            if row.collapse_key == key:
+        exact = [row for row in archived if row.collapse_key == key]
+        if exact and change.mailbox:
+            for row in exact:
                 row.expires_at = row.archived_at
-                mailbox.place(row)
+                change.mailbox.place(row)
                 rows.filter(pk=row.pk).update(position=row.position, expires_at=F("archived_at"))

@@ -235,3 +235,26 @@ def test_the_async_twins(user):
 
     async_to_sync(use)()  # async_to_sync awaits them in this thread, on this connection
     assert Notification.objects.count() == 1
+
+
+# -- The inbox -----------------------------------------------------------------------------------
+
+
+def test_a_mark_is_taken_back_for_instances(user):
+    row = notify.send(user, "one")
+    inbox.mark_read(user, [row])
+    inbox.mark_unread(user, [row])
+    assert inbox.counts(user) == (0, 1)
+    inbox.mark_archived(user, [row])
+    inbox.unarchive(user, [row])
+    assert inbox.counts(user) == (0, 1)
+    with pytest.raises(TypeError, match=r"mark_unread\(\) takes several notifications"):
+        inbox.mark_unread(user, row)  # type: ignore[arg-type]
+
+
+def test_clear_needs_a_name(user):
+    notify.send(user, "one", category="c")
+    inbox.clear(user, category="c")
+    assert inbox.page(user).notifications == []
+    with pytest.raises(ValueError, match="needs a key, a group or a category"):
+        inbox.clear(user)
