@@ -178,7 +178,8 @@ def _mark(
             box.due = published.unarchived().aggregate(due=Min("expires_at"))["due"]
         mailbox.lists_rows = len(chosen) <= MAX_ROWS
         if chosen and mailbox.lists_rows:
-            mailbox.rows = list(rows.filter(position__gt=mailbox.since.position))
+            changed = rows.filter(position__gt=mailbox.since.position)
+            mailbox.rows = list(changed.order_by("position"))
             for update in before_ring:
                 update(mailbox.rows)
     if not commits_by_hand(connections[database()]):
