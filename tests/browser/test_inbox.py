@@ -23,7 +23,7 @@ def plain(meet: Any, alice: Person) -> Page:
 
 
 def rows(page: Page) -> Any:
-    return page.locator(".nf-inbox-row h2 bdi")
+    return page.locator(".nf-inbox-title bdi")
 
 
 def test_without_a_toast_a_notification_is_in_the_bell_and_in_the_inbox(alice: Person) -> None:
