@@ -43,7 +43,10 @@ def get(browser: Client, query: str = "") -> str:
 
 
 def headings(html: str) -> list[str]:
-    return [re.sub(r"<[^>]+>", "", heading) for heading in re.findall(r'role="heading" aria-level="2">(.*?)</div>', html)]
+    return [
+        re.sub(r"<[^>]+>", "", heading)
+        for heading in re.findall(r'role="heading" aria-level="2">(.*?)</div>', html)
+    ]
 
 
 def press(browser: Client, do: str, row: Notification | None = None, **fields: str) -> Any:
