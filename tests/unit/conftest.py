@@ -9,6 +9,16 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from tests.kit.patience import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def patient_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, a welcome may take a second, after which a ping would come before it."""
+    from notify.transports import websocket
+
+    monkeypatch.setattr(websocket, "WELCOME_DUE", PATIENCE)
+
 
 @pytest.fixture
 async def quiet(settings: Any, transactional_db: None) -> AsyncIterator[None]:
