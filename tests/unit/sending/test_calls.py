@@ -537,3 +537,14 @@ def test_an_unknown_argument_is_named(user, name):
 def test_a_verb_has_its_level_in_its_name(user):
     with pytest.raises(TypeError, match="level"):
         notify.success(user, "Saved", level="error")
+
+
+# -- Retracting ----------------------------------------------------------------------------------
+
+
+def test_a_notification_is_retracted_by_its_key(user):
+    notify.send(user, "one", key="k")
+    notify.retract(user, "k")
+    assert notify.inbox.counts(user) == (0, 0)
+    with pytest.raises(ValueError, match="needs the key"):
+        notify.retract(user, "")

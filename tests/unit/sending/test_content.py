@@ -460,3 +460,15 @@ def test_a_wrong_setting_is_named(path, problem, user, settings):
     settings.NOTIFY_LANGUAGE = path
     with pytest.raises(ImproperlyConfigured, match=rf"NOTIFY_LANGUAGE = .* {problem}"):
         content.address(letter(monday), [user.pk])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"image": "mailto:a@example.com"}, "is not the URL of an image"),
+        ({"toast": 1}, "toast must be True or False"),
+    ],
+)
+def test_an_image_is_an_address_and_toast_is_a_choice(options, said):
+    with pytest.raises(InvalidNotification, match=said):
+        Content("Hello", **options).checked().render()

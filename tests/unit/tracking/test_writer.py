@@ -482,3 +482,13 @@ def test_a_mark_of_other_notifications_is_not_slowed_by_tasks(run, user, rings):
     notify.inbox.mark_seen(user, [notify.send(user, "one")])
     assert [row.progress for row in rings[-1].rows] == [None]
     end(run)
+
+
+def test_a_mark_takes_nothing_from_a_run_that_is_superseded(run, user):
+    writer.schedule(run)
+    assert writer.flush()
+    (row,) = notify.inbox.page(user).notifications
+    run.done = 420
+    run.is_superseded = True
+    writer.update([row])
+    assert row.progress["done"] == 0
