@@ -7,7 +7,15 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, Error, OperationalError, models, router
+from django.db import (
+    DatabaseError,
+    Error,
+    OperationalError,
+    connections,
+    models,
+    router,
+    transaction,
+)
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from notify.models import Notification
@@ -57,6 +65,19 @@ def pk_of(user: Any) -> Any:
 def in_callers_transaction(connection: BaseDatabaseWrapper) -> bool:
     """Returns whether the caller has opened a transaction. A TestCase's own does not count."""
     return any(not getattr(block, "_from_testcase", False) for block in connection.atomic_blocks)
+
+
+def after_commit(work: Callable[[], Result]) -> Result | None:
+    """
+    Do the work once the caller's transaction has committed, or now if none is open.
+
+    Returns its result; ``None`` if it is yet to be done. After a commit, its errors are logged, not raised.
+    """
+    using = database()
+    if in_callers_transaction(connections[using]):
+        transaction.on_commit(work, using=using, robust=True)
+        return None
+    return work()
 
 
 def in_testcase(connection: BaseDatabaseWrapper) -> bool:

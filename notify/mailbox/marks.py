@@ -12,13 +12,13 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import F, Min, Q
 from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
 from notify import signals
-from notify.db import batches, commits_by_hand, database, in_callers_transaction, tries_again
+from notify.db import after_commit, batches, commits_by_hand, database, tries_again
 from notify.doorbell import MAX_ROWS
 from notify.mailbox.change import LockedMailbox, locked
 from notify.models import Mailbox, Notification, NotificationQuerySet
@@ -97,15 +97,7 @@ def mark(
             chosen.update((row.pk, row) for row in rows.filter(arrived__lte=upto.position))
         return list(chosen.values())
 
-    using = database()
-
-    def work() -> Cursor | None:
-        return _mark(recipient_id, mark, choose).cursor
-
-    if in_callers_transaction(connections[using]):
-        transaction.on_commit(work, using=using, robust=True)
-        return None
-    return work()
+    return after_commit(lambda: _mark(recipient_id, mark, choose).cursor)
 
 
 def expire(recipient_id: Any) -> None:

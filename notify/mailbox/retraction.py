@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.models import F, Q
 from django.utils import timezone
 
-from notify.db import database, in_callers_transaction, tries_again
+from notify.db import after_commit, database, in_callers_transaction, tries_again
 from notify.mailbox import marks, outbox
 from notify.mailbox.change import locked
 from notify.models import LISTS, Notification
@@ -21,8 +21,8 @@ def retract(recipient_id: Any, key: str) -> None:
     Inside the caller's transaction, they are retracted after the commit. Notifications that are sent with
     the same key in between stay, even if they are merged into the same row.
     """
-    using = database()
-    rows = Notification.objects.using(using).filter(recipient=recipient_id, collapse_key=key)
+    rows = Notification.objects.using(database()).filter(recipient=recipient_id)
+    rows = rows.filter(collapse_key=key)
     sent = rows.values_list("collapse_key", "updated_at")
     moments = [moment for exact, moment in sent if exact == key]  # a collation may ignore case
     if not moments:
@@ -34,7 +34,7 @@ def retract(recipient_id: Any, key: str) -> None:
         marks.archive(recipient_id, which, named={"collapse_key": key}, retracts=True)
         _leave_archive(recipient_id, which, key)
 
-    _after_commit(work, using)
+    after_commit(work)
 
 
 def clear(recipient_id: Any, named: dict[str, str]) -> None:
@@ -43,23 +43,15 @@ def clear(recipient_id: Any, named: dict[str, str]) -> None:
 
     Inside the caller's transaction, they are archived after the commit.
     """
-    using = database()
     which = Q()
-    if in_callers_transaction(connections[using]):
+    if in_callers_transaction(connections[database()]):
         which = Q(updated_at__lte=timezone.now())
 
     def work() -> None:
         outbox.publish([recipient_id])
         marks.archive(recipient_id, which, named=named)
 
-    _after_commit(work, using)
-
-
-def _after_commit(work: Any, using: str) -> None:
-    if in_callers_transaction(connections[using]):
-        transaction.on_commit(work, using=using, robust=True)
-    else:
-        work()
+    after_commit(work)
 
 
 @tries_again

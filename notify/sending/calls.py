@@ -9,10 +9,8 @@ from functools import partial, wraps
 from inspect import signature
 from typing import Any, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast
 
-from django.db import connections, transaction
-
 from notify import doorbell
-from notify.db import database, in_callers_transaction
+from notify.db import after_commit
 from notify.mailbox import outbox, retraction
 from notify.models import Notification
 from notify.runtime.twins import refuse_event_loop, twin
@@ -252,12 +250,7 @@ def disconnect(to: Any) -> None:
     recipient_id = recipients.one(
         to, verb="notify.disconnect()", several="Call it for each user.", must_exist=False
     )
-    kick = partial(doorbell.kick, recipient_id)
-    using = database()
-    if in_callers_transaction(connections[using]):
-        transaction.on_commit(kick, using=using, robust=True)
-    else:
-        kick()
+    after_commit(partial(doorbell.kick, recipient_id))
 
 
 asend = twin(send)

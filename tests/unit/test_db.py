@@ -7,7 +7,7 @@ from django.db import IntegrityError, connections, transaction
 from django.test import TestCase
 
 import notify
-from notify.db import in_callers_transaction, in_testcase, tries_again
+from notify.db import after_commit, in_callers_transaction, in_testcase, tries_again
 from notify.mailbox import outbox, statements
 from notify.mailbox.batch import PublishBatch
 from notify.models import Notification
@@ -19,6 +19,7 @@ from tests.kit.mailboxes import (
     rows_of,
     waiting_of,
 )
+from tests.kit.sessions import rolled_back
 
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
 
@@ -37,6 +38,17 @@ def test_another_transaction_is_none_of_a_testcase():
     with transaction.atomic():
         assert not in_testcase(connections["default"])
         assert in_callers_transaction(connections["default"])
+
+
+def test_work_is_done_after_the_callers_commit_or_now():
+    done: list[str] = []
+    assert after_commit(lambda: "result") == "result"
+    with transaction.atomic():
+        assert after_commit(lambda: done.append("committed")) is None
+        with rolled_back():
+            after_commit(lambda: done.append("rolled back"))
+        assert done == []
+    assert done == ["committed"]
 
 
 # -- Commits by hand ----------------------------------------------------------------------------
