@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import secrets
 import signal
 import sys
 import threading
@@ -161,7 +162,9 @@ class Load:
         number = 0
         while not self.ends.wait(max(0.0, start + number / self.rate - time.monotonic())):
             to = self.to[number % len(self.to)]
-            text = f"{self.name} {number}{' ' * bool(self.size)}{'x' * self.size}"
+            # Random padding, because WebSockets compress: repeated text would fit through any link.
+            padding = f" {secrets.token_urlsafe(self.size)[: self.size]}" if self.size else ""
+            text = f"{self.name} {number}{padding}"
             sent = {"to": to, "text": text, "began": time.monotonic(), "error": None}
             django.db.close_old_connections()  # as every request and every task does
             try:
