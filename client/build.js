@@ -45,7 +45,7 @@ const ORDER = [
   "platform/emitter", "link/tabs", "link/transports/push", "link/transports/shared", "link/transports/poll",
   "link/connection", "link/network", "mailbox/commands", "toasts/toasts", "mailbox/store", "link/ladder",
   "mailbox/client", "platform/icons", "stage/page-watch", "speech/active-tab", "platform/labels", "toasts/more",
-  "elements/badge", "toasts/toast-view", "speech/announcer", "toasts/toast-list", "stage/ducking", "stage/top-layer",
+  "toasts/toast-view", "speech/announcer", "toasts/toast-list", "stage/ducking", "stage/top-layer",
   "toasts/toast-sync", "stage/stage", "toasts/keeper", "elements/root",
 ];
 
@@ -60,7 +60,7 @@ const ordered = {
 
 /** The scripts, each one module with its source map. */
 async function scripts() {
-  const entryPoints = { notify: "src/index.js", tasks: "src/tasks.js", "signed-out": "src/signed-out.js" };
+  const entryPoints = { page: "src/page.js", notify: "src/index.js", tasks: "src/tasks.js", "signed-out": "src/signed-out.js" };
   const output = /** @type {const} */ ({ format: "esm", target: BROWSERS, sourcemap: "external", mangleProps: INTERNAL });
   const result = await build({ ...common, ...output, entryPoints, inject: ["src/platform/document.js"], plugins: [ordered] });
   const made = new Map(result.outputFiles?.map(({ path, text }) => [basename(path), text]));

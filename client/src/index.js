@@ -1,11 +1,9 @@
 /**
- * The script of `{% notify %}`: defines <notify-root> and <notify-badge>.
+ * The script of `{% notify %}` that defines <notify-root>.
  * Loading it twice is harmless.
  */
-import { defineBadge } from "./elements/badge.js";
 import { defineRoot } from "./elements/root.js";
 
 defineRoot();
-defineBadge();
 
 export { Client } from "./mailbox/client.js";

@@ -17,13 +17,15 @@ const IMPORTS = {
   stage: ["toasts", "speech", "platform", "protocol.js"],
   elements: ["stage", "toasts", "mailbox", "platform", "protocol.js"],
   progress: ["platform", "protocol.js"],
+  page: ["platform", "protocol.js"],
   "index.js": ["elements", "mailbox"],
+  "page.js": ["page", "platform"],
   "tasks.js": ["progress", "platform"],
   "signed-out.js": ["toasts"],
 };
 
 /** The folders that they may also name in types, which the build drops. @type {Record<string, string[]>} */
-const TYPES = { progress: ["elements", "toasts"], "tasks.js": ["elements"] };
+const TYPES = { page: ["elements", "toasts"], progress: ["elements", "toasts"], "page.js": ["elements"], "tasks.js": ["elements"] };
 
 /** @param {string} folder @returns {string[]} */
 function modules(folder) {

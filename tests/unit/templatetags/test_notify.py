@@ -85,14 +85,16 @@ def badge(request: HttpRequest, tag: str = "{% notify_badge %}", **context: Any)
 # -- The root ------------------------------------------------------------------------------------
 
 
-def test_a_page_gets_script_style_and_root(user, request_of):
+def test_a_page_gets_scripts_style_and_root(user, request_of):
+    """Module scripts run in the order of the document: the page's own listens before the root begins."""
     text = render("{% load notify %}{% notify %}", request_of(user))
     elements = Elements(text)
-    assert elements.tags == ["link", "script", "script", "notify-root"]
+    assert elements.tags == ["link", "script", "script", "script", "notify-root"]
     assert elements["link"] == {"rel": "stylesheet", "href": "/static/notify/notify.css"}
     scripts = [attributes for tag, attributes in elements.found if tag == "script"]
     assert scripts == [
-        {"type": "module", "src": f"/static/notify/{name}.js"} for name in ("notify", "tasks")
+        {"type": "module", "src": f"/static/notify/{name}.js"}
+        for name in ("page", "notify", "tasks")
     ]
     attributes = elements["notify-root"]
     assert attributes.pop("user")
@@ -192,7 +194,7 @@ def test_attributes_are_escaped(around, user, request_of, settings):
     settings.NOTIFY_TRANSPORTS = ['"><script>alert(1)</script>']
     text = "{% load notify %}" + around.format("{% notify %}{% notify_badge href %}")
     elements = Elements(render(text, request_of(user), href='"><script>alert(2)</script>'))
-    assert elements.tags.count("script") == 2
+    assert elements.tags.count("script") == 3
     assert elements["notify-root"]["transports"] == '"><script>alert(1)</script>'
     assert elements["a"]["href"] == '"><script>alert(2)</script>'
     assert json.loads(elements["notify-root"]["labels"] or "") == labels()
@@ -312,7 +314,7 @@ def test_a_badge_costs_one_query(user, request_of, django_assert_num_queries):
 
 
 def test_the_badge_stops_counting_where_the_script_does():
-    source = (CLIENT / "elements/badge.js").read_text()
+    source = (CLIENT / "page/badge.js").read_text()
     assert f"const MOST = {tags.BADGE_MAX};" in source
 
 
@@ -346,9 +348,9 @@ def test_a_nonce_of_the_page_is_carried(request_of, user):
     request = request_of(user)
     text = "{% load notify %}{% notify %}"
     assert "nonce" not in render(text, request)
-    assert render(text, request, csp_nonce="abc").count('nonce="abc"') == 3
+    assert render(text, request, csp_nonce="abc").count('nonce="abc"') == 4
     request.csp_nonce = "def"
-    assert render(text, request).count('nonce="def"') == 3
+    assert render(text, request).count('nonce="def"') == 4
 
 
 def test_a_position_may_be_given(request_of, user):

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import "../kit/html-element.js";
-import { badgeText } from "../../src/elements/badge.js";
+import { badgeText } from "../../src/page/badge.js";
 import { DEFAULTS } from "../../src/platform/labels.js";
 
 test("the badge shows at most 99+, and its name has the exact count", () => {
