@@ -391,6 +391,10 @@ def test_what_the_pages_say_of_other_packages_is_so(user: Any):
     notify.inbox.mark_dismissed(user)  # and were closed
     assert unread() == newest_first
     call("notification.mark_as_read()", notification=sent[-1])
+    assert unread() == newest_first[1:]
+    call("notification.mark_as_unread()", notification=sent[-1])
+    assert unread() == newest_first
+    call("notification.mark_as_read()", notification=sent[-1])
     call("notification.delete()", notification=sent[0])
     assert unread() == newest_first[1:-1]
     call("user.notifications.mark_all_as_read()")
