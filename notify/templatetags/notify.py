@@ -47,7 +47,10 @@ def notify(context: template.Context, transports: str = "", position: str = "") 
     user = getattr(request, "user", None)
     prefix = reverse("notify:ws").removesuffix("ws/")
     # Set by Django 6 or django-csp for a policy that requires a nonce. notify itself needs none.
-    nonce = context.get("csp_nonce") or getattr(request, "csp_nonce", "")
+    # It is made when it is first used, and is false until then.
+    nonce = context.get("csp_nonce")
+    if nonce is None:
+        nonce = getattr(request, "csp_nonce", None)
     if request is None or user is None or not user.is_authenticated:
         has_had_user = request is not None and _has_had_user(request)
         return {"user": None, "has_had_user": has_had_user, "prefix": prefix, "nonce": nonce}

@@ -175,14 +175,15 @@ def test_a_page_takes_two_queries(user):
         assert len(queries) == 2
 
 
+@pytest.mark.parametrize("category", ["", "orders"])
 @pytest.mark.parametrize("view", lists.VIEWS)
-def test_a_page_reads_an_index_from_its_place_and_sorts_nothing(view, user, monkeypatch):
+def test_a_page_reads_an_index_from_its_place_and_sorts_nothing(view, category, user, monkeypatch):
     """Its cost does not depend on the number of rows. The plan is the database's own."""
     others = get_user_model().objects.exclude(pk=user.pk)
     assert not others.exists()
     moment = timezone.now()
     for marks in ({}, {"read_at": moment}, {"archived_at": moment}):
-        fill(user, 1000, **marks)
+        fill(user, 1000, category="orders", **marks)
     analyse()
     plans = []
     fetch = QuerySet._fetch_all
@@ -193,13 +194,22 @@ def test_a_page_reads_an_index_from_its_place_and_sorts_nothing(view, user, monk
         fetch(query)
 
     monkeypatch.setattr(QuerySet, "_fetch_all", explain)
-    page = inbox.page(user, view)
-    inbox.page(user, view, before=page.next)
+    page = inbox.page(user, view, category=category)
+    inbox.page(user, view, category=category, before=page.next)
     assert len(plans) == 2
     for plan in plans:
         assert f"notify_list_{view}" in plan, plan
         assert "sort" not in plan.lower(), plan
         assert "temp b-tree" not in plan.lower(), plan
+
+
+def test_a_category_is_exact(user):
+    """MariaDB's usual collations ignore case, accents and trailing spaces."""
+    for name in ("orders", "Orders", "orders ", "órders"):
+        notify.send(user, name, category=name)
+    assert texts(inbox.page(user, category="orders")) == ["orders"]
+    assert texts(inbox.page(user, category="Orders")) == ["Orders"]
+    assert texts(inbox.page(user, category="orders ")) == ["orders "]
 
 
 def analyse() -> None:

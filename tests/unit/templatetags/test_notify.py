@@ -344,12 +344,20 @@ def test_the_words_are_in_the_language_of_the_page(german, user, request_of):
 
 
 def test_a_nonce_of_the_page_is_carried(request_of, user):
-    """Django 6 puts it into the context, django-csp on the request. Without one, there is no attribute."""
+    """
+    Django 6 puts it into the context, django-csp on the request; both are false until they are used.
+    Without one, there is no attribute.
+    """
+
+    class Unused(str):
+        def __bool__(self) -> bool:
+            return False
+
     request = request_of(user)
     text = "{% load notify %}{% notify %}"
     assert "nonce" not in render(text, request)
-    assert render(text, request, csp_nonce="abc").count('nonce="abc"') == 4
-    request.csp_nonce = "def"
+    assert render(text, request, csp_nonce=Unused("abc")).count('nonce="abc"') == 4
+    request.csp_nonce = Unused("def")
     assert render(text, request).count('nonce="def"') == 4
 
 
