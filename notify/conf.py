@@ -38,6 +38,7 @@ class Defaults:
     THREADS: int = 4  # threads, and so database connections, of the push side in a process
     LANGUAGE: str | None = None  # dotted path of a callable that maps a user to a language code
     ALLOWED_ORIGINS: tuple[str, ...] = ()  # additional origins that may open a connection
+    ECHO: str = "toast"  # "quiet": of a request, only its own tab shows the toast
     # Ages at which manage.py notify_prune archives or deletes notifications; None means never.
     RETENTION_ARCHIVED: timedelta | None = timedelta(days=30)  # delete if archived; at least a day
     RETENTION_READ: timedelta | None = timedelta(days=90)  # archive if read

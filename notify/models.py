@@ -40,7 +40,7 @@ LEVEL_NAMES = {
     Level.WARNING.value: _("Warning"),
     Level.ERROR.value: _("Error"),
 }
-RARE = ("progress", "group", "image")  # left out of a row on the wire if they are empty
+RARE = ("progress", "group", "image", "origin")  # left out of a row on the wire if they are empty
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates, which databases reject
 
 
@@ -193,6 +193,8 @@ class Notification(models.Model):
     group = models.CharField(_("group"), max_length=MAX_KEY, blank=True, default="")
     image = models.CharField(_("image"), max_length=MAX_URL, blank=True, default="")
     has_toast = models.BooleanField(_("toast"), default=True)  # otherwise in badge and inbox alone
+    # The tab whose request sent it, if the other tabs show no toast (NOTIFY_ECHO).
+    origin = models.CharField(_("origin"), max_length=32, blank=True, default="", editable=False)
     count = models.PositiveIntegerField(_("count"), default=1)
     # True if this content adds to the count of the row into which it is merged; otherwise it sets it to 1.
     is_counted = models.BooleanField(_("counted"), default=False, editable=False)

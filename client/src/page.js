@@ -4,5 +4,7 @@
  * it receives each event of the root from the first one on.
  */
 import { defineBadge } from "./page/badge.js";
+import { Echo } from "./page/echo.js";
 
 defineBadge();
+new Echo().start();

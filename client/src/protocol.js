@@ -44,6 +44,7 @@
  * @property {Progress} [progress]  of the task behind it, if there is one
  * @property {string} [group]  by which the inbox folds notifications
  * @property {string} [image]  address of a face or an icon
+ * @property {string} [origin]  the tab whose request sent it, if only that tab shows a toast
  * @property {false} [toast]  without a toast: in the badge and the inbox only
  *
  * @typedef {string | null} Cursor  `<epoch>:<position>`; null is below every cursor

@@ -27,6 +27,7 @@ CONTENT = (
     "group",
     "image",
     "has_toast",
+    "origin",
     "progress",
     "expires_at",
     "updated_at",

@@ -26,6 +26,13 @@ class Migration(migrations.Migration):
             name="image",
             field=models.CharField(blank=True, default="", max_length=2000, verbose_name="image"),
         ),
+        migrations.AddField(
+            model_name="notification",
+            name="origin",
+            field=models.CharField(
+                blank=True, default="", editable=False, max_length=32, verbose_name="origin"
+            ),
+        ),
         migrations.AddIndex(
             model_name="notification",
             index=notify.indexes.ListIndex(

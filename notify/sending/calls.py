@@ -14,7 +14,7 @@ from notify.db import after_commit
 from notify.mailbox import outbox, retraction
 from notify.models import Notification
 from notify.runtime.twins import refuse_event_loop, twin
-from notify.sending import content, recipients
+from notify.sending import content, echo, recipients
 from notify.sending.content import Action, Content
 
 P = ParamSpec("P")
@@ -83,7 +83,8 @@ def send(to: Any, message: Any, **options: Unpack[Options]) -> Notification:
         notify.send(user, "Your export is ready", level="success", url=export)
 
     Args:
-        to: a user, the primary key of a user, or a request, which stands for its user.
+        to: a user, the primary key of a user, or a request, which stands for its user. With
+            ``NOTIFY_ECHO = "quiet"``, only the tab that sent the request shows the toast.
         message: plain text, at most 2,000 characters. A lazy translation is resolved in the
             recipient's language if ``NOTIFY_LANGUAGE`` is set, else in the active language. So are
             ``url`` and the URLs of ``actions``, whose paths may begin with the language.
@@ -120,7 +121,7 @@ def send(to: Any, message: Any, **options: Unpack[Options]) -> Notification:
         AsyncContext: if an event loop is running in this thread; use :func:`asend`.
         DatabaseError: if the INSERT fails, as any other INSERT of the caller could.
     """
-    notification = Content(message, **options)
+    notification = Content(message, origin=echo.origin_of(to), **options)
     recipient_id = recipients.one(to)
     return outbox.send(content.address(notification, [recipient_id]))[recipient_id]
 

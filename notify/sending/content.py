@@ -78,6 +78,7 @@ class Content:
     image: Any = ""
     toast: bool = True
     expires: Any = None
+    origin: str = ""  # the tab that shows the toast, if not all do
 
     def checked(self) -> Content:
         """
@@ -112,6 +113,7 @@ class Content:
             image=self.image,
             toast=_toast(self.toast),
             expires=checked_expiry(self.expires),
+            origin=self.origin,
         )
 
     @property
@@ -148,6 +150,7 @@ class Content:
             group=self.group,
             image=_image(self.image),
             has_toast=self.toast,
+            origin=self.origin,
             created_at=now,
             updated_at=now,
             expires_at=self.expires,

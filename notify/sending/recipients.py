@@ -17,6 +17,7 @@ from django.http import HttpRequest
 from notify.db import all_users, batches, database
 from notify.exceptions import InvalidRecipient, RecipientNotSaved
 from notify.models import UNSTORABLE
+from notify.sending.echo import request_of
 
 MAX_INTEGER = 2**63 - 1
 MOST_NAMED = 5  # primary keys in one error message
@@ -97,10 +98,7 @@ def saved_key(user: Any, verb: str) -> Any:
 
 def _unwrapped(to: Any) -> Any:
     """Returns the user of a request, and any other value unchanged."""
-    # Django REST framework wraps the HttpRequest in an object of its own.
-    if isinstance(to, HttpRequest) or isinstance(getattr(to, "_request", None), HttpRequest):
-        return _user_of(to)
-    return to
+    return to if request_of(to) is None else _user_of(to)
 
 
 def _is_several(to: Any) -> bool:

@@ -64,6 +64,7 @@ def notify(context: template.Context, transports: str = "", position: str = "") 
         "transports": _transports(request, transports),
         "share": "websocket" if conf.SHARE_WEBSOCKET else "",
         "position": position,
+        "echo": conf.ECHO,
         "nonce": nonce,
         "poll_interval": f"{conf.POLL_INTERVAL:g}",
         "csrf_cookie": settings.CSRF_COOKIE_NAME,

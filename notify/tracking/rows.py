@@ -210,7 +210,7 @@ def _fill(
     row.title, row.message = ended if state.is_final else ("", run.name)
     row.url, row.actions = run.url, list(run.actions)
     row.data, row.count, row.is_counted = None, 1, False
-    row.group, row.image, row.has_toast = "", "", True
+    row.group, row.image, row.has_toast, row.origin = "", "", True, ""
     if row.archived_at is None:  # a task that was retracted stays in no list
         row.expires_at = None
     row.updated_at = timezone.now()

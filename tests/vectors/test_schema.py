@@ -29,7 +29,7 @@ GOLDEN = [
 OPTIONAL = {  # members that a document may omit, but the golden ones contain
     "server": {
         ("ping", "ref"),
-        *(("rows", "notifications", 0, name) for name in ("group", "image", "toast")),
+        *(("rows", "notifications", 0, name) for name in ("group", "image", "origin", "toast")),
     },
     "client": {("ids",), ("epoch",), ("ref",), ("since",), ("cursor",)},
 }

@@ -4,6 +4,7 @@ const handler = {
     const value = Reflect.get(Document.prototype, name, page);
     return value?.bind?.(page) ?? value;
   },
+  set: (page, name, value) => Reflect.set(Document.prototype, name, value, page),
 };
 
 /**

@@ -78,6 +78,10 @@ type Notification$1 = {
 	 */
 	image?: string | undefined;
 	/**
+	 * the tab whose request sent it, if only that tab shows a toast
+	 */
+	origin?: string | undefined;
+	/**
 	 * without a toast: in the badge and the inbox only
 	 */
 	toast?: false | undefined;

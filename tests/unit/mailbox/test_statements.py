@@ -211,6 +211,7 @@ def test_every_column_is_written(user):
         "group": "g",
         "image": "/i/",
         "has_toast": False,
+        "origin": "00a1b2c3d4",
         "count": 3,
         "is_counted": True,
         **{

@@ -389,3 +389,10 @@ def test_a_bell_of_nothing_new_has_no_number(user, request_of):
 
 def test_nobody_has_no_bell(request_of):
     assert render("{% load notify %}{% notify_bell %}", request_of(AnonymousUser())).strip() == ""
+
+
+def test_the_root_says_whether_tabs_are_quiet(request_of, user, settings):
+    text = "{% load notify %}{% notify %}"
+    assert " echo=" not in render(text, request_of(user))
+    settings.NOTIFY_ECHO = "quiet"
+    assert ' echo="quiet"' in render(text, request_of(user))
