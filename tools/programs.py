@@ -54,6 +54,7 @@ def check_node() -> None:
 PROGRAMS: dict[str, Callable[[], object]] = {
     "Chromium": servers.find_chromium,
     "curl": lambda: servers.find_program("curl", package="curl"),
+    "Firefox": lambda: servers.find_program("firefox-esr", "firefox", package="firefox-esr"),
     "gettext": servers.find_gettext,
     "git": lambda: servers.find_program("git", package="git"),
     "JavaScript": check_node,
@@ -62,7 +63,7 @@ PROGRAMS: dict[str, Callable[[], object]] = {
     "PostgreSQL": servers.PostgreSQL.check,
     "Redis": servers.Redis.check,
 }
-LATER = {"curl", "MariaDB", "nginx", "PostgreSQL"}  # Only `make test-all` uses these.
+LATER = {"curl", "Firefox", "MariaDB", "nginx", "PostgreSQL"}  # Only `make test-all` uses these.
 
 
 def find_missing() -> dict[str, str]:

@@ -121,7 +121,10 @@ def test_missing_programs_are_listed_with_all_that_installs_them(monkeypatch, ca
     *_, heading, quick, rest = capsys.readouterr().err.splitlines()
     assert heading == "Tests that need a missing program are skipped. To run them too:"
     assert quick == "make test: apt-get install chromium gettext git nodejs npm redis-server"
-    assert rest == "make test-all: apt-get install curl mariadb-server nginx-light postgresql"
+    assert (
+        rest
+        == "make test-all: apt-get install curl firefox-esr mariadb-server nginx-light postgresql"
+    )
     monkeypatch.setenv("NOTIFY_TEST_REQUIRE_ALL", "1")
     assert programs.main() == 1
 
