@@ -58,7 +58,7 @@ def watch_terminal() -> None:
 
 def main(port: str) -> int:
     os.chdir(PROJECT)
-    for command in (["migrate", "-v", "0"], ["demo_users"], ["check"]):
+    for command in (["migrate", "-v", "0"], ["demo_users"], ["demo_history"], ["check"]):
         done = subprocess.run([sys.executable, "manage.py", *command])
         if done.returncode:
             return done.returncode
