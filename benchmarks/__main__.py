@@ -17,11 +17,11 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import delivery, payload, progress, send
+from benchmarks import delivery, inbox, payload, progress, send
 from benchmarks.clients import BenchmarkError
 from tests.kit.servers import ServerFailed
 
-PARTS = ("delivery", "send", "progress")
+PARTS = ("delivery", "send", "progress", "inbox")
 NOTE = "Only the ratios hold: absolute figures depend on the machine and on what else it does."
 
 
@@ -52,6 +52,11 @@ def main() -> int:
             costs = progress.run(course, say)
             result["progress"] = costs
             parts.append(PROGRESS_TITLE + "\n\n" + progress.report(costs))
+        if "inbox" in options.only:
+            say("Inbox")
+            lists = inbox.run(1 if options.quick else 5, say)
+            result["inbox"] = lists
+            parts.append(INBOX_TITLE + "\n\n" + inbox.report(lists))
     except (BenchmarkError, ServerFailed) as error:
         print(f"\nThe benchmark failed: {error}", file=sys.stderr)
         return 1
@@ -75,6 +80,10 @@ def delivery_title(plan: delivery.Plan) -> str:
 
 SEND_TITLE = "notify.send of one, and a bare ORM INSERT of the same row, outside atomic() (median)"
 PROGRESS_TITLE = "What telling how far it is costs a task, the empty loop subtracted (median)"
+INBOX_TITLE = (
+    "A page of 25 of an inbox with its counts, marking all as read, and a send to notify's table with\n"
+    "and without the columns and indexes of the inbox (median)"
+)
 
 
 def arguments() -> argparse.Namespace:
@@ -107,7 +116,7 @@ def arguments() -> argparse.Namespace:
 
 def machine() -> str:
     packages = ["Django", "channels", "channels_redis", "uvicorn", "uvloop", "daphne", "orjson"]
-    packages += ["redis", "celery", "celery-progress", "tqdm"]
+    packages += ["redis", "celery", "celery-progress", "tqdm", "django-notifications-community"]
     versions = [f"{name} {version_of(name)}" for name in packages]
     place = f"{platform.system()}, {os.cpu_count()} CPUs"
     return f"Python {platform.python_version()}, {', '.join(versions)}; {place}"

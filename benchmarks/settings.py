@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 
 import dj_database_url
 
@@ -32,6 +33,15 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL",
     }
+
+if "BENCHMARK_INBOX" in os.environ:
+    if find_spec("notifications"):
+        INSTALLED_APPS.append("notifications")
+    before = "before"
+    if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        before = f"{DATABASES['default']['NAME']}-before"
+    DATABASES["before"] = {**DATABASES["default"], "NAME": before}
+    DATABASE_ROUTERS = ["benchmarks.unindexed.Router"]
 
 LAYERS = {
     "none": {},
