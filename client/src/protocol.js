@@ -68,7 +68,8 @@
  * @typedef {Changes | Welcome | Ticks | Heartbeat | Ack | Failure} Document
  *
  * @typedef {[id: number, arrived: number]} Shown  a notification as the user saw it
- * @typedef {"seen" | "read" | "archived" | "dismissed" | "cancel"} Mark  "cancel" asks the task behind it to end
+ * @typedef {{type: "rows", cursor: Cursor, counts: Counts, next: string, notifications: Notification[]}} Rows  a part of a list of the inbox
+ * @typedef {"seen" | "read" | "archived" | "dismissed" | "unread" | "unarchive" | "cancel"} Mark  "cancel" asks the task behind it to end
  *
  * @typedef {object} Command
  * @property {Mark | "seen_all" | "read_all" | "archived_all" | "dismissed_all" | "changes"} type

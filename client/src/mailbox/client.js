@@ -133,18 +133,18 @@ export class Client extends Emitter {
   }
 
   /**
-   * Mark everything up to the last cursor at which this tab missed nothing.
-   * Notifications that arrive meanwhile stay new.
+   * Mark everything up to a cursor, by default the last one at which this tab missed nothing, and the
+   * notifications above it that were shown. Those that arrive meanwhile stay new.
    * @param {Mark} mark
+   * @param {Cursor} [cursor]
+   * @param {Notification[]} [all]  those that were shown
    */
-  markAll(mark) {
-    const { complete } = this.store;
-    const all = this.store.all();
-    if (complete === null) return this.mark(mark, all);
+  markAll(mark, cursor = this.store.complete, all = this.store.all()) {
+    if (cursor === null) return this.mark(mark, all);
     const epoch = epochOf(this.store.cursor);
-    const above = all.filter((row) => compare(`${epoch}:${row.arrived}`, complete) > 0);
+    const above = all.filter((row) => compare(`${epoch}:${row.arrived}`, cursor) > 0);
     const type = /** @type {Command["type"]} */ (`${mark}_all`);
-    this.#issue(mark, all.map(shown), { type, cursor: complete, ids: above.map(shown) });
+    this.#issue(mark, all.map(shown), { type, cursor, ids: above.map(shown) });
   }
 
   /**

@@ -2,7 +2,7 @@ import { Emitter } from "../platform/emitter.js";
 import { compare, epochOf, isDone, judgeChanges, parseCursor, runs } from "../protocol.js";
 
 /**
- * @import { Changes, Counts, Cursor, Mark, Notification, Shown, Verdict } from "../protocol.js"
+ * @import { Changes, Counts, Cursor, Mark, Notification, Rows, Shown, Verdict } from "../protocol.js"
  *
  * @typedef {{notification: Notification, previous: Notification | null, fresh: boolean, refused?: boolean}} Change
  * @typedef {number | string} Ref  of a command of this tab, or the name of one of another tab
@@ -10,6 +10,7 @@ import { compare, epochOf, isDone, judgeChanges, parseCursor, runs } from "../pr
  * @typedef {object} Overlay  a mark that is shown before the rows have it
  * @property {Ref} ref
  * @property {(keyof Notification)[]} fields
+ * @property {boolean} undoes  whether it takes a mark back
  * @property {Map<number, number>} shown
  * @property {string | undefined} epoch
  * @property {Cursor} [until]  the cursor at which the rows have it
@@ -31,13 +32,14 @@ const OVERLAY_LIFE = 10_000;
 /** A tab that stays open for weeks keeps only so many rows, the newest. */
 const ROWS_KEPT = 500;
 
-/** The fields of a row that each mark sets. */
+/** The fields of a row that each mark sets, or takes back. */
 const FIELDS = /** @type {Record<Mark, (keyof Notification)[]>} */ ({
   seen: ["seen_at"],
   read: ["seen_at", "read_at"],
   archived: ["seen_at", "read_at", "archived_at"],
   dismissed: ["dismissed_at"],
-  cancel: [],
+  unread: ["read_at"],
+  unarchive: ["seen_at", "read_at", "archived_at"],
 });
 
 /**
@@ -56,6 +58,8 @@ export class Store extends Emitter {
   complete = null;
   /** @type {Counts | null} */
   counts = null;
+  /** A row whose content arrived at or above this position is kept, however many rows there are. */
+  floor = Infinity;
 
   /** The head that the counts belong to, as a cursor. @type {Cursor} */
   #countsAt = null;
@@ -77,8 +81,14 @@ export class Store extends Emitter {
     const row = this.#rows.get(id);
     if (!row) return null;
     const view = /** @type {any} */ ({ ...row });
-    for (const { fields, shown } of this.#overlays) {
-      if ((shown.get(id) ?? -1) >= row.arrived) for (const field of fields) view[field] ??= row.updated_at;
+    for (const { fields, undoes, shown } of this.#overlays) {
+      if ((shown.get(id) ?? -1) < row.arrived) continue;
+      // Archiving sets what was missing at its own moment, and is taken back with that.
+      const moment = view[/** @type {string} */ (fields.at(-1))];
+      for (const field of fields) {
+        if (!undoes) view[field] ??= row.updated_at;
+        else if (view[field] === moment) view[field] = null;
+      }
     }
     return view;
   }
@@ -87,6 +97,16 @@ export class Store extends Emitter {
   all() {
     const rows = [...this.#rows.keys()].map((id) => this.get(id));
     return /** @type {Notification[]} */ (rows).sort((a, b) => b.arrived - a.arrived);
+  }
+
+  /**
+   * Take the rows of a list of the inbox that this tab does not hold. They are no news. The rows above the cursor are
+   * left to the changes that bring them, which may be news.
+   * @param {Rows} rows
+   */
+  take({ cursor, notifications }) {
+    const here = positionIn(epochOf(cursor), this.cursor);
+    for (const row of notifications) if (row.position <= here && !this.#rows.has(row.id)) this.#rows.set(row.id, row);
   }
 
   /**
@@ -136,7 +156,8 @@ export class Store extends Emitter {
   _mark(mark, shown, ref) {
     const before = this.#views(shown.map(([id]) => id));
     const timer = setTimeout(() => this._fail(ref), OVERLAY_LIFE);
-    this.#overlays.push({ ref, fields: FIELDS[mark], shown: new Map(shown), epoch: epochOf(this.cursor), timer });
+    // Of a mark that only the server can show, or a newer tab knows, nothing is shown.
+    this.#overlays.push({ ref, fields: FIELDS[mark] ?? [], undoes: mark.startsWith("un"), shown: new Map(shown), epoch: epochOf(this.cursor), timer });
     for (const change of this.#differences(before)) this._emit("change", change);
   }
 
@@ -254,7 +275,7 @@ export class Store extends Emitter {
   }
 
   #trim() {
-    for (const { id } of this.all().slice(ROWS_KEPT)) this.#rows.delete(id);
+    for (const { id, arrived } of this.all().slice(ROWS_KEPT)) if (arrived < this.floor) this.#rows.delete(id);
   }
 
   /**

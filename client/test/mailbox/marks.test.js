@@ -165,3 +165,13 @@ test("a socket that opens later replaces the shared connection", async (t) => {
   await settled();
   assert.deepEqual([it.client.transport, it.client.store.cursor, browser.interest, it.ends], ["websocket", at(42), 0, []]);
 });
+
+test("what was shown up to a cursor is marked, and what came since stays new", (t) => {
+  const { here } = pair(t);
+  here.socket.push(changes(41, 44, [row(2, 42), row(3, 43), row(4, 44)]));
+  const shown = here.client.store.all().filter(({ id }) => [1, 2, 3].includes(id));
+  here.client.markAll("read", at(42), shown);
+  const [{ type, cursor, ids }] = here.socket.sent;
+  assert.deepEqual({ type, cursor, ids }, { type: "read_all", cursor: at(42), ids: [[3, 43]] });
+  assert.deepEqual(here.client.store.all().filter((it) => it.read_at).map(({ id }) => id), [3, 2, 1]);
+});

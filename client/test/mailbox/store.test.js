@@ -231,3 +231,70 @@ test("a mark covers nothing of another epoch", () => {
   store._apply(restored);
   assert.equal(store.get(1)?.read_at, null);
 });
+
+/** @param {number} cursor @param {import("../../src/protocol.js").Notification[]} notifications */
+function rows(cursor, notifications) {
+  return /** @type {const} */ ({ type: "rows", cursor: at(cursor), counts: { unseen: 9, unread: 9 }, next: "", notifications });
+}
+
+test("rows of a list are no news: they move neither cursor nor counts, and nothing is emitted", () => {
+  const store = opened();
+  const events = ["change", "counts", "cursor", "reset"].map((name) => eventsOf(store, name));
+  store.take(rows(41, [row(2, 30)]));
+  assert.equal(store.get(2)?.position, 30);
+  assert.deepEqual({ cursor: store.cursor, unseen: store.counts?.unseen }, { cursor: at(41), unseen: 1 });
+  assert.deepEqual(events, [[], [], [], []]);
+});
+
+test("rows of a list neither replace a row that is held nor take the news from the changes that follow", () => {
+  const store = opened();
+  const events = eventsOf(store, "change");
+  store._apply(changes(41, 43, [row(1, 43, { arrived: 41, read_at: "now" })]), true);
+  store.take(rows(42, [row(1, 41), row(3, 44)]));
+  assert.ok(store.get(1)?.read_at, "a list that was read earlier");
+  assert.equal(store.get(3), null, "a list that was read at a later cursor");
+  store._apply(changes(43, 44, [row(3, 44)]));
+  assert.equal(events.at(-1).fresh, true);
+});
+
+test("rows of a list of another epoch are left out", () => {
+  const store = opened();
+  store.take({ ...rows(41, [row(2, 30)]), cursor: `${"v".repeat(17)}:41` });
+  assert.equal(store.get(2), null);
+});
+
+test("a row above the floor is kept, however many rows there are", () => {
+  const store = opened();
+  store.take(rows(41, [row(2, 30), row(3, 20)]));
+  store.floor = 30;
+  store._apply(changes(41, 600, Array.from({ length: 550 }, (_, index) => row(50 + index, 50 + index))));
+  assert.deepEqual([store.get(2)?.id, store.get(3)], [2, null]);
+});
+
+test("an undo is shown at once, and takes back what the mark had set", () => {
+  const store = opened();
+  store._apply(changes(41, 42, [row(2, 42, { seen_at: "first" })]));
+  store._mark("archived", [[2, 42]], 1);
+  store._mark("unarchive", [[2, 42]], 2);
+  assert.deepEqual([store.get(2)?.seen_at, store.get(2)?.read_at, store.get(2)?.archived_at], ["first", null, null]);
+  store._mark("read", [[1, 41]], 3);
+  store._mark("unread", [[1, 41]], 4);
+  store._mark("unread", [[1, 41]], 5);
+  assert.deepEqual([Boolean(store.get(1)?.seen_at), store.get(1)?.read_at], [true, null]);
+  store._fail(4);
+  store._fail(5, true);
+  assert.ok(store.get(1)?.read_at, "a refused undo is taken back itself");
+});
+
+test("an undo does not reach content that has come since", () => {
+  const store = opened();
+  store._apply(changes(41, 42, [row(1, 42, { read_at: "now" })]));
+  store._mark("unread", [[1, 41]], 1);
+  assert.ok(store.get(1)?.read_at);
+});
+
+test("a mark of which only the server knows the effect changes nothing here", () => {
+  const store = opened();
+  store._mark(/** @type {any} */ ("of a newer tab"), [[1, 41]], 1);
+  assert.deepEqual(store.get(1), row(1, 41));
+});

@@ -108,10 +108,17 @@ export type Shown = [
 	id: number,
 	arrived: number
 ];
+type Rows = {
+	type: "rows";
+	cursor: Cursor;
+	counts: Counts;
+	next: string;
+	notifications: Notification$1[];
+};
 /**
  * "cancel" asks the task behind it to end
  */
-export type Mark = "seen" | "read" | "archived" | "dismissed" | "cancel";
+export type Mark = "seen" | "read" | "archived" | "dismissed" | "unread" | "unarchive" | "cancel";
 declare class Store extends Emitter<Record<string, any>> {
 	constructor();
 	/** @type {Cursor} */
@@ -120,6 +127,8 @@ declare class Store extends Emitter<Record<string, any>> {
 	complete: Cursor;
 	/** @type {Counts | null} */
 	counts: Counts | null;
+	/** A row whose content arrived at or above this position is kept, however many rows there are. */
+	floor: number;
 	/**
 	 * The row as it is shown: as the server sent it, with our marks that it does not have yet.
 	 * @param {number} id
@@ -128,6 +137,12 @@ declare class Store extends Emitter<Record<string, any>> {
 	get(id: number): Notification$1 | null;
 	/** All rows as shown, newest content first. */
 	all(): Notification$1[];
+	/**
+	 * Take the rows of a list of the inbox that this tab does not hold. They are no news. The rows above the cursor are
+	 * left to the changes that bring them, which may be news.
+	 * @param {Rows} rows
+	 */
+	take({ cursor, notifications }: Rows): void;
 	#private;
 }
 export type State = "connecting" | "open" | "waiting" | "closed";
@@ -214,11 +229,13 @@ export class Client extends Emitter<Events> {
 		leaving?: boolean;
 	}): void;
 	/**
-	 * Mark everything up to the last cursor at which this tab missed nothing.
-	 * Notifications that arrive meanwhile stay new.
+	 * Mark everything up to a cursor, by default the last one at which this tab missed nothing, and the
+	 * notifications above it that were shown. Those that arrive meanwhile stay new.
 	 * @param {Mark} mark
+	 * @param {Cursor} [cursor]
+	 * @param {Notification[]} [all]  those that were shown
 	 */
-	markAll(mark: Mark): void;
+	markAll(mark: Mark, cursor?: Cursor, all?: Notification$1[]): void;
 	#private;
 }
 export type MailboxEvents = {
