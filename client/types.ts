@@ -11,7 +11,7 @@ export { Client } from "./src/mailbox/client.js";
 export type { Events, MailboxEvents, Options } from "./src/mailbox/client.js";
 export type { LifeEvents } from "./src/link/lifecycle.js";
 export type { State } from "./src/link/connection.js";
-export type { Action, Counts, Cursor, Level, Mark, Notification, Progress, Shown, TaskState } from "./src/protocol.js";
+export type { Action, Counts, Cursor, Level, Mark, Notification, Outcome, Progress, Rows, Shown, TaskState } from "./src/protocol.js";
 
 export type { Words } from "./src/progress/promise.js";
 

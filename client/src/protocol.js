@@ -6,7 +6,19 @@
 
 /**
  * @typedef {"debug" | "info" | "success" | "warning" | "error"} Level
- * @typedef {{label: string, url: string}} Action
+ *
+ * @typedef {object} Action  a link, or an action that the server runs
+ * @property {string} label
+ * @property {string} [url]  of a link
+ * @property {true} [run]  the command `act` runs it
+ * @property {"primary" | "danger"} [style]
+ * @property {string} [confirm]  what to ask before it is run
+ *
+ * @typedef {object} Outcome  what an action that the server ran has led to
+ * @property {number} action  index in `actions`
+ * @property {string} message  never empty
+ * @property {Level} level
+ * @property {string} url  a link to the result, or an empty text
  *
  * @typedef {"queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "lost"} TaskState
  *
@@ -45,6 +57,8 @@
  * @property {string} [group]  by which the inbox folds notifications
  * @property {string} [image]  address of a face or an icon
  * @property {string} [origin]  the tab whose request sent it, if only that tab shows a toast
+ * @property {string} [acted_at]  when one of its actions was taken; no other can be
+ * @property {Outcome} [outcome]  of the action that was taken
  * @property {false} [toast]  without a toast: in the badge and the inbox only
  *
  * @typedef {string | null} Cursor  `<epoch>:<position>`; null is below every cursor
@@ -72,9 +86,10 @@
  * @typedef {"seen" | "read" | "archived" | "dismissed" | "unread" | "unarchive" | "cancel"} Mark  "cancel" asks the task behind it to end
  *
  * @typedef {object} Command
- * @property {Mark | "seen_all" | "read_all" | "archived_all" | "dismissed_all" | "changes"} type
+ * @property {Mark | "seen_all" | "read_all" | "archived_all" | "dismissed_all" | "act" | "changes"} type
  * @property {number} ref
  * @property {Shown[]} [ids]
+ * @property {number} [action]  with `act`, the index of the action; `ids` is then one pair
  * @property {string} [epoch]  the epoch in which the ids were shown
  * @property {Cursor} [cursor]
  * @property {Cursor} [since]

@@ -22,7 +22,7 @@ import { Store } from "./store.js";
  * @property {null} reset  the tab starts over from a snapshot
  * @property {{state: State, transport: string}} state
  * @property {Cursor} cursor
- * @property {{code: string, message: string}} error
+ * @property {{ref?: number | null, code: string, message: string}} error  ref: of the command that was refused
  * @property {{ticks: Tick[]}} tick  the progress of tasks, between two changes of their rows
  * @property {null} end  closed for good
  *
@@ -127,9 +127,8 @@ export class Client extends Emitter {
    * @param {{leaving?: boolean}} [options]
    */
   mark(mark, notifications, options) {
-    if (notifications.length === 0) return;
     const ids = notifications.map(shown);
-    this.#issue(mark, ids, { type: mark, ids }, options);
+    if (ids.length > 0) this.#issue(mark, ids, { type: mark, ids }, options);
   }
 
   /**
@@ -148,6 +147,17 @@ export class Client extends Emitter {
   }
 
   /**
+   * Have the server run an action of a notification. Its outcome comes with a change of the notification. Returns the
+   * `ref` of the event `error` that says why there is none.
+   * @param {Notification} notification
+   * @param {number} action  index in its `actions`
+   */
+  act(notification, action) {
+    const ids = [shown(notification)];
+    return this.#issue("act", ids, { type: "act", ids, action });
+  }
+
+  /**
    * Go on with the marks of the page before, which the server may not have received.
    * @param {Command[]} commands
    */
@@ -159,7 +169,7 @@ export class Client extends Emitter {
 
   /**
    * Show a mark here and in the other tabs, before the server has answered, and send it.
-   * @param {Mark} mark
+   * @param {Mark | "act"} mark
    * @param {Shown[]} ids
    * @param {Omit<Command, "ref">} command
    * @param {{leaving?: boolean}} [options]
@@ -170,6 +180,7 @@ export class Client extends Emitter {
     this.store._mark(mark, ids, ref);
     this.#post(ref, { mark, ids, epoch });
     this._commands._issue({ ...command, epoch, ref }, options);
+    return ref;
   }
 
   /**
@@ -234,7 +245,7 @@ export class Client extends Emitter {
       }
       const end = CLOSE[code];
       if (isTerminal(end)) this._connection.end(end);
-      else this._emit("error", { code, message });
+      else this._emit("error", { ref, code, message });
     });
   }
 

@@ -149,7 +149,7 @@ export class Store extends Emitter {
 
   /**
    * Show a mark before the server has answered.
-   * @param {Mark} mark
+   * @param {Mark | "act"} mark
    * @param {Shown[]} shown
    * @param {Ref} ref  of the command that carries it
    */
@@ -157,7 +157,7 @@ export class Store extends Emitter {
     const before = this.#views(shown.map(([id]) => id));
     const timer = setTimeout(() => this._fail(ref), OVERLAY_LIFE);
     // Of a mark that only the server can show, or a newer tab knows, nothing is shown.
-    this.#overlays.push({ ref, fields: FIELDS[mark] ?? [], undoes: mark.startsWith("un"), shown: new Map(shown), epoch: epochOf(this.cursor), timer });
+    this.#overlays.push({ ref, fields: FIELDS[/** @type {Mark} */ (mark)] ?? [], undoes: mark.startsWith("un"), shown: new Map(shown), epoch: epochOf(this.cursor), timer });
     for (const change of this.#differences(before)) this._emit("change", change);
   }
 

@@ -36,8 +36,10 @@ export class ToastSync {
         if (notification.id > 0 && !client.store.get(notification.id)) toasts.close(notification.id, "elsewhere");
       }
     });
-    client.on("change", ({ notification, refused }) => {
-      if (isDone(notification) || notification.toast === false) toasts.close(notification.id, "elsewhere");
+    client.on("change", ({ notification, previous, refused }) => {
+      // What an action has led to is shown in place of it, in each tab, for as long as the text takes to read.
+      if (notification.outcome && !previous?.outcome && toasts._find(notification.id)) toasts.show(notification, true);
+      else if (isDone(notification) || notification.toast === false) toasts.close(notification.id, "elsewhere");
       else if (refused && this.#taken.delete(notification.id)) toasts.show(notification);
       else toasts.update(notification);
     });

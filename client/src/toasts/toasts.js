@@ -37,10 +37,10 @@ const RESUME = 1_500;
 
 /**
  * How long a notification stays on screen, in ms.
- * @param {Pick<Notification, "level" | "title" | "message" | "actions" | "progress">} notification
+ * @param {Pick<Notification, "level" | "title" | "message" | "actions" | "outcome" | "progress">} notification
  */
-export function duration({ level, title, message, actions, progress }) {
-  if (progress?.ended_at === null || actions.length > 0 || !BASE[level]) return Infinity;
+export function duration({ level, title, message, actions, outcome, progress }) {
+  if (progress?.ended_at === null || (actions.length > 0 && !outcome) || !BASE[level]) return Infinity;
   const words = `${title} ${message}`.trim().split(/\s+/).length;
   return Math.max(FLOOR, BASE[level], 5_000 + Math.ceil(words / 20) * 1_000);
 }

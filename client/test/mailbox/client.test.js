@@ -165,7 +165,7 @@ test("a mark that the server refuses is taken back, and an error is emitted", (t
   it.subject.mark("read", it.subject.store.all());
   it.server.push({ type: "error", ref: 1, code: "bad_command", message: "No." });
   assert.equal(it.subject.store.get(1)?.read_at, null);
-  assert.deepEqual(it.errors, [{ code: "bad_command", message: "No." }]);
+  assert.deepEqual(it.errors, [{ ref: 1, code: "bad_command", message: "No." }]);
 });
 
 for (const code of ["unavailable", "too_many"]) {

@@ -175,3 +175,23 @@ test("what was shown up to a cursor is marked, and what came since stays new", (
   assert.deepEqual({ type, cursor, ids }, { type: "read_all", cursor: at(42), ids: [[3, 43]] });
   assert.deepEqual(here.client.store.all().filter((it) => it.read_at).map(({ id }) => id), [3, 2, 1]);
 });
+
+test("an action is sent as it was shown, and a refusal names the command", (t) => {
+  const { here, there } = pair(t);
+  const errors = eventsOf(here.client, "error");
+  const ref = here.client.act(/** @type {any} */ (here.client.store.get(1)), 1);
+  assert.deepEqual(here.socket.sent, [{ type: "act", ids: [[1, 41]], action: 1, epoch: EPOCH, ref }]);
+  here.socket.push({ type: "error", ref, code: "gone", message: "It is too late." });
+  assert.deepEqual(errors, [{ ref, code: "gone", message: "It is too late." }]);
+  assert.deepEqual([here.changes.at(-1).notification.read_at, there.changes.at(-1).notification.read_at], [null, null], "nothing is shown before the server has acted");
+});
+
+test("an action whose answer is lost is sent again, under the same number", (t) => {
+  const { here } = pair(t);
+  const ref = here.client.act(/** @type {any} */ (here.client.store.get(1)), 0);
+  here.socket.end(1006);
+  clock.pass(2_000);
+  FakeWebSocket.last.accept();
+  FakeWebSocket.last.push(welcome(changes(41, 41)));
+  assert.deepEqual(FakeWebSocket.last.sent.map(({ type, ref }) => [type, ref]), [["act", ref]]);
+});

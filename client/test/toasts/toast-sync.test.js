@@ -31,3 +31,21 @@ test("a toast closes when its notification is marked, and closing it marks the n
   toasts.close(3, "user");
   assert.deepEqual(marks, [["seen", 2, 3], ["dismissed", 3]]);
 });
+
+test("a toast whose action was taken stays for as long as its outcome takes to read", (t) => {
+  clock.start(t);
+  const toasts = new Toasts({ _limit: () => 3, _holds: () => false });
+  const asked = row(1, 1, { actions: [{ label: "Approve", run: true }] });
+  toasts.show(asked);
+  assert.equal(toasts.all()[0].left, Infinity);
+  const client = new Emitter();
+  new ToastSync(/** @type {any} */ ({ client, toasts, list: { _region: new EventTarget() } })).start(new AbortController().signal);
+  const change = (/** @type {any} */ detail) => client.dispatchEvent(new CustomEvent("change", { detail }));
+  const outcome = { action: 0, message: "Approved", level: "success", url: "" };
+  const acted = { ...asked, position: 2, read_at: "2026-11-21", outcome };
+  change({ notification: acted, previous: asked });
+  change({ notification: { ...acted, id: 2 }, previous: { ...asked, id: 2 } });
+  assert.deepEqual(toasts.all().map(({ notification, left }) => [notification.id, notification.outcome, left]), [[1, outcome, 8_000]]);
+  change({ notification: { ...acted, position: 3, archived_at: "2026-11-21" }, previous: acted });
+  assert.equal(toasts.size, 0);
+});

@@ -11,8 +11,38 @@ declare class Emitter<Events extends Record<string, any> = Record<string, any>> 
 	on<Name extends keyof Events & string>(name: Name, listener: (detail: Events[Name]) => void, signal?: AbortSignal): () => void;
 }
 export type Level = "debug" | "info" | "success" | "warning" | "error";
+/**
+ * a link, or an action that the server runs
+ */
 export type Action = {
 	label: string;
+	/**
+	 * of a link
+	 */
+	url?: string | undefined;
+	/**
+	 * the command `act` runs it
+	 */
+	run?: true | undefined;
+	style?: "primary" | "danger" | undefined;
+	/**
+	 * what to ask before it is run
+	 */
+	confirm?: string | undefined;
+};
+type Outcome = {
+	/**
+	 * index in `actions`
+	 */
+	action: number;
+	/**
+	 * never empty
+	 */
+	message: string;
+	level: Level;
+	/**
+	 * a link to the result, or an empty text
+	 */
 	url: string;
 };
 export type TaskState = "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled" | "lost";
@@ -78,9 +108,19 @@ type Notification$1 = {
 	 */
 	image?: string | undefined;
 	/**
+<<<<<<< HEAD
 	 * the tab whose request sent it, if only that tab shows a toast
 	 */
 	origin?: string | undefined;
+=======
+	 * when one of its actions was taken; no other can be
+	 */
+	acted_at?: string | undefined;
+	/**
+	 * of the action that was taken
+	 */
+	outcome?: Outcome | undefined;
+>>>>>>> 9c13906 (Send actions from the client, and show in a toast what they have led to)
 	/**
 	 * without a toast: in the badge and the inbox only
 	 */
@@ -236,6 +276,13 @@ export class Client extends Emitter<Events> {
 	 * @param {Notification[]} [all]  those that were shown
 	 */
 	markAll(mark: Mark, cursor?: Cursor, all?: Notification$1[]): void;
+	/**
+	 * Have the server run an action of a notification. Its outcome comes with a change of the notification. Returns the
+	 * `ref` of the event `error` that says why there is none.
+	 * @param {Notification} notification
+	 * @param {number} action  index in its `actions`
+	 */
+	act(notification: Notification$1, action: number): number;
 	#private;
 }
 export type MailboxEvents = {
@@ -260,7 +307,11 @@ export type MailboxEvents = {
 		transport: string;
 	};
 	cursor: Cursor;
+	/**
+	 * ref: of the command that was refused
+	 */
 	error: {
+		ref?: number | null;
 		code: string;
 		message: string;
 	};
