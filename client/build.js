@@ -60,7 +60,7 @@ const ordered = {
 
 /** The scripts, each one module with its source map. */
 async function scripts() {
-  const entryPoints = { page: "src/page.js", notify: "src/index.js", tasks: "src/tasks.js", "signed-out": "src/signed-out.js" };
+  const entryPoints = { page: "src/page.js", notify: "src/index.js", tasks: "src/tasks.js", inbox: "src/inbox.js", "signed-out": "src/signed-out.js" };
   const output = /** @type {const} */ ({ format: "esm", target: BROWSERS, sourcemap: "external", mangleProps: INTERNAL });
   const result = await build({ ...common, ...output, entryPoints, inject: ["src/platform/document.js"], plugins: [ordered] });
   const made = new Map(result.outputFiles?.map(({ path, text }) => [basename(path), text]));
@@ -93,7 +93,7 @@ function shrink(name, code, map) {
 
 /** Nothing is rewritten for old browsers: one that does not know a newer rule skips it. */
 function styles() {
-  return build({ ...common, entryPoints: { notify: "src/notify.css", inbox: "src/inbox.css" }, target: "esnext" });
+  return build({ ...common, entryPoints: { notify: "src/notify.css", inbox: "src/inbox.css", panel: "src/panel.css" }, target: "esnext" });
 }
 
 /** The declarations of types.ts and of the types that it names in src/, in one file. */

@@ -17,15 +17,18 @@ const IMPORTS = {
   stage: ["toasts", "speech", "platform", "protocol.js"],
   elements: ["stage", "toasts", "mailbox", "platform", "protocol.js"],
   progress: ["platform", "protocol.js"],
-  page: ["platform", "protocol.js"],
+  actions: ["platform", "protocol.js"],
+  page: ["actions", "platform", "protocol.js"],
+  inbox: ["actions", "progress", "platform", "protocol.js"],
   "index.js": ["elements", "mailbox"],
   "page.js": ["page", "platform"],
   "tasks.js": ["progress", "platform"],
+  "inbox.js": ["inbox"],
   "signed-out.js": ["toasts"],
 };
 
 /** The folders that they may also name in types, which the build drops. @type {Record<string, string[]>} */
-const TYPES = { page: ["elements", "toasts"], progress: ["elements", "toasts"], "page.js": ["elements"], "tasks.js": ["elements"] };
+const TYPES = { actions: ["elements"], page: ["elements", "inbox.js", "toasts"], inbox: ["elements", "mailbox"], "inbox.js": ["elements"], progress: ["elements", "toasts"], "page.js": ["elements"], "tasks.js": ["elements"] };
 
 /** @param {string} folder @returns {string[]} */
 function modules(folder) {

@@ -22,7 +22,7 @@ from django.utils.translation import gettext
 from notify.auth.identity import identity
 from notify.conf import conf
 from notify.inbox import upkeep
-from notify.labels import counted, labels
+from notify.labels import counted, labels, panel_labels
 
 register = template.Library()
 
@@ -46,11 +46,7 @@ def notify(context: template.Context, transports: str = "", position: str = "") 
     request = context.get("request")
     user = getattr(request, "user", None)
     prefix = reverse("notify:ws").removesuffix("ws/")
-    # Set by Django 6 or django-csp for a policy that requires a nonce. notify itself needs none.
-    # It is made when it is first used, and is false until then.
-    nonce = context.get("csp_nonce")
-    if nonce is None:
-        nonce = getattr(request, "csp_nonce", None)
+    nonce = _nonce(context)
     if request is None or user is None or not user.is_authenticated:
         has_had_user = request is not None and _has_had_user(request)
         return {"user": None, "has_had_user": has_had_user, "prefix": prefix, "nonce": nonce}
@@ -73,6 +69,16 @@ def notify(context: template.Context, transports: str = "", position: str = "") 
         "token_in_page": token if in_page else "",
         "labels": json.dumps(labels(), ensure_ascii=False),
     }
+
+
+def _nonce(context: template.Context) -> Any:
+    """
+    Returns the nonce of a policy that requires one, or None. notify itself needs none.
+
+    Django 6 or django-csp sets it. It is made when it is first used, and is false until then.
+    """
+    nonce = context.get("csp_nonce")
+    return nonce if nonce is not None else getattr(context.get("request"), "csp_nonce", None)
 
 
 def _transports(request: HttpRequest, chosen: str) -> str:
@@ -122,5 +128,13 @@ def notify_badge(context: template.Context, href: str = "") -> dict[str, Any]:
 
 @register.inclusion_tag("notify/bell.html", takes_context=True)
 def notify_bell(context: template.Context) -> dict[str, Any]:
-    """Render a bell with the number of unseen notifications, which leads to the inbox page."""
-    return notify_badge(context, href=reverse("notify:inbox"))
+    """
+    Render a bell with the number of unseen notifications, which opens the inbox.
+
+    The script opens it as a panel. Without JavaScript the bell leads to the inbox page.
+    """
+    return {
+        **notify_badge(context, href=reverse("notify:inbox")),
+        "nonce": _nonce(context),
+        "labels": json.dumps(panel_labels(), ensure_ascii=False),
+    }

@@ -35,6 +35,7 @@ def test_without_a_toast_a_notification_is_in_the_bell_and_in_the_inbox(alice: P
     alice.send("No longer shown", key="k", toast=False)
     tab.shows()
     tab.page.locator(".nf-bell a").click()
+    tab.page.get_by_role("link", name="Open the inbox").click()
     expect(tab.page).to_have_url(alice.site.web.url + INBOX)
     expect(rows(tab.page)).to_have_text(["No longer shown", "Only listed"])
 

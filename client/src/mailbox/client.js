@@ -147,8 +147,8 @@ export class Client extends Emitter {
   }
 
   /**
-   * Have the server run an action of a notification. Its outcome comes with a change of the notification. Returns the
-   * `ref` of the event `error` that says why there is none.
+   * Have the server run an action of a notification. Its outcome comes with a change of the notification. If the server
+   * refuses, the event `error` has the returned number as its `ref`.
    * @param {Notification} notification
    * @param {number} action  index in its `actions`
    */

@@ -37,7 +37,7 @@ export class ToastSync {
       }
     });
     client.on("change", ({ notification, previous, refused }) => {
-      // What an action has led to is shown in place of it, in each tab, for as long as the text takes to read.
+      // Each tab shows the outcome of an action in its place, for as long as the text takes to read.
       if (notification.outcome && !previous?.outcome && toasts._find(notification.id)) toasts.show(notification, true);
       else if (isDone(notification) || notification.toast === false) toasts.close(notification.id, "elsewhere");
       else if (refused && this.#taken.delete(notification.id)) toasts.show(notification);

@@ -30,7 +30,10 @@ export type Action = {
 	 */
 	confirm?: string | undefined;
 };
-type Outcome = {
+/**
+ * what an action that the server ran has led to
+ */
+export type Outcome = {
 	/**
 	 * index in `actions`
 	 */
@@ -108,11 +111,10 @@ type Notification$1 = {
 	 */
 	image?: string | undefined;
 	/**
-<<<<<<< HEAD
 	 * the tab whose request sent it, if only that tab shows a toast
 	 */
 	origin?: string | undefined;
-=======
+	/**
 	 * when one of its actions was taken; no other can be
 	 */
 	acted_at?: string | undefined;
@@ -120,7 +122,6 @@ type Notification$1 = {
 	 * of the action that was taken
 	 */
 	outcome?: Outcome | undefined;
->>>>>>> 9c13906 (Send actions from the client, and show in a toast what they have led to)
 	/**
 	 * without a toast: in the badge and the inbox only
 	 */
@@ -148,7 +149,10 @@ export type Shown = [
 	id: number,
 	arrived: number
 ];
-type Rows = {
+/**
+ * a part of a list of the inbox
+ */
+export type Rows = {
 	type: "rows";
 	cursor: Cursor;
 	counts: Counts;
@@ -277,8 +281,8 @@ export class Client extends Emitter<Events> {
 	 */
 	markAll(mark: Mark, cursor?: Cursor, all?: Notification$1[]): void;
 	/**
-	 * Have the server run an action of a notification. Its outcome comes with a change of the notification. Returns the
-	 * `ref` of the event `error` that says why there is none.
+	 * Have the server run an action of a notification. Its outcome comes with a change of the notification. If the server
+	 * refuses, the event `error` has the returned number as its `ref`.
 	 * @param {Notification} notification
 	 * @param {number} action  index in its `actions`
 	 */

@@ -374,7 +374,12 @@ def test_a_position_may_be_given(request_of, user):
 def test_a_bell_leads_to_the_inbox_and_shows_what_is_unseen(user, request_of):
     notify.send_many([user], "one")
     found = badge(request_of(user), "{% notify_bell %}")
-    assert found.tags == ["notify-badge", "a", "svg", "path", "span"]
+    assert found.tags == ["notify-bell", "notify-badge", "a", "svg", "path", "span"]
+    bell = found["notify-bell"]
+    assert bell["script"] == "/static/notify/inbox.js"
+    assert bell["styles"] == "/static/notify/inbox.css /static/notify/panel.css"
+    assert "nonce" not in bell
+    assert json.loads(bell["labels"])["read_all"] == "Mark all as read"
     assert found["notify-badge"] == {"class": "nf-bell", "count": "1"}
     assert found["a"] == {"href": "/notify/inbox/", "aria-label": "Notifications, 1 new"}
     assert found["svg"]["aria-hidden"] == "true"
@@ -385,6 +390,12 @@ def test_a_bell_of_nothing_new_has_no_number(user, request_of):
     found = badge(request_of(user), "{% notify_bell %}")
     assert found["a"]["aria-label"] == "Notifications"
     assert found["span"] == {"class": "nf-badge", "hidden": None}
+
+
+def test_a_bell_passes_the_nonce_on_to_the_styles_of_the_panel(user, request_of):
+    request = request_of(user)
+    request.csp_nonce = "fresh"
+    assert badge(request, "{% notify_bell %}")["notify-bell"]["nonce"] == "fresh"
 
 
 def test_nobody_has_no_bell(request_of):
