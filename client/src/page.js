@@ -8,8 +8,10 @@ import { displayActions } from "./page/acting.js";
 import { defineBadge } from "./page/badge.js";
 import { defineBell } from "./page/bell.js";
 import { Echo } from "./page/echo.js";
+import { leadMoreToInbox } from "./page/more-to-inbox.js";
 
 defineBadge();
 defineBell();
 displayActions();
+leadMoreToInbox();
 new Echo().start();

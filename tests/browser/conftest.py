@@ -34,6 +34,9 @@ document.addEventListener("securitypolicyviolation", (event) => {
   console.error("Policy violated: " + event.violatedDirective + " by " + event.blockedURI)
 })
 """
+TAKE_PANEL_AWAY = """
+for (const bell of document.querySelectorAll("notify-bell")) bell.replaceWith(...bell.childNodes)
+"""
 numbers = itertools.count(1)
 
 expect.set_options(timeout=1000 * PATIENCE)
@@ -155,6 +158,10 @@ class Tab:
         expect(self.toasts).to_have_count(len(texts))
         for toast, text in zip(self.toasts.all(), texts, strict=True):
             expect(toast).to_contain_text(text)
+
+    def take_panel_away(self) -> None:
+        """Take the element around the bell away, so that the button "N more" expands the stack."""
+        self.page.evaluate(TAKE_PANEL_AWAY)
 
     def dismiss(self, text: str) -> None:
         self.toast(text).locator(".nf-close").click()

@@ -95,6 +95,7 @@ def expand(tab: Tab) -> None:
     more = tab.page.locator(".nf-more")
     expect(more).to_be_visible()
     if more.get_attribute("aria-expanded") == "false":
+        tab.take_panel_away()
         more.click()
     expect(tab.toasts).to_have_count(len(LEVELS) + 1)
 

@@ -11,7 +11,9 @@ from tests.browser.conftest import Person, Tab
 
 INBOX = "/notify/inbox/"
 PHONE = {"width": 360, "height": 640}
-SCROLLS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+SCROLLS = (
+    "(panel) => [panel, ...panel.children].some((part) => part.scrollWidth > part.clientWidth)"
+)
 NO_SOCKET = """
 window.WebSocket = class extends EventTarget {
   constructor() {
@@ -244,6 +246,23 @@ def test_following_a_link_reads(alice: Person) -> None:
     expect(tab.page.get_by_role("button", name="Mark as unread: Look")).to_be_visible()
 
 
+def test_the_toasts_that_have_no_room_are_in_the_panel(alice: Person) -> None:
+    tab = alice.open("/")
+    for number in range(5):
+        alice.send(f"Number {number}", level="warning")
+    more = tab.page.locator(".nf-more")
+    expect(more).to_have_text("2 more")
+    more.click()
+    expect(panel(tab.page)).to_be_focused()
+    expect(titles(tab.page)).to_have_count(5)
+    expect(more).to_have_attribute("aria-expanded", "false")
+    tab.page.keyboard.press("Escape")
+    expect(more).to_be_focused()
+    tab.take_panel_away()
+    more.click()
+    expect(tab.toasts).to_have_count(5)
+
+
 def test_older_rows_follow_and_the_lists_are_kept_apart(alice: Person) -> None:
     fill(alice, 60)
     tab = alice.open("/")
@@ -309,7 +328,7 @@ def test_it_fits_a_phone(meet: Any) -> None:
     dialog = open_panel(tab)
     expect(titles(tab.page)).to_have_count(1)
     assert dialog.bounding_box() == {"x": 0, "y": 0, "width": 360, "height": 640}
-    assert not tab.page.evaluate(SCROLLS)
+    assert not dialog.evaluate(SCROLLS)
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
     expect(bell(tab.page)).to_be_focused()

@@ -106,6 +106,7 @@ def test_many_tasks_are_one_line_until_the_user_wants_to_see_them(alice: Person)
     expect(more).to_have_text("4 tasks running, 25 %")
     tab.page.reload()
     expect(more).to_have_text("4 tasks running, 25 %")
+    tab.take_panel_away()
     for x in (30, 120):  # on its bar, and on its text
         more.click(position={"x": x, "y": 14})
         expect(tab.toasts).to_have_count(6)
@@ -131,6 +132,7 @@ def test_many_tasks_are_opened_and_folded_by_keyboard(
     reader = meet("reader", **({"viewport": viewport} if viewport else {}))
     reader.context.add_init_script(RECORD)
     tab = reader.open("/")
+    tab.take_panel_away()
     names = [f"Import {number}" for number in range(1, 9)]
     for name in names:
         reader.site.call("task", to=reader.name, name=name, total=10)

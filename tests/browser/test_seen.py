@@ -114,6 +114,7 @@ def test_of_an_expanded_list_only_what_is_in_the_window_is_seen(alice: Person) -
         alice.send(f"Number {number}")
     tab = open_with_clock(alice)
     tab.page.set_viewport_size({"width": 1100, "height": 300})
+    tab.take_panel_away()
     tab.page.locator(".nf-more").click()
     pass_time(tab, 1_000)
     in_window = seen(tab)

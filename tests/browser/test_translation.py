@@ -40,6 +40,7 @@ def test_numbers_take_their_forms_on_the_page_and_in_the_script(alice: Person) -
     hidden = count_of(more)
     form = {1: "one", 2: "few"}[hidden]
     expect(more).to_have_text(f"{form}⟦{hidden} more⟧")
+    tab.take_panel_away()
     more.click()
     expect(more).to_have_text("⟦Show fewer⟧")
 
