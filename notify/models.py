@@ -1,10 +1,9 @@
-"""The four models of notify, and the querysets through which other modules use them."""
+"""The five models of notify, and the querysets through which other modules use them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +12,7 @@ from django.db.models import Count, F, Max, Min, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from notify import mac, protocol
+from notify import encoding, mac, protocol
 from notify.indexes import ListIndex
 from notify.protocol import Counts, Cursor, Level, TaskState
 
@@ -40,7 +39,6 @@ LEVEL_NAMES = {
     Level.WARNING.value: _("Warning"),
     Level.ERROR.value: _("Error"),
 }
-RARE = ("progress", "group", "image", "origin")  # left out of a row on the wire if they are empty
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates, which databases reject
 
 
@@ -206,6 +204,9 @@ class Notification(models.Model):
     read_at = models.DateTimeField(_("read at"), null=True, blank=True)
     archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
     dismissed_at = models.DateTimeField(_("dismissed at"), null=True, blank=True)
+    # When the user took one of the actions that run a handler, and what that handler returned.
+    acted_at = models.DateTimeField(_("acted at"), null=True, blank=True)
+    outcome = models.JSONField(_("outcome"), null=True, blank=True, editable=False)
 
     objects = NotificationQuerySet.as_manager()
 
@@ -233,34 +234,7 @@ class Notification(models.Model):
 
     def encode(self) -> str:
         """Returns this row as a JSON object of the wire protocol."""
-        rare = {name: value for name in RARE if (value := getattr(self, name))}
-        if not self.has_toast:
-            rare["toast"] = False
-        return protocol.dumps(
-            {
-                "id": self.pk,
-                "position": self.position,
-                "arrived": self.arrived,
-                "level": self.level,
-                "category": self.category,
-                "title": self.title,
-                "message": self.message,
-                "url": self.url,
-                "actions": self.actions,
-                "data": self.data,
-                "key": self.collapse_key,
-                "count": self.count,
-                **{name: timestamp(getattr(self, name)) for name in MOMENTS},
-                **rare,
-            }
-        )
-
-
-MOMENTS = tuple(
-    field.name
-    for field in Notification._meta.concrete_fields
-    if isinstance(field, models.DateTimeField)
-)
+        return encoding.encode(self)
 
 
 class TaskRecord(models.Model):
@@ -315,6 +289,32 @@ class TaskRecord(models.Model):
         return f"task of notification {self.pk}: {self.state}"
 
 
+class ActionRecord(models.Model):
+    """
+    The bookkeeping of a notification whose action was taken, which readers never see.
+
+    A handler runs while this row is locked, so that two clicks run it once. The mailbox cannot be locked for
+    that: it would keep every send to the user waiting, and the sends of the handler itself.
+    """
+
+    notification = models.OneToOneField(
+        Notification,
+        verbose_name=_("notification"),
+        on_delete=models.DO_NOTHING,  # for the reason given at TaskRecord.notification
+        primary_key=True,
+        related_name="action_record",
+        db_constraint=False,
+    )
+    detail = models.TextField(_("detail"), blank=True, default="")  # a traceback, for staff only
+
+    class Meta:
+        verbose_name = _("action taken")
+        verbose_name_plural = _("actions taken")
+
+    def __str__(self) -> str:
+        return f"action of notification {self.pk}"
+
+
 class TaskPart(models.Model):
     """A finished job of a task that consists of several jobs. It is deleted when the task ends."""
 
@@ -337,12 +337,3 @@ class TaskPart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job} of notification {self.task_id}"
-
-
-def timestamp(moment: datetime | None) -> str | None:
-    """Returns a moment as ISO 8601 in UTC. A naive moment is in Django's default time zone."""
-    if moment is None:
-        return None
-    if timezone.is_naive(moment):
-        moment = timezone.make_aware(moment, timezone.get_default_timezone())
-    return moment.astimezone(UTC).isoformat()

@@ -1,3 +1,4 @@
+import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
@@ -11,6 +12,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="notification",
+            name="acted_at",
+            field=models.DateTimeField(blank=True, null=True, verbose_name="acted at"),
+        ),
         migrations.AddField(
             model_name="notification",
             name="group",
@@ -32,6 +38,33 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 blank=True, default="", editable=False, max_length=32, verbose_name="origin"
             ),
+        ),
+        migrations.AddField(
+            model_name="notification",
+            name="outcome",
+            field=models.JSONField(blank=True, editable=False, null=True, verbose_name="outcome"),
+        ),
+        migrations.CreateModel(
+            name="ActionRecord",
+            fields=[
+                (
+                    "notification",
+                    models.OneToOneField(
+                        db_constraint=False,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="action_record",
+                        serialize=False,
+                        to="notify.notification",
+                        verbose_name="notification",
+                    ),
+                ),
+                ("detail", models.TextField(blank=True, default="", verbose_name="detail")),
+            ],
+            options={
+                "verbose_name": "action taken",
+                "verbose_name_plural": "actions taken",
+            },
         ),
         migrations.AddIndex(
             model_name="notification",

@@ -9,8 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from notify.encoding import timestamp
 from notify.exceptions import InvalidNotification
-from notify.models import MAX_MESSAGE, UNSTORABLE, timestamp
+from notify.models import MAX_MESSAGE, UNSTORABLE
 
 MAX_DATA_BYTES = 16 * 1024
 MAX_DATA_DEPTH = 30  # MariaDB rejects JSON that is nested deeper than 31 levels

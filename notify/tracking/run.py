@@ -16,7 +16,8 @@ from typing import Any, cast
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from notify.models import MAX_JOB, Notification, TaskRecord, timestamp
+from notify.encoding import timestamp
+from notify.models import MAX_JOB, Notification, TaskRecord
 from notify.protocol import ShownTask, TaskState
 from notify.tracking.counter import Amount, number
 

@@ -13,16 +13,18 @@ from notify.live import limits
 from notify.mailbox import marks
 from notify.tracking import rows as task_rows
 from notify.transports import parser
-from notify.transports.parser import CancelCommand, MarkCommand, Work
+from notify.transports.parser import ActCommand, CancelCommand, MarkCommand, Work
 
 STALE = "The mailbox has started over since this was shown. Nothing of the old epoch was changed."
-STATUSES = {"unavailable": 503, "stale": 409}  # of errors by POST
+STATUSES = {"unavailable": 503, "stale": 409, "gone": 410, "failed": 422}  # of errors by POST
 
 TOO_MANY = "You have sent too many commands. Try again later."
 
 
 def execute(user_id: Any, command: Work) -> dict[str, Any]:
     """Execute a command on the user's own notifications. Returns the answer."""
+    if isinstance(command, ActCommand):
+        return protocol.error(command.ref, "gone", "This action is no longer available.")
     try:
         if isinstance(command, CancelCommand):
             cursor = task_rows.ask_to_end(user_id, command.pairs, epoch=command.epoch)

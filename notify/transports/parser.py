@@ -42,6 +42,23 @@ class CancelCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class ActCommand:
+    """
+    A command to run the handler of a notification's action.
+
+    Attributes:
+        pairs: the notification, as one pair.
+        action: the index of the action in the notification's ``actions``.
+        epoch: as for :class:`MarkCommand`.
+    """
+
+    pairs: tuple[Shown, ...]
+    action: int
+    ref: int | None
+    epoch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ChangesCommand:
     """A command to read the rows again from a cursor (push connections only)."""
 
@@ -57,7 +74,9 @@ class Heartbeat:
     ref: int | None = None
 
 
-Work = MarkCommand | CancelCommand  # commands that are executed in the database and acknowledged
+Work = (
+    MarkCommand | CancelCommand | ActCommand
+)  # commands that are executed in the database and acknowledged
 Command = Work | ChangesCommand | Heartbeat
 
 
@@ -101,6 +120,8 @@ def _command(document: Mapping[str, Any], ref: int | None) -> Command:
         _check_epoch(epoch)
     if kind == "cancel":
         return CancelCommand(_pairs(document.get("ids", [])), ref, epoch)
+    if kind == "act":
+        return ActCommand(_pair(document), _action(document), ref, epoch)
     if kind in UNDOS:
         return MarkCommand(Undo(kind), _pairs(document.get("ids", [])), None, ref, epoch)
     everything = kind.endswith("_all")
@@ -134,6 +155,22 @@ def _check_epoch(epoch: Any) -> None:
         raise ProtocolError(
             "epoch must be the epoch of a cursor that the server has sent.", code=problem.code
         ) from None
+
+
+def _pair(document: Mapping[str, Any]) -> tuple[Shown, ...]:
+    pairs = _pairs(document.get("ids"))
+    if len(pairs) != 1:
+        raise ProtocolError("act takes the action of one notification: ids is a list of one pair.")
+    return pairs
+
+
+def _action(document: Mapping[str, Any]) -> int:
+    action = document.get("action")
+    if type(action) is not int or not 0 <= action <= MAX_POSITION:
+        raise ProtocolError(
+            "action is the index of an action in the notification's list of actions."
+        )
+    return action
 
 
 def _pairs(ids: Any) -> tuple[Shown, ...]:

@@ -19,7 +19,13 @@ from notify.transports import commands, http, parser
 from notify.transports.admission import Refused, admit
 from notify.transports.frames import Backlog, Frame, FrameReader
 from notify.transports.http import Receive, Scope, Send, either, since_of
-from notify.transports.parser import CancelCommand, ChangesCommand, Heartbeat, MarkCommand
+from notify.transports.parser import (
+    ActCommand,
+    CancelCommand,
+    ChangesCommand,
+    Heartbeat,
+    MarkCommand,
+)
 
 WELCOME_DUE = 1.0  # seconds; if the welcome takes longer, a ping asks the client to wait
 CLOSE_TIMEOUT = 5.0  # seconds; a client that does not read does not accept the close frame either
@@ -181,7 +187,7 @@ class NotifyConsumer(AsyncConsumer):
                 connection.reply(protocol.pong(connection.sent, command.ref))
             case ChangesCommand(since):
                 connection.rewind(since)
-            case MarkCommand() | CancelCommand():
+            case MarkCommand() | CancelCommand() | ActCommand():
                 if not backlog.add(command, units):
                     # They wait for the database, so the client should come back and send them again.
                     connection.close(CloseCode.GOING_AWAY)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 import notify
 from notify import models, protocol
-from notify.models import Mailbox, Notification, TaskPart, TaskRecord, timestamp
+from notify.encoding import timestamp
+from notify.models import Mailbox, Notification, TaskPart, TaskRecord
 from notify.protocol import Counts, Cursor
 from tests.kit.mailboxes import leave_waiting, mailbox_of, rows_of
 
@@ -186,13 +186,3 @@ def test_a_row_on_the_wire(user):
         "dismissed_at": None,
     }
     assert document["expires_at"].endswith("+00:00")
-
-
-def test_a_moment_on_the_wire():
-    """It is ISO 8601 in UTC. A naive time is in Django's time zone."""
-    moment = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
-    assert timestamp(None) is None
-    assert timestamp(moment) == "2026-11-20T23:00:00+00:00"
-    assert timestamp(moment.astimezone(timezone(timedelta(hours=5)))) == timestamp(moment)
-    with override_settings(TIME_ZONE="Europe/Vienna"):
-        assert timestamp(datetime(2026, 11, 21, 0, 0)) == timestamp(moment)

@@ -14,7 +14,7 @@ from notify.exceptions import ProtocolError
 from notify.models import Notification
 from notify.protocol import Changes, Counts, Cursor, Verdict, judge
 from notify.transports import parser
-from notify.transports.parser import CancelCommand, ChangesCommand, Heartbeat
+from notify.transports.parser import ActCommand, CancelCommand, ChangesCommand, Heartbeat
 
 VECTORS = Path(__file__).parent
 
@@ -147,6 +147,10 @@ def test_the_server_understands(name):
     assert command.epoch == document["epoch"]
     if isinstance(command, CancelCommand):
         assert document["type"] == "cancel"
+        return
+    if isinstance(command, ActCommand):
+        assert document["type"] == "act"
+        assert command.action == document["action"]
         return
     assert f"{command.mark}{'_all' if command.upto else ''}" == document["type"]
     assert command.upto == cursor(document.get("cursor"))

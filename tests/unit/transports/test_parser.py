@@ -13,6 +13,7 @@ from notify.exceptions import ProtocolError
 from notify.protocol import Cursor, Mark, Undo
 from notify.transports import parser
 from notify.transports.parser import (
+    ActCommand,
     CancelCommand,
     ChangesCommand,
     Heartbeat,
@@ -59,6 +60,26 @@ def test_a_cancel_names_pairs():
 def test_a_cancel_in_another_shape_is_refused(document):
     with pytest.raises(ProtocolError):
         parse_command(json.dumps({"type": "cancel", **document}))
+
+
+def test_an_act_names_one_notification_and_one_of_its_actions():
+    document = {"type": "act", "ids": [[812, 44]], "action": 1, "epoch": EPOCH, "ref": 10}
+    assert parse_command(json.dumps(document)) == ActCommand(((812, 44),), 1, 10, EPOCH)
+
+
+@pytest.mark.parametrize("ids", [[], [[812, 44], [813, 46]], None])
+def test_an_act_of_several_notifications_is_refused(ids):
+    document = {"type": "act", "action": 0, "ids": ids, "ref": 10}
+    with pytest.raises(ProtocolError, match="ids is a list of") as caught:
+        parse_command(json.dumps(document))
+    assert caught.value.ref == 10
+
+
+@pytest.mark.parametrize("action", [None, -1, True, "0", 1.0, 2**53])
+def test_an_act_without_the_index_of_an_action_is_refused(action):
+    document = {"type": "act", "action": action, "ids": [[812, 44]]}
+    with pytest.raises(ProtocolError, match="action is the index of an action"):
+        parse_command(json.dumps(document))
 
 
 @pytest.mark.parametrize("epoch", ["x", 7, [], f"{EPOCH}:0"])
