@@ -24,6 +24,8 @@ __version__ = "0.1.0.dev0"
 if TYPE_CHECKING:
     from notify import inbox
     from notify.exceptions import Cancelled
+    from notify.handlers import Outcome, action
+    from notify.sending.actions import Action
     from notify.sending.calls import (
         adebug,
         adisconnect,
@@ -44,13 +46,14 @@ if TYPE_CHECKING:
         success,
         warning,
     )
-    from notify.sending.content import Action
     from notify.tracking.decorator import tracked
     from notify.tracking.handle import atrack, progress, track
 
 __all__ = [
     "Action",
     "Cancelled",
+    "Outcome",
+    "action",
     "adebug",
     "adisconnect",
     "aerror",
@@ -79,8 +82,10 @@ __all__ = [
 
 # The modules of the public names that ``sending.calls`` does not define.
 _HOMES = {
-    "Action": "notify.sending.content",
+    "Action": "notify.sending.actions",
     "Cancelled": "notify.exceptions",
+    "Outcome": "notify.handlers",
+    "action": "notify.handlers",
     "atrack": "notify.tracking.handle",
     "progress": "notify.tracking.handle",
     "track": "notify.tracking.handle",

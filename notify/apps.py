@@ -13,8 +13,10 @@ class NotifyConfig(AppConfig):
     def ready(self) -> None:
         from django.contrib.auth.signals import user_logged_out
         from django.core.signals import got_request_exception
+        from django.utils.module_loading import autodiscover_modules
 
         from notify import checks, log
+        from notify.actions.checks import check_stored_actions
         from notify.auth import session as auth
         from notify.transports import outage
 
@@ -24,3 +26,5 @@ class NotifyConfig(AppConfig):
         for name, check in vars(checks).items():
             if name.startswith("check_"):
                 django_checks.register(check, "notify")
+        django_checks.register(check_stored_actions, django_checks.Tags.database, "notify")
+        autodiscover_modules("notifications")  # the handlers of actions

@@ -6,6 +6,8 @@ Exceptions raised by notify.
     ├── InvalidRecipient (ValueError)         the recipient is anonymous or does not exist
     │   └── RecipientNotSaved                 the recipient is not in the database yet
     ├── AsyncContext (RuntimeError)           a synchronous call was made in a running event loop
+    ├── ActionGone                            the action can no longer be taken
+    ├── ActionFailed                          the handler of the action failed, and changed nothing
     ├── ProtocolError (ValueError)            a cursor or document violates the wire protocol
     └── Cancelled                             the user has cancelled this task
 
@@ -38,6 +40,18 @@ class RecipientNotSaved(InvalidRecipient):
 
 class AsyncContext(NotifyError, RuntimeError):
     """A synchronous call was made in a running event loop. Await its ``a``-prefixed twin instead."""
+
+
+class ActionGone(NotifyError):
+    """
+    The action can no longer be taken, or never could be.
+
+    The notification has expired, was retracted, has other content by now, or belongs to another user.
+    """
+
+
+class ActionFailed(NotifyError):
+    """The handler of an action raised an exception, the cause of this one. Nothing was changed."""
 
 
 class ProtocolError(NotifyError, ValueError):

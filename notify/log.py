@@ -68,6 +68,18 @@ def on_message_refused(size: int, recipient_id: Any, **kwargs: Any) -> None:
     )
 
 
+def on_action_failed(
+    recipient_id: Any, notification: Any, action: str, error: BaseException, **kwargs: Any
+) -> None:
+    _log(
+        f"action {action}",
+        f"The handler of the action {action!r} failed for notification {notification.pk} of user"
+        f" {recipient_id}. Nothing was changed, and the user may try again.",
+        error,
+        level=logging.ERROR,
+    )
+
+
 def _receiver(kind: str, text: str) -> Callable[..., None]:
     """Returns a receiver that logs a text, in which the arguments of the signal are filled in."""
 
@@ -83,6 +95,7 @@ RECEIVERS: dict[Signal, Callable[..., None]] = {
     signals.connect_failed: on_connect_failed,
     signals.connection_refused: on_connection_refused,
     signals.message_refused: on_message_refused,
+    signals.action_failed: on_action_failed,
     signals.ring_failed: _receiver(
         "ring",
         "notify could not send through the channel layer; the sweep will deliver any change.",

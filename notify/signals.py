@@ -60,6 +60,18 @@ read = Signal()
 #: than 100 were archived, ``using``: alias of the database. Receivers run in the thread that archived.
 archived = Signal()
 
+#: Sent after the commit when an action of a notification was taken and its handler has run.
+#: ``recipient_id``: primary key of the user, ``notification``: the row, ``action``: the label of the action,
+#: ``outcome``: a ``notify.Outcome``, ``using``: alias of the database. Receivers run in the thread that ran
+#: the handler.
+acted = Signal()
+
+#: Sent when the handler of an action raised an exception, and its transaction was rolled back. A
+#: ``ValidationError`` and ``PermissionDenied`` are refusals, for which the signal is not sent.
+#: ``recipient_id``: primary key of the user, ``notification``: the row, ``action``: the name of the handler,
+#: ``error``: the exception. Receivers run in the thread that ran the handler.
+action_failed = Signal()
+
 #: Sent when a document of a mailbox was queued for connections of this process; each connection writes
 #: the document as soon as its client accepts it. ``recipient_id``: primary key of the user,
 #: ``cursor``: the cursor of a reader after the document, or None if the user has no mailbox yet,

@@ -22,7 +22,10 @@ from unittest.mock import patch
 from django.test.utils import TestContextDecorator
 
 from notify import doorbell
+from notify.actions import execution
 from notify.db import database, pk_of
+from notify.exceptions import ActionFailed
+from notify.handlers import Outcome
 from notify.live.hub import Hub
 from notify.models import Notification
 from notify.protocol import CloseCode
@@ -91,6 +94,58 @@ def assert_not_notified(to: Any, message: str = "", **fields: Any) -> None:
 asent = twin(sent)
 aassert_notified = twin(assert_notified)
 aassert_not_notified = twin(assert_not_notified)
+
+
+def act(user: Any, notification: Notification, action: str | int) -> Outcome:
+    """
+    Take an action of a notification as its recipient, and return the outcome.
+
+        row = assert_notified(customer, "was cancelled")
+        assert act(customer, row, "Undo").message == "Order 7 is open again."
+
+    The handler runs as in production: in one transaction with the notification. In a ``TestCase`` that
+    transaction never commits, so callbacks of the handler for the commit need
+    ``captureOnCommitCallbacks(execute=True)``. If an action of this content has been taken before, its
+    outcome is returned.
+
+    Args:
+        user: the user (or primary key).
+        notification: as read from the database, or as :func:`notify.send` returned it.
+        action: the label of the action, or its index.
+
+    Raises:
+        AssertionError: if the notification has no such action that a handler runs.
+        ActionGone: if the action cannot be taken, for example because the notification has expired.
+        AsyncContext: if an event loop is running in this thread; use ``aact``.
+
+    An exception of the handler is raised as it is.
+    """
+    refuse_event_loop("notify.testing.act")
+    row = Notification.objects.using(database()).filter(pk=notification.pk).first() or notification
+    index = _index(row, action)
+    arrived = row.arrived if notification.arrived is None else notification.arrived
+    try:
+        outcome = execution.run(pk_of(user), (row.pk, arrived or 0), index).outcome
+    except ActionFailed as failure:
+        if failure.__cause__ is None:
+            raise
+        raise failure.__cause__ from None
+    assert outcome is not None  # no epoch was named
+    return outcome
+
+
+def _index(row: Notification, action: str | int) -> int:
+    runs = {index: entry["label"] for index, entry in enumerate(row.actions) if "run" in entry}
+    for index, label in runs.items():
+        if action in (index, label):
+            return index
+    found = ", ".join(map(repr, runs.values())) or "none"
+    raise AssertionError(
+        f"{row.message!r} has no action {action!r} that a handler runs. It has: {found}."
+    )
+
+
+aact = twin(act)
 
 
 def lose_rings() -> TestContextDecorator:

@@ -33,7 +33,7 @@ CONTENT = (
     "updated_at",
     "is_counted",
 )
-MARKS = ("seen_at", "read_at", "dismissed_at")
+MARKS = ("seen_at", "read_at", "dismissed_at", "acted_at", "outcome")  # of the content that goes
 
 
 def standing(waiting: Iterable[Notification], using: str) -> list[Notification]:

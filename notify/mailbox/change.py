@@ -13,7 +13,7 @@ position and inserts the row in one statement, at a third of the cost (ADR 0003)
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from typing import Any
@@ -38,6 +38,7 @@ def locked(
     durable: bool = True,
     emits: bool = True,
     skips: bool = False,
+    first: Callable[[], None] | None = None,
 ) -> Iterator[Change]:
     """
     Change some mailboxes in one transaction, and ring. Users without a mailbox are skipped.
@@ -52,6 +53,8 @@ def locked(
         emits: emit ``published`` after the rings. Pass False if no row changes, or if the
             caller emits it.
         skips: leave out the mailboxes that other transactions have locked, instead of waiting.
+        first: work of this transaction before the mailboxes are locked. It may take long, and lock rows
+            for which no other change waits.
 
     Raises:
         OperationalError: if another transaction holds one of the locks for ``locks.WAIT`` seconds.
@@ -59,6 +62,8 @@ def locked(
     using = database()
     is_own = locks.begins_own(connections[using])
     with transaction.atomic(using=using, durable=durable):
+        if first is not None:
+            first()
         change = Change(using, locks.take(recipient_ids, using, is_own=is_own, skips=skips))
         yield change
         change.save()
@@ -115,11 +120,11 @@ class LockedMailbox:
         row.arrived = row.position
 
     def renew(self, row: Notification, position: int | None = None) -> None:
-        """Place a row with new content, which makes it unseen and unread again."""
+        """Place a row with new content, which makes it unseen and unread again, and its actions open."""
         if row.archived_at is None:
             self.box.unseen += row.seen_at is not None
             self.box.unread += row.read_at is not None
-        row.seen_at = row.read_at = None
+        row.seen_at = row.read_at = row.acted_at = row.outcome = None
         self.place(row, position)
         row.arrived = row.position
 

@@ -29,7 +29,14 @@ from notify.conf import PREFIX, conf
 from notify.db import batches, database, is_contention, tries_again
 from notify.mailbox import marks
 from notify.mailbox.change import locked
-from notify.models import Mailbox, Notification, NotificationQuerySet, TaskPart, TaskRecord
+from notify.models import (
+    ActionRecord,
+    Mailbox,
+    Notification,
+    NotificationQuerySet,
+    TaskPart,
+    TaskRecord,
+)
 
 ROWS_READ_AT_ONCE = 100_000
 ROWS_AT_ONCE = 1000  # archived or deleted in one transaction, at most
@@ -98,11 +105,16 @@ def run(*, dry_run: bool = False, batch_size: int = ROWS_AT_ONCE) -> Pruned:
 
 
 def _delete_orphans(using: str) -> None:
-    """Delete the records of tasks whose notifications were deleted with their user or by hand."""
+    """Delete the records of tasks and actions whose notifications have been deleted."""
     known = Notification.objects.using(using).filter(pk=OuterRef("pk"))
     orphans = TaskRecord.objects.using(using).filter(~Exists(known))
     for ids in batches(list(orphans.values_list("pk", flat=True))):
         _delete_progress(ids, using)
+    # Not with its notification: a handler holds the record while it waits for the mailbox, so a change that
+    # holds the mailbox must not wait for the record.
+    acted = ActionRecord.objects.using(using).filter(~Exists(known))
+    for ids in batches(list(acted.values_list("pk", flat=True))):
+        ActionRecord.objects.using(using).filter(pk__in=ids).delete()
 
 
 def _delete_progress(ids: Iterable[int], using: str) -> None:

@@ -82,13 +82,18 @@ def rows(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def page(request: HttpRequest) -> HttpResponse:
     """Render the page, or execute a submitted form and redirect back."""
-    if request.method == "POST":
-        return _execute(request)
+    return _execute(request) if request.method == "POST" else _show(request)
+
+
+def _show(request: HttpRequest, problem: str = "", status: int = 200) -> HttpResponse:
+    """Render the page, with the problem of a form that changed nothing, if there is one."""
     try:
         found = _read(request)
     except ValueError as error:
         raise Http404(str(error)) from error
     view, category = request.GET.get("view", "all"), request.GET.get("category", "")
+    if not problem and "failed" in request.GET:
+        problem = _("Your change could not be saved. Try again.")
     context = {
         "page": found,
         "rows": rows_of(found.notifications),
@@ -99,9 +104,9 @@ def page(request: HttpRequest) -> HttpResponse:
         "newest": request.GET.get("before") and _address(view, category),
         "here": request.get_full_path(),
         "archived": UNDOABLE.fullmatch(request.GET.get("archived", "")),
-        "failed": "failed" in request.GET,
+        "problem": problem,
     }
-    return render(request, "notify/inbox.html", context)
+    return render(request, "notify/inbox.html", context, status=status)
 
 
 def _read(request: HttpRequest) -> InboxPage:
@@ -135,16 +140,23 @@ def _execute(request: HttpRequest) -> HttpResponse:
     """Execute the command of a form. Forms send the same commands as the script, field by field."""
     form = request.POST
     ids = [[_number(part) for part in shown.split(":")] for shown in form.getlist("shown")]
-    document = {
+    document: dict[str, Any] = {
         "type": form.get("do", ""),
         "ids": ids,
         "cursor": form.get("cursor", ""),
         "epoch": form.get("epoch") or None,
     }
+    if document["type"] == "act":
+        document["action"] = _number(form.get("action", ""))
     answer, status = commands.answer(request.user.pk, json.dumps(document))
     if status == 400:
         return HttpResponseBadRequest(answer["message"], content_type="text/plain; charset=utf-8")
     more = {}
+    if answer.get("code") in (
+        "gone",
+        "failed",
+    ):  # with a message for the user, which no link may contain
+        return _show(request, answer["message"], status)
     if answer["type"] == "error":
         more["failed"] = "1"
     elif document["type"] == Mark.ARCHIVED and _is_archived(request.user.pk, ids):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,32 @@ from notify.protocol import TaskState
 from notify.sending import links
 
 
+@dataclass(frozen=True, slots=True)
+class RowAction:
+    """
+    An action of a notification on the page: a link, or a button by its index.
+
+    Attributes:
+        url: of a link; empty for an action that the server runs.
+        confirm: what the user is asked before the server runs it; may be empty.
+    """
+
+    index: int
+    label: str
+    url: str = ""
+    style: str = ""
+    confirm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """The outcome of the action that was taken, with a link whose scheme is safe."""
+
+    message: str
+    level: str
+    url: str
+
+
 @dataclass
 class InboxRow:
     """
@@ -21,7 +47,9 @@ class InboxRow:
 
     Attributes:
         shown: ``id:arrived``, by which a form names the content that the user was shown.
-        url, image, actions: links of schemes that are safe; others are left out.
+        url, image: links of schemes that are safe; others are left out.
+        actions: links, also only safe ones, and the actions that the server can still run.
+        outcome: of the action that was taken; ``None`` if none was taken.
         can_return: whether it can be taken back from the archive; an expired one cannot.
         percent: how much of a running task is done; ``None`` if that is unknown.
         activity: what a running task does; empty for other notifications.
@@ -33,7 +61,8 @@ class InboxRow:
     level: Any
     url: str
     image: str
-    actions: list[dict[str, str]]
+    actions: list[RowAction]
+    outcome: RowOutcome | None = None
     is_running: bool = False
     is_cancellable: bool = False
     can_return: bool = False
@@ -64,10 +93,13 @@ def _row(notification: Notification) -> InboxRow:
         level=LEVEL_NAMES.get(notification.level, notification.level),
         url=_safe(notification.url),
         image=_safe(notification.image),
-        actions=[action for action in notification.actions if _safe(action.get("url"))],
+        actions=[],
     )
     expires_at = notification.expires_at
     is_over = expires_at is not None and expires_at <= timezone.now()
+    row.actions = list(_actions(notification, can_run=not (is_over or notification.acted_at)))
+    if notification.outcome:
+        row.outcome = _outcome(notification.outcome)
     row.can_return = notification.archived_at is not None and not is_over
     progress = notification.progress
     if progress and TaskState(progress["state"]).is_live:
@@ -77,6 +109,20 @@ def _row(notification: Notification) -> InboxRow:
         if progress["total"]:
             row.percent = min(100, int(100 * progress["done"] / progress["total"]))
     return row
+
+
+def _actions(notification: Notification, *, can_run: bool) -> Iterator[RowAction]:
+    for index, entry in enumerate(notification.actions):
+        if "run" in entry:
+            if can_run:
+                style, confirm = entry.get("style", ""), entry.get("confirm", "")
+                yield RowAction(index, entry["label"], style=style, confirm=confirm)
+        elif url := _safe(entry.get("url")):
+            yield RowAction(index, entry["label"], url)
+
+
+def _outcome(outcome: dict[str, Any]) -> RowOutcome:
+    return RowOutcome(outcome["message"], outcome["level"], _safe(outcome["url"]))
 
 
 def _activity(progress: dict[str, Any]) -> str:

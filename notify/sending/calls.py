@@ -15,7 +15,8 @@ from notify.mailbox import outbox, retraction
 from notify.models import Notification
 from notify.runtime.twins import refuse_event_loop, twin
 from notify.sending import content, echo, recipients
-from notify.sending.content import Action, Content
+from notify.sending.actions import Action
+from notify.sending.content import Content
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,16 +7,14 @@ and, where one helps, suggests a correction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib.messages import constants
-from django.core.exceptions import ImproperlyConfigured
 from django.utils import timezone, translation
 from django.utils.functional import Promise
-from django.utils.module_loading import import_string
 
 from notify.conf import conf
 from notify.db import all_users, batches
@@ -26,34 +24,16 @@ from notify.models import (
     MAX_KEY,
     MAX_MESSAGE,
     MAX_TITLE,
-    MAX_URL,
     Notification,
 )
 from notify.protocol import Level
-from notify.sending import links
-from notify.sending.values import checked_data, checked_expiry, checked_text
+from notify.sending import actions, languages, links
+from notify.sending.actions import Action
+from notify.sending.values import checked_data, checked_expiry, checked_text, checked_url
 
-MAX_ACTIONS = 5
-MAX_LABEL = 50
 LEVELS: dict[Any, str] = {level.value: level.value for level in Level} | {
     getattr(constants, level.name): level.value for level in Level
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """
-    A link at the bottom of a notification.
-
-        notify.send(user, "Your export is ready", actions=[notify.Action("Download", "/exports/7/")])
-
-    Args:
-        label: plain text of at most 50 characters. It may be a lazy translation.
-        url: the target of the link, as for the ``url`` of :func:`notify.send`.
-    """
-
-    label: str
-    url: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +67,13 @@ class Content:
         Raises:
             InvalidNotification: if a value cannot be stored.
         """
-        if isinstance(self.actions, Action) or not isinstance(self.actions, Iterable):
-            raise InvalidNotification(
-                f"actions must be a list, not {self.actions!r}. Use [notify.Action(label, url)]."
-            )
-        actions = [
-            action if isinstance(action, Action) else _action(action) for action in self.actions
-        ]
-        if len(actions) > MAX_ACTIONS:
-            raise InvalidNotification(
-                f"actions has {len(actions)} entries; at most {MAX_ACTIONS} are allowed."
-                " Link to a page with the others."
-            )
         return Content(
             message=self.message,
             title=self.title,
-            level=_level(self.level),
+            level=checked_level(self.level),
             category=checked_text("category", self.category, MAX_CATEGORY),
             url=self.url,
-            actions=actions,
+            actions=actions.checked(self.actions),
             data=checked_data(self.data),
             key=checked_text("key", self.key, MAX_KEY),
             count=_count(self.count, self.key),
@@ -119,9 +87,12 @@ class Content:
     @property
     def depends_on_language(self) -> bool:
         """Returns whether a text is a lazy translation or a link is unresolved."""
-        actions = [action for action in self.actions if isinstance(action, Action)]
-        texts = [self.message, self.title, *(action.label for action in actions)]
-        urls = [self.url, self.image, *(action.url for action in actions)]
+        given = [action for action in self.actions if isinstance(action, Action)]
+        texts = [self.message, self.title]
+        urls = [self.url, self.image]
+        for action in given:
+            texts += [action.label, action.confirm]
+            urls.append(action.url)
         return any(isinstance(text, Promise) for text in texts) or not all(map(links.is_url, urls))
 
     def render(self) -> Notification:
@@ -131,19 +102,15 @@ class Content:
             raise InvalidNotification(
                 "message must not be empty. Write a sentence about what happened."
             )
-        actions = [
-            {"label": _label(action), "url": _action_url(action)}
-            for action in self.actions
-            if isinstance(action, Action)
-        ]
+        given = [actions.stored(each) for each in self.actions if isinstance(each, Action)]
         now = timezone.now()
         return Notification(
             level=self.level,
             category=self.category,
             title=checked_text("title", self.title, MAX_TITLE),
             message=message,
-            url=_url("url", self.url),
-            actions=actions,
+            url=checked_url("url", self.url),
+            actions=given,
             data=self.data,
             collapse_key=self.key,
             is_counted=self.count,
@@ -169,14 +136,14 @@ def address(content: Content, recipient_ids: Sequence[Any]) -> list[tuple[Notifi
     content = content.checked()
     if conf.LANGUAGE is None or not content.depends_on_language:
         return [(content.render(), list(recipient_ids))]
-    language_of = _language_of()
-    languages: dict[Any, str | None] = {}
+    language_of = languages.resolver()
+    codes: dict[Any, str | None] = {}
     users = all_users()
     for batch in batches(recipient_ids):
-        languages.update((user.pk, language_of(user)) for user in users.filter(pk__in=batch))
+        codes.update((user.pk, language_of(user)) for user in users.filter(pk__in=batch))
     by_language: dict[str, list[Any]] = {}
     for pk in recipient_ids:
-        by_language.setdefault(languages.get(pk) or settings.LANGUAGE_CODE, []).append(pk)
+        by_language.setdefault(codes.get(pk) or settings.LANGUAGE_CODE, []).append(pk)
     rendered = []
     for language, readers in by_language.items():
         with translation.override(language):
@@ -184,24 +151,8 @@ def address(content: Content, recipient_ids: Sequence[Any]) -> list[tuple[Notifi
     return rendered
 
 
-def _language_of() -> Callable[[Any], str | None]:
-    path = conf.LANGUAGE
-    try:
-        language_of: Callable[[Any], str | None] = import_string(path)
-    except (ImportError, AttributeError) as error:
-        raise ImproperlyConfigured(
-            f"NOTIFY_LANGUAGE = {path!r} could not be imported. It must be the dotted path of a callable"
-            " that takes a user and returns a language code."
-        ) from error
-    if not callable(language_of):
-        raise ImproperlyConfigured(
-            f"NOTIFY_LANGUAGE = {path!r} is not callable. It must be a callable that takes a user and"
-            " returns a language code."
-        )
-    return language_of
-
-
-def _level(level: Any) -> str:
+def checked_level(level: Any) -> str:
+    """Returns the name of a level, given as such or as a constant of ``django.contrib.messages``."""
     try:
         return LEVELS[level]
     except (KeyError, TypeError):
@@ -212,41 +163,13 @@ def _level(level: Any) -> str:
         ) from None
 
 
-def _url(name: str, value: Any) -> str:
-    return checked_text(name, links.resolve(name, value), MAX_URL)
-
-
 def _image(value: Any) -> str:
-    url = _url("image", value)
+    url = checked_url("image", value)
     if url[:7].lower() == "mailto:":
         raise InvalidNotification(
             f"image={value!r} is not the URL of an image. Use http or https, or a path of this site."
         )
     return url
-
-
-def _action_url(action: Action) -> str:
-    url = _url("In actions: url", action.url)
-    if not url:
-        raise InvalidNotification(f"{action!r} must have a url.")
-    return url
-
-
-def _label(action: Action) -> str:
-    label = checked_text("In actions: label", action.label, MAX_LABEL)
-    if not label.strip():
-        raise InvalidNotification(f"The action with the url {action.url} must have a label.")
-    return label
-
-
-def _action(action: Any) -> Action:
-    try:
-        return Action(**action)
-    except TypeError:
-        raise InvalidNotification(
-            f"actions contains {action!r}. Each action must be a notify.Action(label, url), or a mapping"
-            " with these keys."
-        ) from None
 
 
 def _count(count: Any, key: Any) -> bool:

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from notify.encoding import timestamp
 from notify.exceptions import InvalidNotification
-from notify.models import MAX_MESSAGE, UNSTORABLE
+from notify.models import MAX_MESSAGE, MAX_URL, UNSTORABLE
+from notify.sending import links
 
 MAX_DATA_BYTES = 16 * 1024
 MAX_DATA_DEPTH = 30  # MariaDB rejects JSON that is nested deeper than 31 levels
@@ -44,7 +45,12 @@ def storable(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
-def checked_data(data: Any) -> Any:
+def checked_url(name: str, value: Any) -> str:
+    """Returns the URL of a link in the active language; "" if there is no link."""
+    return checked_text(name, links.resolve(name, value), MAX_URL)
+
+
+def checked_data(data: Any, name: str = "data") -> Any:
     """Returns a copy of JSON data, because the caller may change the object before the commit."""
     if data is None:
         return None
@@ -53,29 +59,29 @@ def checked_data(data: Any) -> Any:
         copy = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidNotification(
-            f"data cannot be stored as JSON: {error}. Use dicts, lists, strings and numbers."
+            f"{name} cannot be stored as JSON: {error}. Use dicts, lists, strings and numbers."
         ) from error
     if len(text) > MAX_DATA_BYTES:
         raise InvalidNotification(
-            f"data has {len(text)} bytes as JSON; at most {MAX_DATA_BYTES} are allowed."
+            f"{name} has {len(text)} bytes as JSON; at most {MAX_DATA_BYTES} are allowed."
             " Store it in a model of your own, and pass its primary key instead."
         )
-    _check_data(copy)
+    _check_data(copy, name)
     return copy
 
 
-def _check_data(data: Any, depth: int = 0) -> None:
+def _check_data(data: Any, name: str, depth: int = 0) -> None:
     """Reject JSON that one of the supported databases cannot store."""
     if depth > MAX_DATA_DEPTH:
-        raise InvalidNotification(f"data must not be nested deeper than {MAX_DATA_DEPTH} levels.")
+        raise InvalidNotification(f"{name} must not be nested deeper than {MAX_DATA_DEPTH} levels.")
     if isinstance(data, str):
-        checked_text("data", data, MAX_DATA_BYTES)
+        checked_text(name, data, MAX_DATA_BYTES)
     elif isinstance(data, dict):
         for part in (*data, *data.values()):
-            _check_data(part, depth + 1)
+            _check_data(part, name, depth + 1)
     elif isinstance(data, list):
         for part in data:
-            _check_data(part, depth + 1)
+            _check_data(part, name, depth + 1)
 
 
 def checked_expiry(expires: datetime | timedelta | None) -> datetime | None:

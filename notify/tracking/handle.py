@@ -29,8 +29,9 @@ from notify.exceptions import Cancelled, is_cancelled
 from notify.models import MAX_TITLE, Notification
 from notify.protocol import TaskState
 from notify.sending import recipients
+from notify.sending.actions import Action
 from notify.sending.calls import CommonOptions
-from notify.sending.content import Action, Content
+from notify.sending.content import Content
 from notify.sending.values import shortened, storable
 from notify.tracking import writer
 from notify.tracking.counter import StepCounter

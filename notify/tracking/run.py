@@ -105,7 +105,7 @@ class TaskRun(Amount):
     title: str = ""
     level: str = ""
     url: str = ""
-    actions: list[dict[str, str]] = field(default_factory=list)
+    actions: list[dict[str, Any]] = field(default_factory=list)
     cancellable: bool = False
     started_at: datetime | None = None
     ended_at: datetime | None = None

@@ -8,7 +8,8 @@ from typing import Any
 from django.db import Error
 
 from notify import protocol, signals
-from notify.exceptions import ProtocolError
+from notify.actions import execution
+from notify.exceptions import ActionFailed, ActionGone, ProtocolError
 from notify.live import limits
 from notify.mailbox import marks
 from notify.tracking import rows as task_rows
@@ -23,15 +24,20 @@ TOO_MANY = "You have sent too many commands. Try again later."
 
 def execute(user_id: Any, command: Work) -> dict[str, Any]:
     """Execute a command on the user's own notifications. Returns the answer."""
-    if isinstance(command, ActCommand):
-        return protocol.error(command.ref, "gone", "This action is no longer available.")
     try:
         if isinstance(command, CancelCommand):
             cursor = task_rows.ask_to_end(user_id, command.pairs, epoch=command.epoch)
+        elif isinstance(command, ActCommand):
+            (shown,) = command.pairs
+            cursor = execution.run(user_id, shown, command.action, epoch=command.epoch).cursor
         else:
             cursor = marks.mark(
                 user_id, command.mark, command.pairs, upto=command.upto, epoch=command.epoch
             )
+    except ActionGone as gone:
+        return protocol.error(command.ref, "gone", str(gone))
+    except ActionFailed as failure:
+        return protocol.error(command.ref, "failed", str(failure))
     except Error as error:
         return failed(user_id, command, error)
     if cursor is not None and any(epoch != cursor.epoch for epoch in _epochs(command)):

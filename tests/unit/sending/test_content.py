@@ -20,7 +20,8 @@ from django.utils.translation import gettext_lazy
 from notify.exceptions import InvalidNotification
 from notify.models import Notification
 from notify.sending import content
-from notify.sending.content import Action, Content
+from notify.sending.actions import Action
+from notify.sending.content import Content
 from tests.kit import languages as languages_urls
 
 pytestmark = pytest.mark.users

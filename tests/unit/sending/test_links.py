@@ -11,7 +11,8 @@ from django.urls import path, reverse_lazy
 
 from notify.exceptions import InvalidNotification
 from notify.models import Notification
-from notify.sending.content import Action, Content
+from notify.sending.actions import Action
+from notify.sending.content import Content
 
 
 def write(**given: Any) -> Notification:
