@@ -69,9 +69,9 @@ class NotificationAdmin(ReadOnly):
 
     @admin.display(description=_("error detail"))
     def detail(self, notification: Notification) -> str:
-        """Returns the traceback of a failed task. Only staff see it, never the recipient."""
-        task = getattr(notification, "task", None)
-        return task.detail if task else ""
+        """Returns the traceback of a failed task or action. Only staff see it, never the recipient."""
+        records = (getattr(notification, name, None) for name in ("task", "action_record"))
+        return "\n\n".join(record.detail for record in records if record and record.detail)
 
     @admin.display(description=_("state"))
     def state(self, notification: Notification) -> Any:

@@ -29,7 +29,7 @@ _handlers: dict[str, Callable[..., Any]] = {}
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    What an action has led to, shown in place of the notification's actions.
+    The result of an action, shown in place of the notification's actions.
 
         return notify.Outcome("Order 7 is open again.", url="/orders/7/")
 

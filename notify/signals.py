@@ -62,14 +62,13 @@ archived = Signal()
 
 #: Sent after the commit when an action of a notification was taken and its handler has run.
 #: ``recipient_id``: primary key of the user, ``notification``: the row, ``action``: the label of the action,
-#: ``outcome``: a ``notify.Outcome``, ``using``: alias of the database. Receivers run in the thread that ran
-#: the handler.
+#: ``outcome``: an Outcome, ``using``: alias of the database. Receivers run in the thread of the handler.
 acted = Signal()
 
-#: Sent when the handler of an action raised an exception, and its transaction was rolled back. A
-#: ``ValidationError`` and ``PermissionDenied`` are refusals, for which the signal is not sent.
+#: Sent when the handler of an action raised an exception, and its transaction was rolled back. It is not sent
+#: for ValidationError and PermissionDenied, by which a handler refuses.
 #: ``recipient_id``: primary key of the user, ``notification``: the row, ``action``: the name of the handler,
-#: ``error``: the exception. Receivers run in the thread that ran the handler.
+#: ``error``: the exception. Receivers run in the thread of the handler.
 action_failed = Signal()
 
 #: Sent when a document of a mailbox was queued for connections of this process; each connection writes

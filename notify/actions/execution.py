@@ -203,17 +203,22 @@ class _Act:
         """Emit the signals after the commit."""
         if commits_by_hand(connections[self.using]):
             return
-        common = {"recipient_id": self.user.pk, "using": self.using}
+        recipient_id, rows, using = self.user.pk, [self.row], self.using
         if "seen_at" in missing:
-            signals.seen.send_robust(Notification, notifications=[self.row], **common)
+            signals.seen.send_robust(
+                Notification, recipient_id=recipient_id, notifications=rows, using=using
+            )
         if "read_at" in missing:
-            signals.read.send_robust(Notification, notifications=[self.row], **common)
+            signals.read.send_robust(
+                Notification, recipient_id=recipient_id, notifications=rows, using=using
+            )
         signals.acted.send_robust(
             Notification,
+            recipient_id=recipient_id,
             notification=self.row,
             action=self.entry["label"],
             outcome=outcomes.loaded(self.result),
-            **common,
+            using=using,
         )
 
     def report(self, error: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""What a handler returned, as it is stored with the notification."""
+"""The outcome of an action: the result of its handler, as it is stored with the notification."""
 
 from __future__ import annotations
 

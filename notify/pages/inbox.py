@@ -161,7 +161,8 @@ def _execute(request: HttpRequest) -> HttpResponse:
         more["failed"] = "1"
     elif document["type"] == Mark.ARCHIVED and _is_archived(request.user.pk, ids):
         more["archived"] = form["shown"]
-    return HttpResponseRedirect(_back(request, more))
+    place = f"#notification-{ids[0][0]}" if document["type"] == "act" else ""
+    return HttpResponseRedirect(_back(request, more) + place)
 
 
 def _is_archived(user_id: Any, ids: list[list[Any]]) -> bool:

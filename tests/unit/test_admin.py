@@ -13,6 +13,8 @@ from django.utils import timezone
 
 import notify
 from notify.models import Mailbox, Notification
+from notify.testing import act
+from tests.kit.deeds import handled, offer
 
 pytestmark = [
     pytest.mark.django_db,
@@ -199,3 +201,15 @@ def test_the_staff_reads_what_went_wrong_with_a_task(staff, user, settings):
     row = Notification.objects.get()
     answer = staff.get(reverse(DETAIL, args=[row.pk]))
     assert "ZeroDivisionError" in answer.content.decode()
+
+
+def test_staff_find_the_traceback_of_an_action_that_failed(staff, user):
+    def fail(user: Any, notification: Notification, order: int) -> None:
+        raise RuntimeError("the reason")
+
+    with handled(fail):
+        row = offer(user)
+        with pytest.raises(RuntimeError):
+            act(user, row, "Undo")
+    page = staff.get(reverse(DETAIL, args=[row.pk])).content.decode()
+    assert "RuntimeError: the reason" in page

@@ -10,6 +10,7 @@ from django.core.checks import registry
 
 import notify
 from notify import checks, log, signals
+from notify.actions.checks import check_stored_actions
 from notify.apps import NotifyConfig
 from notify.auth import session as auth
 from notify.models import Mailbox, Notification
@@ -77,3 +78,17 @@ def test_the_config_is_found_by_the_name_of_the_package():
         if isinstance(one, type) and issubclass(one, AppConfig) and one is not AppConfig
     ]
     assert configs == [NotifyConfig]
+
+
+def test_the_handlers_of_each_app_are_found(monkeypatch):
+    """As the modules named admin are."""
+    searched = []
+    monkeypatch.setattr("django.utils.module_loading.autodiscover_modules", searched.append)
+    NotifyConfig("notify", notify).ready()
+    assert searched == ["notifications"]
+
+
+def test_the_check_of_stored_actions_runs_with_the_database():
+    """A plain ``check`` must not query."""
+    assert check_stored_actions in registry.registry.registered_checks
+    assert set(check_stored_actions.tags) == {"database", "notify"}

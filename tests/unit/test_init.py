@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import notify
-from notify import exceptions
-from notify.sending import calls, content
+from notify import exceptions, handlers
+from notify.sending import actions, calls
 from notify.tracking import handle
 
 
@@ -34,7 +34,8 @@ def test_every_name_is_there():
 def test_the_names_lead_inward():
     assert notify.send is calls.send
     assert notify.asend_many is calls.asend_many
-    assert notify.Action is content.Action
+    assert notify.Action is actions.Action
+    assert notify.action is handlers.action
     assert notify.progress is handle.progress
     assert notify.Cancelled is exceptions.Cancelled
     assert notify.inbox.__name__ == "notify.inbox"
@@ -49,7 +50,17 @@ def test_every_call_of_the_api_is_at_the_door():
         or name in ("debug", "info", "success", "warning", "error")
     }
     public |= {name for name in vars(calls) if name.startswith("a") and name[1:] in public}
-    others = {"Action", "Cancelled", "atrack", "inbox", "progress", "track", "tracked"}
+    others = {
+        "Action",
+        "Cancelled",
+        "Outcome",
+        "action",
+        "atrack",
+        "inbox",
+        "progress",
+        "track",
+        "tracked",
+    }
     assert {*notify.__all__} == public | others
 
 

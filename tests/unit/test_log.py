@@ -26,6 +26,11 @@ FAULTS: list[tuple[signals.Signal, dict[str, Any], str]] = [
         "could not read the mailbox of user 7 for a connection",
     ),
     (
+        signals.action_failed,
+        {"recipient_id": 7, "notification": Notification(pk=812), "action": "orders.undo"},
+        "handler of the action 'orders.undo' failed for notification 812 of user 7. Nothing was changed",
+    ),
+    (
         signals.command_failed,
         {"recipient_id": 7},
         "could not execute a command; the tab is informed",
@@ -52,12 +57,13 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.parametrize(("signal", "arguments", "text"), FAULTS)
-def test_a_fault_is_a_warning_with_its_traceback(signal, arguments, text, clock, caplog):
-    """The app connects the receivers when it is ready."""
+def test_a_fault_is_logged_with_its_traceback(signal, arguments, text, clock, caplog):
+    """The app connects the receivers when it is ready. An exception of the site's own code is an error."""
     error = OSError("connection refused")
     signal.send_robust(Notification, error=error, **arguments)
     (record,) = [record for record in caplog.records if record.name == "notify"]
-    assert record.levelno == logging.WARNING
+    is_ours = signal is not signals.action_failed
+    assert record.levelno == (logging.WARNING if is_ours else logging.ERROR)
     assert text in record.getMessage()
     assert record.exc_info is not None
     assert record.exc_info[1] is error
@@ -98,6 +104,7 @@ def test_every_signal_of_a_fault_is_logged():
         "seen",
         "read",
         "archived",
+        "acted",
     }
     silent |= {"connection_refused", "message_refused"}  # logged, but without a fault
     every = {name: one for name, one in vars(signals).items() if isinstance(one, signals.Signal)}

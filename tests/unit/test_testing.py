@@ -15,12 +15,14 @@ from django.test import TestCase, override_settings
 import notify
 from notify import doorbell
 from notify.asgi import notify_asgi
-from notify.exceptions import AsyncContext
+from notify.exceptions import ActionGone, AsyncContext
 from notify.live.hub import Hub
 from notify.protocol import CloseCode
 from notify.testing import (
+    aact,
     aassert_not_notified,
     aassert_notified,
+    act,
     asent,
     assert_not_notified,
     assert_notified,
@@ -31,6 +33,7 @@ from notify.testing import (
     sent,
     sweep,
 )
+from tests.kit.deeds import handled, offer
 from tests.kit.fakes import Tab, settle, until
 from tests.kit.patience import PATIENCE
 
@@ -344,3 +347,58 @@ class PlainTestCase(TestCase):
             transaction.set_rollback(True)
         assert_not_notified(self.user)
         assert sent() == []
+
+
+# -- Actions -------------------------------------------------------------------------------------
+
+
+def undo(user: Any, notification: Any, order: int) -> str:
+    if order == 8:
+        raise LookupError("no order 8")
+    return f"Order {order} is back."
+
+
+@pytest.mark.parametrize("action", ["Undo", 1])
+def test_an_action_is_taken_by_its_label_or_index(action, user):
+    with handled(undo):
+        row = offer(user)
+        outcome = act(user.pk, row, action)
+        assert outcome == notify.Outcome("Order 7 is back.")
+        assert act(user, row, "Delete") == outcome
+    row.refresh_from_db()
+    assert row.acted_at is not None
+
+
+def test_an_exception_of_the_handler_is_raised(user):
+    with handled(undo), pytest.raises(LookupError, match="no order 8"):
+        act(user, offer(user), "Delete")
+
+
+def test_an_action_that_is_not_there_is_named(user, other_user):
+    with handled(undo):
+        row = offer(user)
+    for wrong in ("Open", "undo", 0, 7):
+        with pytest.raises(AssertionError, match="It has: 'Undo', 'Delete'"):
+            act(user, row, wrong)
+    with pytest.raises(AssertionError, match="It has: none"):
+        act(user, notify.send(user, "plain"), "Undo")
+    with pytest.raises(ActionGone):
+        act(other_user, row, "Undo")
+
+
+def test_content_that_was_replaced_is_gone(user):
+    with handled(undo):
+        row = offer(user, key="k")
+        offer(user, key="k")
+        with pytest.raises(ActionGone):
+            act(user, row, "Undo")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_action_of_a_row_that_was_sent_in_a_transaction(user):
+    """It has no position when send() returns, and stands for the present content of its row."""
+    with handled(undo):
+        with transaction.atomic():
+            row = offer(user)
+        assert row.arrived is None
+        assert async_to_sync(aact)(user, row, "Undo").message == "Order 7 is back."

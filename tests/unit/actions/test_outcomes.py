@@ -1,4 +1,4 @@
-"""What a handler returns becomes the outcome of its notification."""
+"""The result of a handler becomes the outcome of its notification."""
 
 from __future__ import annotations
 

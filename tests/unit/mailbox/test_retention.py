@@ -404,11 +404,11 @@ def test_a_database_that_fails_ends_the_run(user, clock, monkeypatch):
 
 
 def test_where_nothing_is_old_it_only_reads(user):
-    """It takes two queries for ten thousand rows, one for the tasks, and no lock."""
+    """It takes two queries for ten thousand rows, one each for the tasks and the actions, and no lock."""
     send(user, "one", "two")
     with CaptureQueriesContext(connection) as queries:
         assert retention.run() == Pruned()
-    assert [query["sql"][:6] for query in queries] == ["SELECT"] * 3
+    assert [query["sql"][:6] for query in queries] == ["SELECT"] * 4
 
 
 # -- While others work ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import OperationalError
 from django.template.loader import render_to_string
 from django.test import Client
@@ -21,6 +22,7 @@ from notify.mailbox import marks
 from notify.models import Notification
 from notify.tracking import flush
 from tests.kit import schema
+from tests.kit.deeds import RUN, handled, offer
 from tests.kit.mailboxes import mailbox_of, rows_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.users]
@@ -387,3 +389,88 @@ def test_a_wrong_list_is_an_error(user, browser):
 def test_a_script_that_is_not_signed_in_is_told_so(client):
     status, document = ask(client)
     assert (status, document["code"]) == (401, "not_signed_in")
+
+
+# -- Actions -------------------------------------------------------------------------------------
+
+
+def undo(user: Any, notification: Notification, order: int) -> Any:
+    if order == 8:
+        raise ValidationError(HOSTILE)
+    return notify.Outcome(
+        f"Order {order} is back.", level="warning", url=f"/orders/{order}/?{HOSTILE}"
+    )
+
+
+def test_a_button_runs_its_action_and_the_outcome_takes_its_place(user, browser):
+    with handled(undo):
+        row = offer(user)
+        html = get(browser)
+        assert re.search(
+            r'<button type="submit" name="action" value="1"[^>]*><bdi>Undo</bdi>', html
+        )
+        assert "args" not in html
+        assert RUN not in html
+        here = f"{INBOX}?view=unread"
+        answer = press(browser, "act", row, action="1", next=here)
+    assert (answer.status_code, answer["Location"]) == (302, f"{here}#notification-{row.pk}")
+    html = get(browser)
+    assert '<p class="nf-inbox-outcome" data-level="warning"><a href="/orders/7/?' in html
+    assert "Order 7 is back." in html
+    assert 'name="action"' not in html
+    assert ">Open</bdi></a>" in html
+    assert "<script>alert" not in html
+
+
+def test_a_question_is_a_second_step_without_a_script(user, browser):
+    with handled(undo):
+        offer(user)
+    (details,) = re.findall(r"<details><summary>.*?</details>", get(browser), re.DOTALL)
+    assert "<summary><bdi>Delete</bdi></summary><p><bdi>Really?</bdi></p><button" in details
+    assert 'value="2" data-style="danger"' in details
+
+
+def test_a_refusal_is_shown_on_the_page(user, browser):
+    """No link contains it, because a link could make the page show any text."""
+    with handled(undo):
+        row = offer(user)
+        answer = press(browser, "act", row, action="2")
+    html = answer.content.decode()
+    assert answer.status_code == 422
+    assert 'role="alert"><bdi>&quot;&gt;&lt;script&gt;alert(1)' in html
+    assert "<script>alert" not in html
+    assert 'name="action" value="2"' in html
+
+
+def test_an_action_that_is_gone_is_named_on_the_page(user, browser):
+    with handled(undo):
+        row = offer(user, expires=timedelta(hours=1))
+        Notification.objects.update(expires_at=timezone.now())
+        answer = press(browser, "act", row, action="1")
+    assert answer.status_code == 410
+    assert "This can no longer be done." in answer.content.decode()
+
+
+@pytest.mark.parametrize("action", ["", "-1", "x"])
+def test_a_form_without_an_action_is_refused(action, user, browser):
+    with handled(undo):
+        row = offer(user)
+        assert press(browser, "act", row, action=action).status_code == 400
+
+
+def test_an_action_needs_the_token_of_the_page(user, browser):
+    with handled(undo):
+        row = offer(user)
+        fields = {"do": "act", "shown": f"{row.pk}:{row.arrived}", "action": "1"}
+        assert browser.post(INBOX, fields).status_code == 403
+
+
+def test_labels_and_questions_of_actions_are_text(user, browser):
+    with handled(undo):
+        action = notify.Action(
+            HOSTILE[:50], run=RUN, args={"order": 7}, confirm=f"{HOSTILE}"[:200], style="primary"
+        )
+        notify.send(user, "Hello", actions=[action])
+    html = get(browser)
+    assert "<script>alert" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 3

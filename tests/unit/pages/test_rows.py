@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from notify.models import Notification
-from notify.pages.rows import InboxRow, rows_of
+from notify.pages.rows import InboxRow, RowOutcome, rows_of
 
 
 def notification(pk: int = 7, **values: Any) -> Notification:
@@ -37,7 +39,7 @@ def test_a_link_that_is_not_one_is_left_out(url):
     actions = [{"label": "Bad", "url": url}, {"label": "Good", "url": "/x/"}, {"label": "None"}]
     shown = row(url=url, image=url, actions=actions)
     assert (shown.url, shown.image) == ("", "")
-    assert [action["label"] for action in shown.actions] == ["Good"]
+    assert [action.label for action in shown.actions] == ["Good"]
 
 
 def test_the_rows_of_a_group_are_folded_below_the_newest():
@@ -68,3 +70,27 @@ def test_a_running_task_has_its_progress(state, values, activity, percent, is_ca
 @pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled", "lost"])
 def test_a_task_that_has_ended_is_a_notification_like_others(state):
     assert not row(progress=progress(state, total=8, done=3)).is_running
+
+
+def test_an_action_that_is_run_is_a_button_while_it_can_be_taken():
+    actions = [
+        {"label": "Open", "url": "/x/"},
+        {"label": "Undo", "run": "tests.do", "args": {"secret": 7}},
+        {"label": "Delete", "run": "tests.do", "style": "danger", "confirm": "Really?"},
+    ]
+    open_ = row(actions=actions, expires_at=timezone.now() + timedelta(hours=1))
+    link, undo, delete = open_.actions
+    assert (link.url, undo.url) == ("/x/", "")
+    assert (undo.index, undo.label, undo.style, undo.confirm) == (1, "Undo", "", "")
+    assert (delete.index, delete.style, delete.confirm) == (2, "danger", "Really?")
+    assert open_.outcome is None
+    expired = row(actions=actions, expires_at=timezone.now() - timedelta(hours=1))
+    assert [action.label for action in expired.actions] == ["Open"]
+
+
+def test_an_outcome_stands_in_place_of_the_buttons():
+    actions = [{"label": "Undo", "run": "tests.do"}, {"label": "Open", "url": "/x/"}]
+    outcome = {"action": 0, "message": "Back.", "level": "success", "url": "javascript:alert(1)"}
+    done = row(actions=actions, acted_at=timezone.now(), outcome=outcome)
+    assert [action.label for action in done.actions] == ["Open"]
+    assert done.outcome == RowOutcome("Back.", "success", "")

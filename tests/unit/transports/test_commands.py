@@ -14,6 +14,7 @@ from notify.models import Mailbox, Notification
 from notify.protocol import Mark
 from notify.transports import commands, parser
 from notify.transports.parser import MarkCommand
+from tests.kit.deeds import handled, offer
 from tests.kit.mailboxes import mailbox_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
@@ -215,3 +216,45 @@ def test_a_large_post_counts_as_many_and_one_that_is_refused_for_its_length_as_o
     assert posts._buckets[user.pk]._left == 200 - 64
     assert commands.answer(user.pk, text.ljust(64 * 1024 + 1))[1] == 400
     assert posts._buckets[user.pk]._left == 200 - 65
+
+
+# -- Actions -------------------------------------------------------------------------------------
+
+
+def act_on(row: Notification, **members: Any) -> dict[str, Any]:
+    return {"type": "act", "ids": [[row.pk, row.arrived]], "action": 1, "ref": 10, **members}
+
+
+@pytest.mark.parametrize("with_epoch", [True, False])
+def test_an_act_is_acknowledged_with_the_cursor_of_its_outcome(with_epoch, user):
+    with handled(lambda user, notification, order: None):
+        row = offer(user)
+        document = act_on(row, epoch=mailbox_of(user).epoch if with_epoch else None)
+        answer, status = say(user, document)
+        assert say(user, document) == (answer, status)
+    assert status == 200
+    assert answer == {"type": "ack", "ref": 10, "cursor": str(mailbox_of(user).cursor)}
+
+
+def test_an_act_of_another_epoch_is_stale(user):
+    with handled(lambda user, notification, order: 1 / 0):
+        row = offer(user)
+        answer, status = say(user, act_on(row, epoch="0hqk3m2v00a1b2c3d"))
+    assert (answer["code"], status) == ("stale", 409)
+
+
+def test_an_act_that_comes_too_late_is_gone(user, other_user):
+    with handled(lambda user, notification, order: 1 / 0):
+        row = offer(other_user)
+        answer, status = say(user, act_on(row))
+    assert (answer["type"], answer["ref"], answer["code"], status) == ("error", 10, "gone", 410)
+
+
+def test_an_act_that_fails_changes_nothing(user):
+    with handled(lambda user, notification, order: 1 / 0):
+        row = offer(user)
+        answer, status = say(user, act_on(row))
+    assert (answer["code"], status) == ("failed", 422)
+    assert "ZeroDivisionError" not in json.dumps(answer)
+    row.refresh_from_db()
+    assert row.acted_at is None
