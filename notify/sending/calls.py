@@ -96,7 +96,7 @@ def send(to: Any, message: Any, **options: Unpack[Options]) -> Notification:
         url: the target of a click: anything that :func:`django.shortcuts.resolve_url` accepts and
             that leads to the same address from every page, so no relative URL such as ``exports/7/``,
             ``www.example.com`` or ``?page=2``. At most 2,000 characters.
-        actions: up to five instances of :class:`notify.Action`, shown as links.
+        actions: up to five instances of :class:`notify.Action`, shown as links and buttons.
         data: any JSON for your own code, at most 16 KB.
         key: replaces an earlier notification. If the user has an unarchived notification with the
             same key, it takes the new content, and is unseen and unread again. At most 100
