@@ -16,12 +16,14 @@ from django.contrib.auth import (
     get_user_model,
 )
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
 import notify
+from notify.actions import execution
 from notify.models import Mailbox, Notification
 from notify.protocol import TaskState
 from notify.signals import publish_failed
@@ -223,3 +225,28 @@ def children_with_tasks(user: Any, names: list[str]) -> list[int]:
                     os._exit(2)
             children.append(pid)
         return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+
+
+# -- Actions -------------------------------------------------------------------------------------
+
+
+def offer(to: Any, order: str) -> list[Any]:
+    """Send a notification that can be answered. Returns its id and the position of its content."""
+    row = notify.send(
+        to,
+        f"{order} was cancelled",
+        actions=[notify.Action("Undo", run="shop.undo", args={"order": order})],
+    )
+    return [row.pk, row.arrived]
+
+
+def act(user: Any, shown: list[int]) -> str:
+    """Take the action in this process. Returns the message of its outcome."""
+    outcome = execution.run(user, (shown[0], shown[1]), 0).outcome
+    assert outcome is not None
+    return str(outcome.message)
+
+
+def effects(order: str) -> int:
+    """Returns how often the handler's work was committed."""
+    return Group.objects.filter(name__startswith=f"{order}-").count()

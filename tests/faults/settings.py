@@ -13,6 +13,7 @@ from tests.settings import *  # noqa: F403
 
 CHANNEL_LAYERS = {}
 NOTIFY_HEARTBEAT = 5.0
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.faults.shop"]  # noqa: F405
 
 globals().update(json.loads(os.environ["NOTIFY_FAULTS"]))
 
