@@ -5,13 +5,15 @@ from __future__ import annotations
 from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.contrib.auth.views import LoginView
+from django.core.files.storage import default_storage
 from django.db import transaction
-from django.http import Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 
 import notify
 
-from . import samples, tasks
+from . import exports, samples, tasks
 from .forms import ImportForm, SendForm
 from .models import Import, Payment
 
@@ -87,6 +89,47 @@ def rollback(request):
             )
         return redirect("rollback")
     return render(request, "demo/rollback.html", {"payments": request.user.payments.all()[:5]})
+
+
+def actions(request):
+    """Notifications that are answered where they are shown. The handlers are in notifications.py."""
+    if request.method == "POST" and "approval" in request.POST:
+        notify.send(
+            request,
+            "A payment of €480 to Baker Ltd waits for your approval.",
+            title="Approval",
+            actions=[
+                notify.Action("Approve", run="demo.approve", args={"amount": 480}, style="primary"),
+                notify.Action(
+                    "Decline",
+                    run="demo.decline",
+                    args={"amount": 480},
+                    style="danger",
+                    confirm="Decline the payment of €480?",
+                ),
+            ],
+        )
+        return redirect("actions")
+    if request.method == "POST":
+        name = exports.write(request.user)
+        notify.success(
+            request,
+            "Your customers are exported.",
+            actions=[
+                notify.Action("Download", reverse("export", args=[name])),
+                notify.Action("Undo", run="demo.undo_export", args={"name": exports.path(name)}),
+            ],
+        )
+        return redirect("actions")
+    return render(request, "demo/actions.html", {"payments": request.user.payments.all()[:5]})
+
+
+def export(request, name):
+    """Download an export. Its name cannot be guessed, and is only known to its user."""
+    path = exports.path(name)
+    if not default_storage.exists(path):
+        raise Http404
+    return FileResponse(default_storage.open(path), as_attachment=True, filename="customers.csv")
 
 
 def send(request):

