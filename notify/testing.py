@@ -127,9 +127,7 @@ def act(user: Any, notification: Notification, action: str | int) -> Outcome:
     try:
         outcome = execution.run(pk_of(user), (row.pk, arrived or 0), index).outcome
     except ActionFailed as failure:
-        if failure.__cause__ is None:
-            raise
-        raise failure.__cause__ from None
+        raise failure.__cause__ or failure from None
     assert outcome is not None  # no epoch was named
     return outcome
 

@@ -11,9 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 import notify
 from notify import inbox
+from notify.actions import execution
 from notify.mailbox import marks, outbox
 from notify.models import Mailbox
 from notify.protocol import Mark
+from tests.kit.deeds import handled, offer
 from tests.kit.mailboxes import assert_sound, leave_waiting, mailbox_of, rows_of
 
 pytestmark = [pytest.mark.database, pytest.mark.django_db(transaction=True)]
@@ -171,6 +173,18 @@ def test_a_mark_that_changes_nothing(user):
     cursor = mailbox_of(user).cursor
     with budget(sqlite=5, everywhere=4):
         marks.mark(user.pk, Mark.SEEN, upto=cursor)
+
+
+def test_an_action(user):
+    """Two statements are of the savepoint around the handler, which executes none itself."""
+    with handled(lambda user, notification, order: None):
+        row = offer(user)
+        assert row.arrived is not None
+        with budget(sqlite=18, everywhere=16):
+            execution.run(user.pk, (row.pk, row.arrived), 1)
+        with budget(everywhere=3):  # again
+            execution.run(user.pk, (row.pk, row.arrived), 1)
+    assert_sound(user)
 
 
 def test_publishing_for_many_who_have_nothing_waiting(thousand_users):

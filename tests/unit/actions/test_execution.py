@@ -307,6 +307,14 @@ def test_what_goes_while_the_handler_runs_takes_its_work_back(meanwhile, user, d
     assert all(row.acted_at is None for row in rows_of(user))
 
 
+def test_a_handler_that_deletes_its_notification_has_no_place_for_its_outcome(user, deeds):
+    row = offer(user)
+    deeds.then = lambda user, order: Notification.objects.filter(pk=row.pk).delete() and None
+    assert refused(user, row) == GONE
+    assert now(row) == row
+    assert deeds.effects == 0
+
+
 def test_a_mailbox_or_record_that_goes_meanwhile_is_gone(user, deeds, monkeypatch):
     row = offer(user)
     for model in (ActionRecord, Mailbox):

@@ -11,7 +11,8 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from notify import signals
-from notify.models import Notification, TaskRecord, timestamp
+from notify.encoding import timestamp
+from notify.models import Notification, TaskRecord
 from notify.tracking import jobs
 from notify.tracking import rows as task_rows
 from notify.tracking.run import TaskRun
