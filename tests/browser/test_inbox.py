@@ -84,3 +84,24 @@ def test_the_page_fits_a_phone(meet: Any) -> None:
     tab.page.get_by_text("2 more like this").click()
     expect(rows(tab.page).last).to_be_visible()
     assert not tab.page.evaluate(SCROLLS)
+
+
+def test_an_action_is_taken_without_javascript_and_shown_in_every_tab(
+    alice: Person, plain: Page
+) -> None:
+    """The second form asks a question first, in a part of the page that opens without a script."""
+    tab = alice.open("/actions/")
+    tab.page.get_by_role("button", name="Ask me for an approval").click()
+    tab.shows("waits for your approval")
+    plain.reload()
+    question = plain.get_by_text("Decline the payment of €480?")
+    expect(question).to_be_hidden()
+    plain.locator("summary").click()
+    expect(question).to_be_visible()
+    plain.get_by_role("button", name="Approve: Approval").click()
+    expect(plain.get_by_text("of €480 is approved and booked.")).to_be_visible()
+    expect(plain.locator("button[name=action]")).to_have_count(0)
+    expect(tab.badge).to_be_hidden()
+    tab.shows()
+    plain.get_by_text("is approved and booked.").click()
+    expect(plain.locator("ul.plain li")).to_contain_text("of €480")
