@@ -162,8 +162,7 @@ class _Act:
         if self.outcome is not None:
             return
         connection: Any = connections[self.using]
-        hooks = connection.run_on_commit
-        earlier = len(hooks)  # of the transaction of a TestCase
+        earlier = len(connection.run_on_commit)  # hooks of the transaction of a TestCase
         try:
             # A savepoint, as a handler may catch an error after which the transaction cannot go on.
             with transaction.atomic(using=self.using):
@@ -177,6 +176,7 @@ class _Act:
                 raise  # it is tried again
             raise ActionFailed(_sentence(error)) from error
         # The outcome is committed before the handler's hooks run, so an error in one of them is only logged.
+        hooks = connection.run_on_commit
         hooks[earlier:] = [(savepoints, hook, True) for savepoints, hook, _ in hooks[earlier:]]
 
     def _lock(self) -> None:

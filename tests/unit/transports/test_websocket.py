@@ -23,6 +23,7 @@ from notify.protocol import CloseCode, Cursor
 from notify.transports import commands, websocket
 from notify.transports.parser import MAX_COMMAND_BYTES
 from notify.transports.websocket import NotifyConsumer, since_of
+from tests.kit.deeds import handled, offer
 from tests.kit.fakes import (
     EPOCH,
     Socket,
@@ -276,6 +277,30 @@ async def test_a_mark_is_answered_and_shown_in_every_tab(session, user):
             await until(lambda tab=tab: tab.counts == {"unseen": 0, "unread": 0})
             assert tab.cursor == Cursor.parse(answer["cursor"])
             assert tab.rows[sent.pk]["read_at"]
+
+
+async def test_an_act_is_answered_and_its_outcome_shown_in_every_tab(session, user):
+    """A handler that is a coroutine function uses the transaction of the thread that runs it."""
+
+    async def undo(user, notification, order):
+        await notify.asend(user, f"Order {order} is back.", toast=False)
+
+    with handled(undo):
+        sent = await sync_to_async(offer)(user)
+        async with open_socket(session) as socket, open_socket(session) as other:
+            await socket.welcome()
+            await other.welcome()
+            for ref in (7, 8):  # a second click
+                socket.send(type="act", ids=[[sent.pk, sent.arrived]], action=1, ref=ref)
+                answer = await until(lambda ref=ref: socket.answer_to(ref))
+                assert answer["type"] == "ack"
+            for tab in (socket, other):
+                await until(lambda tab=tab: tab.rows[sent.pk].get("outcome"))
+                assert tab.rows[sent.pk]["outcome"]["message"] == "Done."
+                assert "order" not in json.dumps(tab.rows[sent.pk]["actions"][1])
+                await until(lambda tab=tab: len(tab.rows) == 2)
+            socket.send(type="act", ids=[[sent.pk, sent.arrived - 1]], action=1, ref=9)
+            assert (await until(lambda: socket.answer_to(9)))["code"] == "gone"
 
 
 async def test_marks_that_wait_for_a_lock_keep_nobody_waiting(
