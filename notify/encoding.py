@@ -23,7 +23,13 @@ MOMENTS = (
     "archived_at",
     "dismissed_at",
 )
-RARE = ("progress", "group", "image", "origin", "outcome")  # left out of a row on the wire if they are empty
+RARE = (
+    "progress",
+    "group",
+    "image",
+    "origin",
+    "outcome",
+)  # left out of a row on the wire if they are empty
 SHOWN = ("label", "style", "confirm")  # what a browser receives of an action that runs a handler
 
 

@@ -425,8 +425,8 @@ def test_a_button_runs_its_action_and_the_outcome_takes_its_place(user, browser)
 def test_a_question_is_a_second_step_without_a_script(user, browser):
     with handled(undo):
         offer(user)
-    (details,) = re.findall(r"<details><summary>.*?</details>", get(browser), re.DOTALL)
-    assert "<summary><bdi>Delete</bdi></summary><p><bdi>Really?</bdi></p><button" in details
+    (details,) = re.findall(r"<details><summary.*?</details>", get(browser), re.DOTALL)
+    assert "><bdi>Delete</bdi></summary><p><bdi>Really?</bdi></p><button" in details
     assert 'value="2" data-style="danger"' in details
 
 
