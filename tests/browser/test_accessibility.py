@@ -30,7 +30,7 @@ SIGHTS: dict[str, dict[str, Any]] = {
 RIGHT_TO_LEFT = """
 new MutationObserver(() => { document.documentElement.dir = "rtl" }).observe(document, { childList: true })
 """
-PAGES = ("/", "/imports/", "/redirect/", "/rollback/", "/send/", "/polling/")
+PAGES = ("/", "/imports/", "/redirect/", "/rollback/", "/actions/", "/send/", "/polling/")
 INBOX = "/notify/inbox/"
 LISTS = (INBOX, f"{INBOX}?view=unread", f"{INBOX}?view=archived", f"{INBOX}?category=none")
 CHECK = """
@@ -123,7 +123,11 @@ def test_no_list_of_the_inbox_has_a_violation(viewer: Person) -> None:
     for page in LISTS:
         tab.open(page)
         found.append(violations(tab))
-    tab.open(INBOX)
+    tab.open("/actions/").page.get_by_role("button", name="Ask me for an approval").click()
+    tab.open(INBOX).page.locator("summary").first.click()
+    found.append(violations(tab))
+    tab.page.get_by_role("button", name="Decline: Approval").click()
+    expect(tab.page.get_by_text("You have declined the payment of €480.")).to_be_visible()
     tab.page.get_by_role("button", name="Archive: Title of warning").click()
     expect(tab.page.get_by_role("button", name="Undo")).to_be_visible()
     found.append(violations(tab))
