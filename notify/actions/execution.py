@@ -3,7 +3,7 @@ Runs the handler of an action: once, and in one transaction with the notificatio
 
 The transaction locks the ``ActionRecord`` of the notification first, then runs the handler, and locks the
 mailbox last, to give the notification its next position. No change to a mailbox waits for such a record,
-nor for a row of the site, so acts and other changes cannot wait for each other in a circle (ADR 0034).
+nor for a row of the site, so acts and other changes cannot wait for each other in a circle (ADR 0036).
 """
 
 from __future__ import annotations
