@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from notify.protocol import Changes, Counts, Cursor, Verdict, judge
 from notify.transports.parser import MarkCommand
-from tests.model.database import DAY, Row
+from tests.model.database import ACT, DAY, Row
 from tests.model.reader import is_below
 from tests.model.rules import GAPS
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.model.server import Connection, Frame
     from tests.model.world import World
 
-MARKS = ("seen", "read", "archived", "dismissed")
+MARKS = ("seen", "read", "archived", "dismissed", "acted")
 
 
 class Violation(AssertionError):
@@ -252,6 +252,8 @@ class Check:
         notes, epoch = self.notes[client], command.upto.epoch if command.upto else ""
         for row in touched:
             hold(row.user == user == client.user, "A mark touched another user's row.")
+            is_second = command.mark == ACT and row.acted > 0
+            hold(not is_second, "An action was run twice.")
             is_early = self.world.db.is_torn(user) and row.id in notes.ids
             if is_early and "marked-before-the-new-epoch" in GAPS:
                 continue
@@ -263,7 +265,9 @@ class Check:
     def view(self, client: Client) -> dict[int, Row]:
         return {row.id: row for row in client.reader.all()}
 
-    def released(self, client: Client, command: MarkCommand, before: dict[int, Row]) -> None:
+    def released(
+        self, client: Client, command: MarkCommand, before: dict[int, Row], until: Cursor | None
+    ) -> None:
         """Check that an answered mark stays visible until its row contains it."""
         cursor = client.reader.cursor
         if cursor != client.reader.complete and "a-mark-at-a-page's-end" in GAPS:
@@ -276,9 +280,11 @@ class Check:
             epochs = {box and box.epoch, cursor and cursor.epoch, command.epoch}
             if len(epochs) > 1 or epochs & self.torn:
                 continue
+            if until is None or (row.position or 0) > until.position:
+                continue  # changed again since
             for name in MARKS:
-                lost = getattr(was, name) and not getattr(now, name)
-                hold(not (lost and getattr(row, name)), "A mark flickered.")
+                then, shown, stored = (bool(getattr(one, name)) for one in (was, now, row))
+                hold(then == shown or then != stored, "A mark flickered.")
 
     def restored(self, epochs: set[str]) -> None:
         """Allow that rows from a history that was undone are shown again."""

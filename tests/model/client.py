@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from notify.protocol import Changes, Cursor, Mark, Verdict
+from notify.protocol import Changes, Cursor, Mark, Undo, Verdict
 from notify.transports.parser import MarkCommand
 from tests.model.database import Row
 from tests.model.reader import Reader, is_below
@@ -197,7 +197,7 @@ class Client:
 
     # -- Marking ---------------------------------------------------------------------------------
 
-    def mark(self, mark: Mark, rows: list[Row]) -> None:
+    def mark(self, mark: Mark | Undo, rows: list[Row]) -> None:
         pairs = tuple((row.id, row.arrived or 0) for row in rows)
         self._issue(mark, pairs, pairs, None)
 
@@ -216,7 +216,7 @@ class Client:
 
     def _issue(
         self,
-        mark: Mark,
+        mark: Mark | Undo,
         shown: tuple[tuple[int, int], ...],
         pairs: tuple[tuple[int, int], ...],
         upto: Cursor | None,
@@ -230,11 +230,15 @@ class Client:
         self._deliver(command)
 
     def _deliver(self, command: MarkCommand) -> None:
+        """Send a command through the socket, or post the oldest one. Nothing overtakes what is posted."""
+        in_order = self.world.rules.keep("nothing-overtakes-a-command")
+        if in_order and any(task.is_alive for task in self.posted.values()):
+            return
         if isinstance(self.active, Connection):
             if not self.active.is_cut:
                 self.active.up.append(command)
         else:
-            self.post(command)
+            self.post(next(iter(self.pending.values())) if in_order else command)
 
     def post(self, command: MarkCommand) -> None:
         """Send a command over HTTP. Any process may answer, in any order."""
@@ -248,7 +252,9 @@ class Client:
         cursor = yield from execute(self.world, self.user, command)
         yield DATABASE  # the answer is on its way
         if self.page == page:
+            self.posted.pop(ref, None)
             self.settle(Frame("ack", cursor=cursor, ref=ref))
+            self.resend()
 
     def resend(self) -> None:
         """Repeat unanswered commands. Marking twice does no harm."""
@@ -269,7 +275,7 @@ class Client:
             self.world.trace(self, "ack", frame.ref, frame.cursor)
             if is_below(self.reader.cursor, frame.cursor) and self.active == "poll":
                 self.poll_again = True
-            self.world.check.released(self, command, before)
+            self.world.check.released(self, command, before, frame.cursor)
         else:
             self.reader.fail(frame.ref)
             self.world.trace(self, "fail", frame.ref)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from notify import protocol
-from notify.protocol import Changes, Counts, Cursor, Mark
+from notify.protocol import Changes, Counts, Cursor, Mark, Undo
 from tests.model.rules import Rules
 
 PAGE_SIZE = 2  # rows of a page
@@ -21,8 +21,17 @@ MAX_RING_ROWS = 3  # the ring of a mark of more rows has only the cursor
 DAY = 24  # hours for which an archived row is kept
 
 
+ACT: Any = "act"  # stands in a command in the place of a mark
+
+
 class Row(NamedTuple):
-    """A notification. ``archived`` is the hour of its archiving, so that prune knows its age."""
+    """
+    A notification.
+
+    ``archived`` is the hour of its archiving, so that prune knows its age. ``archived_with`` names the
+    marks that archiving has set as well, which have the same moment. ``acted`` counts how often an
+    action of this content was run.
+    """
 
     id: int
     user: str
@@ -36,11 +45,31 @@ class Row(NamedTuple):
     read: bool = False
     archived: int | None = None
     dismissed: bool = False
+    archived_with: tuple[str, ...] = ()
+    acted: int = 0
 
     @property
     def is_wanted(self) -> bool:
         """Returns whether its arrival deserves a toast."""
         return self.archived is None and not self.dismissed and not self.read
+
+    def marked(self, mark: Mark | Undo, hour: int = 1) -> Row:
+        """The row with a mark, or without it. Of an archived one nothing changes before it is back."""
+        if (mark is Undo.UNARCHIVE) == (self.archived is None):
+            return self
+        if mark is Undo.UNREAD:
+            return self._replace(read=False)
+        if mark is Undo.UNARCHIVE:
+            return self._replace(
+                archived=None, archived_with=(), **dict.fromkeys(self.archived_with, False)
+            )
+        if mark == ACT:
+            return self  # only the server knows what it leads to
+        new: dict[str, Any] = {name: getattr(self, name) or True for name in SETS[mark]}
+        if mark is Mark.ARCHIVED:
+            with_it = tuple(name for name in ("seen", "read") if not getattr(self, name))
+            new |= {"archived": hour, "archived_with": with_it}
+        return self._replace(**new)
 
 
 class Box(NamedTuple):
@@ -111,6 +140,14 @@ SETS: dict[Mark, tuple[str, ...]] = {
     Mark.ARCHIVED: ("seen", "read", "archived"),
     Mark.DISMISSED: ("dismissed",),
 }
+
+
+def is_unseen(row: Row) -> bool:
+    return row.archived is None and not row.seen
+
+
+def is_unread(row: Row) -> bool:
+    return row.archived is None and not row.read
 
 
 class Database:
@@ -271,7 +308,7 @@ class Database:
                 unseen, unread = int(stood.seen), int(stood.read)
                 new = stood._replace(
                     text=row.text, expires=row.expires, position=position, arrived=position,
-                    count=stood.count + row.count, seen=False, read=False, dismissed=False,
+                    count=stood.count + row.count, seen=False, read=False, dismissed=False, acted=0,
                 )  # fmt: skip
                 batch.absorbed.append(row.id)
             stands[row.user, row.key] = new
@@ -304,7 +341,7 @@ class Database:
     def mark(
         self,
         user: str,
-        mark: Mark,
+        mark: Mark | Undo,
         pairs: Iterable[tuple[int, int]] = (),
         upto: Cursor | None = None,
         *,
@@ -317,10 +354,9 @@ class Database:
             return None, None, []
         is_foreign = epoch not in (None, box.epoch) and self.rules.keep("marks-carry-their-epoch")
         shown = {} if is_foreign else dict(pairs)
-        field = SETS[mark][-1]
         chosen = []
         for row in self.rows_of(user):
-            if row.archived is not None or getattr(row, field):
+            if not self.changes(mark, row):
                 continue
             assert row.arrived is not None
             if self.rules.keep("marks-carry-arrived"):
@@ -333,28 +369,28 @@ class Database:
             is_over = expired and row.expires is not None and row.expires <= self.hour
             if by_id or by_cursor or is_over:
                 chosen.append(row)
+        if mark is Undo.UNARCHIVE:
+            chosen = self.without_successor(chosen)
         before = box.cursor
         if chosen:
             shift = box.head + 1 - min(row.id for row in chosen)
-            set_now: dict[str, Any] = dict.fromkeys(SETS[mark], True)
-            if mark is Mark.ARCHIVED:
-                set_now["archived"] = self.hour
             marked = [
-                row._replace(
+                row.marked(mark, self.hour)._replace(
                     position=row.id + shift
                     if self.rules.keep("a-mark-takes-a-position")
                     else row.position,
-                    **set_now,
+                    # No toast comes back from the archive.
+                    dismissed=row.dismissed or mark in (Mark.DISMISSED, Undo.UNARCHIVE),
                 )
                 for row in chosen
             ]
             self.write(marked)
             box = box._replace(
                 head=max(row.id for row in chosen) + shift,
-                unseen=box.unseen - sum("seen" in set_now and not row.seen for row in chosen),
-                unread=box.unread - sum("read" in set_now and not row.read for row in chosen),
+                unseen=box.unseen + sum(map(is_unseen, marked)) - sum(map(is_unseen, chosen)),
+                unread=box.unread + sum(map(is_unread, marked)) - sum(map(is_unread, chosen)),
             )
-        if expired:
+        if expired or mark is Undo.UNARCHIVE:
             box = box._replace(due=self.due(self.rows_of(user)))
         self.write_box(user, box)
         if not chosen:
@@ -362,6 +398,54 @@ class Database:
         marked.sort(key=lambda row: row.position or 0)
         ring = self._ring(user, before, box, marked if len(marked) <= MAX_RING_ROWS else None)
         return box.cursor, ring, chosen
+
+    def act(
+        self, user: str, shown: tuple[int, int], *, epoch: str | None = None
+    ) -> tuple[Cursor | None, Ring | None, list[Row]]:
+        """Run an action of a notification, in one transaction with its row. Returns the same as `mark`."""
+        box, row = self.boxes.get(user), self.rows.get(shown[0])
+        if box is None:
+            return None, None, []
+        is_here = (
+            epoch in (None, box.epoch)
+            and row is not None
+            and (row.user, row.arrived) == (user, shown[1])
+        )
+        if row is None or not is_here:
+            return box.cursor, None, []
+        if row.acted and self.rules.keep("an-action-runs-once"):
+            return box.cursor, None, []
+        new = row._replace(position=box.head + 1, acted=row.acted + 1, seen=True, read=True)
+        self.write([new])
+        after = box._replace(
+            head=box.head + 1,
+            unseen=box.unseen - is_unseen(row),
+            unread=box.unread - is_unread(row),
+        )
+        self.write_box(user, after)
+        return after.cursor, self._ring(user, box.cursor, after, [new]), [row]
+
+    def changes(self, mark: Mark | Undo, row: Row) -> bool:
+        """Returns whether a mark would change a row."""
+        if mark is not Undo.UNARCHIVE:
+            is_set = getattr(row, "read" if mark is Undo.UNREAD else SETS[mark][-1])
+            return row.archived is None and bool(is_set) is isinstance(mark, Undo)
+        has_expired = row.expires is not None and row.expires <= self.hour
+        return row.archived is not None and not has_expired
+
+    def without_successor(self, rows: list[Row]) -> list[Row]:
+        """Leaves out archived rows that a notification with the same key has replaced."""
+        standing = (
+            {row.key for row in self.rows_of(rows[0].user) if row.archived is None}
+            if rows
+            else set()
+        )
+        newest = {row.key: row for row in sorted(rows, key=lambda row: row.arrived or 0)}
+        return [
+            row
+            for row in rows
+            if not row.key or (row.key not in standing and newest[row.key] is row)
+        ]
 
     # -- Reading ---------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from notify.protocol import Changes, Counts, Cursor, Mark, Verdict, judge
-from tests.model.database import SETS, Row
+from notify.protocol import Changes, Counts, Cursor, Mark, Undo, Verdict, judge
+from tests.model.database import Row
 from tests.model.rules import GAPS, Rules
 
 
@@ -20,7 +20,7 @@ class Overlay:
     """A mark that is shown before the server has answered."""
 
     ref: int
-    fields: tuple[str, ...]
+    mark: Mark | Undo
     shown: dict[int, int]
     epoch: str | None = None  # the epoch of the marked rows
     until: Cursor | None = None
@@ -47,7 +47,7 @@ class Reader:
             return None
         for overlay in self.overlays:
             if overlay.shown.get(id, -1) >= (row.arrived or 0):
-                row = row._replace(**{name: getattr(row, name) or 1 for name in overlay.fields})
+                row = row.marked(overlay.mark)
         return row
 
     def all(self) -> list[Row]:
@@ -135,9 +135,9 @@ class Reader:
             return
         self.counts_at, self.counts = at, changes.counts
 
-    def mark(self, mark: Mark, shown: Iterable[tuple[int, int]], ref: int) -> None:
+    def mark(self, mark: Mark | Undo, shown: Iterable[tuple[int, int]], ref: int) -> None:
         epoch = self.cursor.epoch if self.cursor else None
-        self.overlays.append(Overlay(ref, SETS[mark], dict(shown), epoch))
+        self.overlays.append(Overlay(ref, mark, dict(shown), epoch))
 
     def acknowledge(self, ref: int, cursor: Cursor | None) -> None:
         for overlay in self.overlays:

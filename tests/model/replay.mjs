@@ -10,12 +10,14 @@ import { Store } from "../../client/src/mailbox/store.js";
 import "../../client/test/kit/custom-event.js";
 
 globalThis.setTimeout = /** @type {any} */ (() => 0); // the model has no clock
+let now = 0;
+globalThis.Date = /** @type {any} */ (class { toISOString = () => String(++now) }); // each mark has its own moment
 
-const MARKS = ["seen_at", "read_at", "archived_at", "dismissed_at"];
+const MARKS = ["seen_at", "read_at", "archived_at", "dismissed_at", "acted_at"];
 
 /** @type {Record<string, (store: Store, args: any[]) => unknown>} */
 const actions = {
-  apply: (store, [document, authoritative]) => store._apply(document, { authoritative }),
+  apply: (store, [document, authoritative]) => store._apply(document, authoritative),
   mark: (store, [mark, shown, ref]) => store._mark(mark, shown, ref),
   ack: (store, [ref, cursor]) => store._acknowledge(ref, cursor),
   fail: (store, [ref]) => store._fail(ref),

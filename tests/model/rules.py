@@ -98,6 +98,15 @@ RULES: dict[str, Rule] = {
     "a-mark-takes-a-position": Rule(
         "A mark is a change: the row gets a position above the head.", {"mark": 4}, is_calm=True
     ),
+    "an-action-runs-once": Rule(
+        "Under a lock, an act looks whether an action was taken: its command may come twice.",
+        {"mark": 10, "cut": 4},
+        is_calm=True,
+    ),
+    "nothing-overtakes-a-command": Rule(
+        "A command is posted when the one before it is answered: an undo never comes before its mark.",
+        {"mark": 8, "cut": 6, "connect": 0.2},
+    ),
     "marks-are-said-again": Rule(
         "An unanswered mark is sent again on the next connection.",
         {"mark": 5, "cut": 4},

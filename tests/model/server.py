@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from notify.protocol import Changes, Cursor, Mark, Verdict, is_plausible, judge, merge
 from notify.transports.parser import MarkCommand
-from tests.model.database import ROWS_AT_ONCE, Ring
+from tests.model.database import ACT, ROWS_AT_ONCE, Ring
 
 if TYPE_CHECKING:
     from tests.model.world import Task, World
@@ -268,9 +268,12 @@ class Connection:
 def execute(world: World, user: str, command: MarkCommand) -> Steps[Cursor | None]:
     """commands.execute: the mark's transaction, then its ring, then the answer."""
     before = set(world.db.rows)
-    cursor, ring, touched = world.db.mark(
-        user, command.mark, command.pairs, command.upto, epoch=command.epoch
-    )
+    if command.mark == ACT:
+        cursor, ring, touched = world.db.act(user, command.pairs[0], epoch=command.epoch)
+    else:
+        cursor, ring, touched = world.db.mark(
+            user, command.mark, command.pairs, command.upto, epoch=command.epoch
+        )
     assert set(world.db.rows) == before, "A mark created or deleted a row."
     world.check.marked(user, command, touched)
     yield DATABASE

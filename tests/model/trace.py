@@ -14,7 +14,7 @@ from tests.model.database import Row
 if TYPE_CHECKING:
     from tests.model.client import Client
 
-MARKS = ("seen", "read", "archived", "dismissed")
+MARKS = ("seen", "read", "archived", "dismissed", "acted")
 
 
 class Trace:
@@ -38,7 +38,7 @@ class Trace:
             "complete": text(reader.complete),
             "counts": reader.counts and reader.counts._asdict(),
             "rows": {
-                row.id: [row.position, *(bool(getattr(row, name)) for name in MARKS)]
+                row.id: [row.position, *(is_set(row, name) for name in MARKS)]
                 for row in reader.all()
             },
         }
@@ -66,7 +66,21 @@ def encode(document: Changes, rows: list[Row]) -> dict[str, Any]:
 
 
 def row_document(row: Row) -> dict[str, Any]:
-    marks = {f"{name}_at": "then" if getattr(row, name) else None for name in MARKS}
+    with_archive = ("archived", *row.archived_with)
+    marks: dict[str, str | None] = {
+        f"{name}_at": "with the archive" if name in with_archive else "before"
+        for name in MARKS
+        if is_set(row, name)
+    }
     # The moment of the content: another content has another moment.
     content = {"message": row.text, "updated_at": row.text, "created_at": row.text}
-    return {"id": row.id, "position": row.position, "arrived": row.arrived} | content | marks
+    return (
+        {"id": row.id, "position": row.position, "arrived": row.arrived}
+        | content
+        | dict.fromkeys([f"{name}_at" for name in MARKS])
+        | marks
+    )
+
+
+def is_set(row: Row, mark: str) -> bool:
+    return getattr(row, mark) not in (None, False, 0) or (mark == "archived" and row.archived == 0)

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from notify import protocol
-from notify.protocol import Mark, merge
+from notify.protocol import Mark, Undo, merge
 from notify.transports.parser import MarkCommand
 from tests.model.check import Check, Violation
 from tests.model.client import Client
-from tests.model.database import Database, Ring, Row
+from tests.model.database import ACT, Database, Ring, Row
 from tests.model.reader import is_below
 from tests.model.rules import GAPS, Rules
 from tests.model.server import (
@@ -37,6 +37,7 @@ T = TypeVar("T")
 USERS = ("ann", "bob")
 KEYS = ("", "", "build")
 MARKS = (*Mark, Mark.ARCHIVED)
+ONE_BY_ONE = (*Undo, ACT)  # no command does it to all
 PATIENCE = 200  # rounds after which a world that has not come to rest never will
 
 
@@ -414,9 +415,9 @@ class World:
         if not ready:
             return None
         client = dice.choose(ready)
-        mark, rows = dice.choose(MARKS), client.reader.all()
+        mark, rows = dice.choose((*MARKS, *ONE_BY_ONE)), client.reader.all()
         chosen = [dice.choose(rows)]
-        if dice.one_in(3):
+        if dice.one_in(3) and mark != ACT:
             chosen = rows
         client.mark(mark, chosen)
         return f"{client.name} marks {mark} {[(row.id, row.arrived) for row in chosen]}"

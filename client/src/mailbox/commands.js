@@ -116,11 +116,13 @@ export class Commands extends Emitter {
   }
 
   /**
+   * Send a command, unless an earlier one is being posted or waits: an undo must not overtake its mark.
    * @param {Command} command
    * @param {boolean} [leaving]
    */
   #deliver(command, leaving) {
-    if (leaving || !this.#options.send(command)) this.#post(command);
+    if (leaving) this.#post(command);
+    else if (this.#posted.size === 0 && this.#wait === undefined && !this.#options.send(command)) this.#post(this._pending[0]);
   }
 
   #later() {
@@ -154,6 +156,7 @@ export class Commands extends Emitter {
     }
     this.#posted.delete(ref);
     this.#conclude(ref, response, answer);
+    if (this.#wait === undefined) this._resend();
   }
 
   /** Get a token in place of the page's, which another tab has made stale by signing in anew. Returns the server's answer. */

@@ -9,8 +9,8 @@ import { compare, epochOf, isDone, judgeChanges, parseCursor, runs } from "../pr
  *
  * @typedef {object} Overlay  a mark that is shown before the rows have it
  * @property {Ref} ref
- * @property {(keyof Notification)[]} fields
- * @property {boolean} undoes  whether it takes a mark back
+ * @property {Mark} mark
+ * @property {string} at  when it was made
  * @property {Map<number, number>} shown
  * @property {string | undefined} epoch
  * @property {Cursor} [until]  the cursor at which the rows have it
@@ -81,12 +81,14 @@ export class Store extends Emitter {
     const row = this.#rows.get(id);
     if (!row) return null;
     const view = /** @type {any} */ ({ ...row });
-    for (const { fields, undoes, shown } of this.#overlays) {
-      if ((shown.get(id) ?? -1) < row.arrived) continue;
+    for (const { mark, shown, at } of this.#overlays) {
+      // Of an archived row nothing changes before it is back.
+      if ((shown.get(id) ?? -1) < row.arrived || (mark === "unarchive") === !view.archived_at) continue;
+      const fields = FIELDS[mark] ?? [];
       // Archiving sets what was missing at its own moment, and is taken back with that.
       const moment = view[/** @type {string} */ (fields.at(-1))];
       for (const field of fields) {
-        if (!undoes) view[field] ??= row.updated_at;
+        if (!mark.startsWith("un")) view[field] ??= at;
         else if (view[field] === moment) view[field] = null;
       }
     }
@@ -157,7 +159,7 @@ export class Store extends Emitter {
     const before = this.#views(shown.map(([id]) => id));
     const timer = setTimeout(() => this._fail(ref), OVERLAY_LIFE);
     // Of a mark that only the server can show, or a newer tab knows, nothing is shown.
-    this.#overlays.push({ ref, fields: FIELDS[/** @type {Mark} */ (mark)] ?? [], undoes: mark.startsWith("un"), shown: new Map(shown), epoch: epochOf(this.cursor), timer });
+    this.#overlays.push({ mark: /** @type {Mark} */ (mark), ref, shown: new Map(shown), epoch: epochOf(this.cursor), timer, at: new Date().toISOString() });
     for (const change of this.#differences(before)) this._emit("change", change);
   }
 

@@ -245,8 +245,34 @@ test("the cookie is decoded, and the page's own token comes before it", async (t
   it.subject.mark("seen", it.subject.store.all());
   assert.equal(it.web.last.options.headers["X-CSRFToken"], "s=cret");
   it.page.header = "page";
-  it.subject.mark("seen", it.subject.store.all());
+  it.subject.mark("seen", it.subject.store.all(), { leaving: true });
   assert.equal(it.web.last.options.headers["X-CSRFToken"], "page");
+});
+
+test("an undo is not posted before its mark is answered", async (t) => {
+  const it = client(t, ["poll"]);
+  await it.web.last.answer(200, snapshot(41, [row(1, 41)]));
+  const all = it.subject.store.all();
+  const sent = () => it.web.calls.flatMap(({ options }) => (options.body ? [JSON.parse(options.body).type] : []));
+  it.subject.mark("archived", all);
+  it.subject.mark("unarchive", all);
+  assert.deepEqual(sent(), ["archived"]);
+  await it.web.last.answer(503, { type: "error", ref: 1, code: "unavailable", message: "" });
+  it.subject.mark("read", all);
+  assert.deepEqual(sent(), ["archived"]);
+  it.clock.tick(2_000);
+  assert.deepEqual(sent(), ["archived", "archived"]);
+  await it.web.calls.filter(({ options }) => options.body).at(-1)?.answer(200, { type: "ack", ref: 1, cursor: at(42) });
+  assert.deepEqual(sent(), ["archived", "archived", "unarchive"]);
+});
+
+test("a mark that the socket has lost is posted before its undo", (t) => {
+  const it = connected(t);
+  const all = it.subject.store.all();
+  it.subject.mark("archived", all);
+  it.subject.close();
+  it.subject.mark("unarchive", all);
+  assert.equal(JSON.parse(it.web.last.options.body).type, "archived");
 });
 
 test("a POST on its way is not sent twice, and the status 429 is not a refusal", async (t) => {
@@ -327,7 +353,7 @@ test("a token that went stale is fetched anew once, and commands are sent again 
   const it = client(t, ["poll"]);
   await it.web.last.answer(200, snapshot(41, [row(1, 41)]));
   it.page.header = "stale";
-  const mark = () => it.subject.mark("seen", it.subject.store.all());
+  const mark = () => it.subject.mark("seen", it.subject.store.all(), { leaving: true });
   const paths = () => it.web.calls.splice(0).map(({ url, options }) => [url.pathname.split("/").at(-2), options.headers?.["X-CSRFToken"]]);
   paths();
   mark();
