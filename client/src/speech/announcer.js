@@ -20,7 +20,7 @@ export function announcement({ level, title, message, actions, url }, labels) {
   const parts = [`${levelName(labels, level)}: ${title || message}`];
   if (title) parts.push(message);
   if (actions.length > 0 || url) parts.push(labels.actions);
-  return parts.map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`)).join(" ");
+  return parts.map((part) => (/\p{Po}$/u.test(part) ? part : `${part}.`)).join(" ");
 }
 
 /**

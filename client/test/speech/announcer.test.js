@@ -11,6 +11,7 @@ test("the announcement: level, title, text, and that there are actions", () => {
   assert.equal(of({ message: "Saved" }), "Information: Saved.");
   assert.equal(of({ level: "error", title: "Import failed", message: "No date!" }), "Error: Import failed. No date!");
   assert.equal(of({ level: "success", title: "Done", message: "Look.", url: "/x/" }), "Success: Done. Look. Press F6 for actions.");
+  assert.equal(of({ message: "完了しました。" }), "Information: 完了しました。");
   assert.equal(of({ message: "Undo?", actions: [{ label: "Undo", url: "/" }] }), "Information: Undo? Press F6 for actions.");
 });
 
