@@ -24,7 +24,8 @@ export function drawActions(part, notification, takings, labels) {
   part.replaceChildren(...(outcome ? [result(outcome)] : buttons()));
   part.hidden = part.childElementCount === 0;
   // The button that had the focus is gone.
-  if (hadFocus) /** @type {HTMLElement | null} */ (part.querySelector("[data-first], button, [tabindex]"))?.focus({ preventScroll: true });
+  const next = part.querySelector("[data-first]") ?? part.querySelector("button, [tabindex]");
+  if (hadFocus) /** @type {HTMLElement | null} */ (next)?.focus({ preventScroll: true });
 
   /** @returns {Node[]} */
   function buttons() {
