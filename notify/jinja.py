@@ -29,10 +29,24 @@ ENGINE = Engine(
 )
 
 
-def notify(request: HttpRequest, transports: str = "", position: str = "") -> SafeString:
-    """Returns the output of ``{% notify %}``: the script, the style sheet and the root element."""
-    source = "{% load notify %}{% notify transports=transports position=position %}"
-    return _render(source, request=request, transports=transports, position=position)
+def notify(
+    request: HttpRequest,
+    transports: str = "",
+    position: str = "",
+    title: bool = False,
+    app_badge: bool = False,
+    sound: str = "",
+) -> SafeString:
+    """Returns the output of ``{% notify %}``: the scripts, the style sheet and the root element."""
+    options = {
+        "transports": transports,
+        "position": position,
+        "title": title,
+        "app_badge": app_badge,
+        "sound": sound,
+    }
+    arguments = " ".join(f"{name}={name}" for name in options)
+    return _render(f"{{% load notify %}}{{% notify {arguments} %}}", request=request, **options)
 
 
 def notify_badge(request: HttpRequest, href: str = "") -> SafeString:

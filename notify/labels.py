@@ -46,6 +46,7 @@ def labels() -> dict[str, str]:
         "fewer": gettext("Show fewer"),
         "whole": gettext("Show more"),
         "refused": gettext("That did not work. Try again."),
+        "close_all": gettext("Close all"),
         "task": counted(1)["tasks"] % {"count": 1},
         **{level: str(name) for level, name in LEVEL_NAMES.items()},
     }
@@ -88,6 +89,7 @@ def counted(count: int) -> dict[str, str]:
     return {
         "more": ngettext("%(count)s more", "%(count)s more", count),
         "new": ngettext("%(count)s new", "%(count)s new", count),
+        "news": ngettext("%(count)s new notification", "%(count)s new notifications", count),
         "times": ngettext("%(count)s time", "%(count)s times", count),
         "tasks": ngettext("%(count)s task running", "%(count)s tasks running", count),
     }
@@ -121,6 +123,7 @@ def _forms(language: str | None, texts: Texts) -> tuple[str, dict[str, int]]:
     Args:
         language: the active language. The result is kept, because it takes hundreds of translations.
         texts: returns the labels that contain a number.
+        language: the active language. The result is kept, because it takes 1,000 translations.
     """
     translated = [tuple(texts(number).values()) for number in NUMBERS]
     # Form 0 is that of the last number, so that most languages need only the forms of the first few.

@@ -19,16 +19,19 @@ const IMPORTS = {
   progress: ["platform", "protocol.js"],
   actions: ["platform", "protocol.js"],
   page: ["actions", "platform", "protocol.js"],
+  news: ["platform", "protocol.js"],
   inbox: ["actions", "progress", "platform", "protocol.js"],
   "index.js": ["elements", "mailbox"],
   "page.js": ["page", "platform"],
+  "news.js": ["news", "platform"],
+  "outside.js": ["news", "platform"],
   "tasks.js": ["progress", "platform"],
   "inbox.js": ["inbox"],
   "signed-out.js": ["toasts"],
 };
 
 /** The folders that they may also name in types, which the build drops. @type {Record<string, string[]>} */
-const TYPES = { actions: ["elements"], page: ["elements", "inbox.js", "toasts"], inbox: ["elements", "mailbox"], "inbox.js": ["elements"], progress: ["elements", "toasts"], "page.js": ["elements"], "tasks.js": ["elements"] };
+const TYPES = { actions: ["elements"], page: ["elements", "inbox.js", "toasts"], inbox: ["elements", "mailbox"], "inbox.js": ["elements"], progress: ["elements", "toasts"], news: ["elements", "toasts", "mailbox"], "page.js": ["elements"], "news.js": ["elements"], "outside.js": ["elements"], "tasks.js": ["elements"] };
 
 /** @param {string} folder @returns {string[]} */
 function modules(folder) {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { gzip } from "pako";
 import { bundle } from "../build.js";
 
-const FILES = ["notify.js", "notify.js.map", "notify.css", "notify.d.ts", "tasks.js", "tasks.js.map", "signed-out.js", "signed-out.js.map", "inbox.css", "page.js", "page.js.map", "inbox.js", "inbox.js.map", "panel.css"];
+const FILES = ["notify.js", "notify.js.map", "notify.css", "notify.d.ts", "tasks.js", "tasks.js.map", "signed-out.js", "signed-out.js.map", "inbox.css", "page.js", "page.js.map", "inbox.js", "inbox.js.map", "panel.css", "news.js", "news.js.map", "outside.js", "outside.js.map"];
 
 /** The build of the sources, in its own folder. */
 const building = (async () => {
@@ -45,8 +45,8 @@ test("the source map has a relative name and names no machine", async () => {
 });
 
 test("no markup in strings and no styles in scripts: strict policies hold", async () => {
-  const [script, , , , , , , , , page, , inbox] = await building;
-  for (const text of [script, page, inbox]) assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|cssText|\.style\b/);
+  const [script, , , , , , , , , page, , inbox, , , news, , outside] = await building;
+  for (const text of [script, page, inbox, news, outside]) assert.doesNotMatch(text, /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|cssText|\.style\b/);
 });
 
 test("the declarations describe each type once, and nothing that is ours alone", async () => {
@@ -57,6 +57,6 @@ test("the declarations describe each type once, and nothing that is ours alone",
 });
 
 test("the names that are ours alone are shortened", async () => {
-  const [script, , , , tasks, , , , , page, , inbox] = await building;
-  for (const text of [script, tasks, page, inbox]) assert.doesNotMatch(text, /[.#{,;\s]_[a-z]\w{2,}/);
+  const [script, , , , tasks, , , , , page, , inbox, , , news, , outside] = await building;
+  for (const text of [script, tasks, page, inbox, news, outside]) assert.doesNotMatch(text, /[.#{,;\s]_[a-z]\w{2,}/);
 });

@@ -10,6 +10,7 @@ The template tags of notify:
 from __future__ import annotations
 
 import json
+from time import time
 from typing import Any
 
 from django import template
@@ -30,7 +31,14 @@ BADGE_MAX = 99  # a larger count is shown as "99+", here and by the client
 
 
 @register.inclusion_tag("notify/root.html", takes_context=True)
-def notify(context: template.Context, transports: str = "", position: str = "") -> dict[str, Any]:
+def notify(
+    context: template.Context,
+    transports: str = "",
+    position: str = "",
+    title: bool = False,
+    app_badge: bool = False,
+    sound: str = "",
+) -> dict[str, Any]:
     """
     Render the script, the style sheet and the root element.
 
@@ -42,6 +50,9 @@ def notify(context: template.Context, transports: str = "", position: str = "") 
             default is NOTIFY_TRANSPORTS. A page from ``runserver`` without Daphne only polls.
         position: the corner in which toasts appear, in logical directions. The default is
             "block-end inline-end".
+        title: whether the title of a hidden tab begins with the number of unseen notifications.
+        app_badge: whether the icon of an installed app shows this number.
+        sound: the static file of a sound for new notifications, such as "sounds/pling.ogg".
     """
     request = context.get("request")
     user = getattr(request, "user", None)
@@ -61,6 +72,13 @@ def notify(context: template.Context, transports: str = "", position: str = "") 
         "share": "websocket" if conf.SHARE_WEBSOCKET else "",
         "position": position,
         "echo": conf.ECHO,
+        "title": title,
+        "app_badge": app_badge,
+        "sound": sound,
+        "is_shown_outside": title or app_badge or sound,
+        "inbox": reverse("notify:inbox"),
+        # The client measures how old a notification is by this clock, because that of the user may be wrong.
+        "rendered": str(int(time())),
         "nonce": nonce,
         "poll_interval": f"{conf.POLL_INTERVAL:g}",
         "csrf_cookie": settings.CSRF_COOKIE_NAME,

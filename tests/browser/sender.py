@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 import django
@@ -35,6 +36,14 @@ def send(to: str, message: str, **options: Any) -> dict[str, Any]:
 
     sent = notify.send(get_user_model().objects.get(username=to), message, **options)
     return {"id": sent.pk, "position": sent.position}
+
+
+def flood(to: str, number: int, seconds: float) -> None:
+    """Send many notifications, evenly over some time."""
+    begun = time.monotonic()
+    for count in range(number):
+        send(to, f"Event {count}")
+        time.sleep(max(0, begun + seconds * count / number - time.monotonic()))
 
 
 def retract(to: str, key: str) -> None:
@@ -99,7 +108,7 @@ def sign_out(name: str) -> None:
 
 def main() -> None:
     django.setup()
-    known = [visitor, send, retract, task, tell, die, advance, step, sign_out]
+    known = [visitor, send, flood, retract, task, tell, die, advance, step, sign_out]
     calls = {call.__name__: call for call in known}
     for line in sys.stdin:
         arguments = json.loads(line)

@@ -111,7 +111,7 @@ def test_what_comes_during_a_film_in_full_screen_waits_for_its_end(
 def test_of_an_expanded_list_only_what_is_in_the_window_is_seen(alice: Person) -> None:
     """The others keep their time, and have it when they come into view."""
     for number in range(12):
-        alice.send(f"Number {number}")
+        alice.send(f"Number {number}", level="error")  # so many of another level are one line
     tab = open_with_clock(alice)
     tab.page.set_viewport_size({"width": 1100, "height": 300})
     tab.take_panel_away()

@@ -209,10 +209,10 @@ def test_every_attribute_of_the_elements_has_an_entry():
     element = re.search(r"<notify-root id=\S+(.*?)></notify-root>", root)
     assert element
     names = set(re.findall(r' ([a-z-]+)="', re.sub(r"\{%.*?%\}", " ", element[1])))
-    code = sources("root.js", "badge.js")
-    names.update(re.findall(r'(?:[gs]etAttribute|#read)\("([a-z-]+)"', code))
+    code = sources("root.js", "badge.js", "news.js", "summary.js", "outside.js")
+    names.update(re.findall(r'(?:[gsh][ea][ts]Attribute|#read)\("([a-z-]+)"', code))
     names.update(re.findall(r"notify-root\[([a-z-]+)~?=", sources("notify.css")))
-    standard = {"role", "aria-label"}
+    standard = {"role", "aria-label", "data-id"}
     assert names - standard <= entries(reference("elements"))
     assert {"state", "transport", "cursor"} <= entries(reference("elements"))
 
@@ -222,7 +222,10 @@ def test_every_dom_event_has_a_heading():
     source = sources("root.js")
     told = re.findall(r'#dispatch\("(\w+)"', source)
     told += re.findall(r'"(\w+)"', source.partition("const FORWARDED = ")[2].partition(";")[0])
+    own = re.findall(r'(?:listen\(document, |CustomEvent\()"notify:([\w-]+)"', sources("news.js"))
     assert told
+    assert own
+    told += own
     pages = headings(reference("elements")) | headings(reference("events"))
     documented = {name for name in pages if name.startswith("notify:")}
     assert documented == {f"notify:{name}" for name in told}

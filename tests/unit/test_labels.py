@@ -23,7 +23,7 @@ TASKS = "%(count)s task running\0%(count)s tasks running"
 def script_labels() -> dict[str, str]:
     """The texts of the two scripts, which apply where the server sends none."""
     words: dict[str, str] = {}
-    for room in ("platform", "progress", "actions"):
+    for room in ("platform", "news", "progress", "actions"):
         source = (CLIENT / room / "labels.js").read_text()
         block = re.search(r"DEFAULTS = \{(.*?)\};", source, re.DOTALL)
         assert block
@@ -34,7 +34,7 @@ def script_labels() -> dict[str, str]:
 def test_the_words_are_those_that_the_script_knows():
     """In English, they are equal. The levels are an exception: without labels, the page shows their names."""
     assert "notifications" in script_labels()
-    others = {*(level.value for level in Level), "forms", "times1", "tasks1"}
+    others = {*(level.value for level in Level), "forms", "times1", "tasks1", "news1"}
     with translation.override("en"):
         words = labels.labels()
     assert {key: word for key, word in words.items() if key not in others} == script_labels()

@@ -103,10 +103,19 @@ export class NotifyRoot extends HTMLElement {
 
   /**
    * Show a toast that no server knows.
-   * @param {Notification} notification  with an id below 0
+   * @param {Notification} notification  with an id below 0, or one whose toast was held back
+   * @param {boolean} [quiet]  whether it is neither announced nor animated
    */
-  show(notification) {
-    this.#toasts.show(notification);
+  show(notification, quiet) {
+    this.#toasts.show(notification, quiet);
+  }
+
+  /**
+   * Close a toast without marking its notification.
+   * @param {number} id
+   */
+  hide(id) {
+    this.#toasts.close(id, "elsewhere");
   }
 
   /**

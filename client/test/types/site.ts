@@ -39,19 +39,27 @@ answer?.then(({ ok }) => show(String(ok)));
 // @ts-expect-error: what it says meanwhile is needed
 root?.promise(Promise.resolve(1), { success: "Done" });
 
+const own: { close(): void } | undefined = root?.success("Saved", { url: "/drafts/7/", actions: [{ label: "Undo", url: "/undo/" }] });
+own?.close();
+root?.toast("Saved", { level: "debug", title: "Draft" }).update("Saved again");
+// @ts-expect-error: a level is one of five
+root?.toast("Saved", { level: "fatal" });
+// @ts-expect-error: an option of the server alone
+root?.toast("Saved", { key: "draft" });
+
 for (const row of client?.store.all() ?? []) show(row.title);
 // @ts-expect-error: the connection is not public
 client?.connection.open();
 
-const own = new Client({
+const another = new Client({
   src: new URL("/notify/", location.href).href,
   transports: ["websocket", "sse", "longpoll", "poll"],
   csrf: () => ({ cookie: "csrftoken", header: "X-CSRFToken", token: null }),
   window,
   document,
 });
-own.open();
-own.close();
+another.open();
+another.close();
 
 const names: (keyof Events)[] = ["connecting", "reset", "end"];
 show(names.join());

@@ -360,6 +360,25 @@ export type Options = {
 	};
 };
 /**
+ * The options of a toast of the page, which have the same names as those of `notify.send()`.
+ */
+export type ToastOptions = {
+	level?: Level | undefined;
+	title?: string | undefined;
+	url?: string | undefined;
+	actions?: Action[] | undefined;
+};
+/**
+ * A toast of the page.
+ */
+export type OwnToast = {
+	/**
+	 * shows another text in the same place
+	 */
+	update: (message: string, options?: ToastOptions) => void;
+	close: () => void;
+};
+/**
  * The texts of its toast.
  */
 export type Words<T> = {
@@ -382,6 +401,13 @@ export interface NotifyRoot extends HTMLElement {
 	readonly client: Client | null;
 	readonly counts: Counts | null;
 	readonly state: State;
+	/** Show a toast of the page itself. Throws a TypeError if the message or an option is not what it must be. */
+	toast(message: string, options?: ToastOptions): OwnToast;
+	debug(message: string, options?: Omit<ToastOptions, "level">): OwnToast;
+	info(message: string, options?: Omit<ToastOptions, "level">): OwnToast;
+	success(message: string, options?: Omit<ToastOptions, "level">): OwnToast;
+	warning(message: string, options?: Omit<ToastOptions, "level">): OwnToast;
+	error(message: string, options?: Omit<ToastOptions, "level">): OwnToast;
 	/** Show that work of the page is pending, and how it ends. Returns the same promise. */
 	promise<Work extends Promise<any>>(work: Work, words: Words<Awaited<Work>>): Work;
 }
@@ -389,6 +415,10 @@ export interface NotifyRoot extends HTMLElement {
 export type NotifyEventMap = {
 	[Name in Exclude<keyof Events, "cursor" | "end"> as `notify:${Name}`]: CustomEvent<Events[Name]>;
 };
+/** What a `notify:toast` event asks for. htmx puts what is no object into `value`. */
+export type Asked = string | ({
+	message: string;
+} & ToastOptions);
 declare global {
 	interface HTMLElementTagNameMap {
 		"notify-root": NotifyRoot;
@@ -396,6 +426,10 @@ declare global {
 	interface HTMLElementEventMap extends NotifyEventMap {
 	}
 	interface DocumentEventMap extends NotifyEventMap {
+		"notify:toast": CustomEvent<Asked | Asked[] | {
+			value: Asked | Asked[];
+		}>;
+		"notify:open-inbox": CustomEvent<null>;
 	}
 }
 

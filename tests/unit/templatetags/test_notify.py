@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -89,19 +90,21 @@ def test_a_page_gets_scripts_style_and_root(user, request_of):
     """Module scripts run in the order of the document: the page's own listens before the root begins."""
     text = render("{% load notify %}{% notify %}", request_of(user))
     elements = Elements(text)
-    assert elements.tags == ["link", "script", "script", "script", "notify-root"]
+    assert elements.tags == ["link", "script", "script", "script", "script", "notify-root"]
     assert elements["link"] == {"rel": "stylesheet", "href": "/static/notify/notify.css"}
     scripts = [attributes for tag, attributes in elements.found if tag == "script"]
     assert scripts == [
         {"type": "module", "src": f"/static/notify/{name}.js"}
-        for name in ("page", "notify", "tasks")
+        for name in ("page", "news", "notify", "tasks")
     ]
     attributes = elements["notify-root"]
     assert attributes.pop("user")
+    assert abs(int(attributes.pop("rendered") or "") - time.time()) < 60
     assert json.loads(attributes.pop("labels") or "") == labels()
     assert attributes == {
         "id": "notify-root",
         "src": "/notify/",
+        "inbox": "/notify/inbox/",
         "transports": "websocket sse longpoll poll",
         "poll-interval": "5",
         "csrf-cookie": "csrftoken",
@@ -194,7 +197,7 @@ def test_attributes_are_escaped(around, user, request_of, settings):
     settings.NOTIFY_TRANSPORTS = ['"><script>alert(1)</script>']
     text = "{% load notify %}" + around.format("{% notify %}{% notify_badge href %}")
     elements = Elements(render(text, request_of(user), href='"><script>alert(2)</script>'))
-    assert elements.tags.count("script") == 3
+    assert elements.tags.count("script") == 4
     assert elements["notify-root"]["transports"] == '"><script>alert(1)</script>'
     assert elements["a"]["href"] == '"><script>alert(2)</script>'
     assert json.loads(elements["notify-root"]["labels"] or "") == labels()
@@ -356,9 +359,25 @@ def test_a_nonce_of_the_page_is_carried(request_of, user):
     request = request_of(user)
     text = "{% load notify %}{% notify %}"
     assert "nonce" not in render(text, request)
-    assert render(text, request, csp_nonce=Unused("abc")).count('nonce="abc"') == 4
+    assert render(text, request, csp_nonce=Unused("abc")).count('nonce="abc"') == 5
     request.csp_nonce = Unused("def")
-    assert render(text, request).count('nonce="def"') == 4
+    assert render(text, request).count('nonce="def"') == 5
+
+
+def test_what_shows_outside_the_page_is_off_unless_it_is_asked_for(request_of, user):
+    """The script for it is loaded only by the pages that need it."""
+    request = request_of(user)
+    assert "outside.js" not in render("{% load notify %}{% notify %}", request)
+    for option, attributes in {
+        "title=True": {"title-count": None},
+        "app_badge=True": {"app-badge": None},
+        'sound="sounds/pling.ogg"': {"sound": "/static/sounds/pling.ogg"},
+    }.items():
+        elements = Elements(render("{% load notify %}{% notify " + option + " %}", request))
+        assert elements.found[5][1]["src"] == "/static/notify/outside.js"
+        found = elements["notify-root"]
+        names = {"title-count", "app-badge", "sound"}
+        assert {name: found[name] for name in names & set(found)} == attributes
 
 
 def test_a_position_may_be_given(request_of, user):
