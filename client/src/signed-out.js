@@ -5,4 +5,7 @@
  */
 import { recordOf } from "./toasts/keeper.js";
 
-for (const { dataset } of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("script[data-notify]"))) recordOf(dataset.notify ?? "").write(null);
+for (const { dataset } of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("script[data-notify]"))) {
+  // The second is the record of news/summary.js.
+  for (const record of ["", "news"]) recordOf(dataset.notify + record).write(null);
+}

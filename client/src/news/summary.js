@@ -27,7 +27,7 @@ export class Summary {
   /** @param {NotifyRoot} root */
   constructor(root) {
     this.#root = root;
-    this.#stored = new StoredValue("sessionStorage", `notify-news:${root.getAttribute("src")}`);
+    this.#stored = new StoredValue("sessionStorage", `notify:${root.getAttribute("src")}news`);
     const kept = this.#stored.read();
     this.#ids = new Set(kept?.user === this.#user ? kept.ids : []);
     if (!this._isOpen) this.#stored.write(null);

@@ -143,13 +143,15 @@ test("a repeat in a hidden page is not seen until the user is back", async (t) =
 });
 
 test("more than six toasts in ten seconds are one line that counts on; errors and tasks are shown", async (t) => {
-  const { receive, texts } = page(t);
+  const { receive, texts, toasts } = page(t);
   await receive(...many(6));
   assert.equal(texts().length, 6);
   await receive({}, { level: "error", message: "Failed" }, {}, { progress: progress(), message: "Task" });
   assert.deepEqual(texts().slice(0, 3), ["2 new notifications", "Task", "Failed"]);
+  assert.equal(toasts.all()[0].quiet, false);
   await receive(...many(500));
   assert.equal(texts()[0], "502 new notifications");
+  assert.deepEqual(toasts.all()[0].quiet, true, "announced once");
   clock.pass(10_000);
   await receive({ message: "Quiet again" });
   assert.ok(texts().includes("Quiet again"));
@@ -229,12 +231,20 @@ test("toasts that opened long ago in a hidden page become a line when the user i
   news._wake();
   assert.equal(texts().length, 6, "within a minute");
   document.hidden = true;
-  await receive(...many(4, { message: "Later" }).map((more, index) => ({ ...more, message: `Later ${index}`, level: /** @type {const} */ ("error") })));
+  await receive(...many(4, { level: "error" }));
   clock.tick(61_000);
   document.hidden = false;
   news._wake();
   await settled();
   assert.equal(texts().length, 10, "three are few, beside the newest error");
+  document.hidden = true;
+  await receive(...many(4, { updated_at: "2026-11-20T23:01:01Z" }));
+  assert.equal(texts().length, 14);
+  clock.tick(61_000);
+  document.hidden = false;
+  news._wake();
+  await settled();
+  assert.deepEqual([texts().length, texts()[0]], [11, "4 new notifications"]);
 });
 
 test("the line survives a navigation of the same user, and is not announced again", async (t) => {
