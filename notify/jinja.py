@@ -6,6 +6,7 @@ The template tags as functions for Jinja templates.
         notify=notify.jinja.notify,
         notify_badge=notify.jinja.notify_badge,
         notify_bell=notify.jinja.notify_bell,
+        notify_messages=notify.jinja.notify_messages,
     )
 
     {{ notify_bell(request) }}
@@ -57,6 +58,12 @@ def notify_badge(request: HttpRequest, href: str = "") -> SafeString:
 def notify_bell(request: HttpRequest) -> SafeString:
     """Returns the output of ``{% notify_bell %}``: a bell that leads to the inbox page."""
     return _render("{% load notify %}{% notify_bell %}", request=request)
+
+
+def notify_messages(request: HttpRequest, inline: str = "") -> SafeString:
+    """Returns the output of ``{% notify_messages %}``: Django's messages, which become toasts."""
+    source = "{% load notify %}{% notify_messages inline=inline %}"
+    return _render(source, request=request, inline=inline)
 
 
 def _render(source: str, **context: object) -> SafeString:

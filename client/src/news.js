@@ -4,6 +4,7 @@
  * from the first one on.
  */
 import { listen } from "./platform/emitter.js";
+import { defineMessages } from "./news/messages.js";
 import { News } from "./news/news.js";
 import { LEVELS, requested } from "./news/own.js";
 import { startSwiping } from "./news/swipe.js";
@@ -69,6 +70,7 @@ listen(document, "click auxclick", (event) => {
   summary._drop(() => true);
 });
 startSwiping(document);
+defineMessages();
 customElements.whenDefined("notify-root").then(({ prototype }) => {
   prototype.toast = toast;
   for (const level of LEVELS) {

@@ -1,9 +1,9 @@
 """
-Adapters for task queues, one per module. Users see their tasks from the moment they are queued until
-they end.
+Adapters for task queues, one per module, and for htmx (``htmx``).
 
-Each module exports ``tracked`` and, except for ``django_tasks``, needs the extra of the same name. It uses
-the hooks of its queue (signals, a middleware or a job class) to report to ``notify.tracking.jobs``:
+Users see their tasks from the moment they are queued until they end. Each module of a queue exports
+``tracked`` and, except for ``django_tasks``, needs the extra of the same name. It uses the hooks of its queue
+(signals, a middleware or a job class) to report to ``notify.tracking.jobs``:
 
 ==========================================  =======================================================
 when                                        call

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.contrib.messages import constants
 from django.utils import timezone
 
 from notify.encoding import timestamp
 from notify.exceptions import InvalidNotification
 from notify.models import MAX_MESSAGE, MAX_URL, UNSTORABLE
+from notify.protocol import Level
 from notify.sending import links
 
 MAX_DATA_BYTES = 16 * 1024
@@ -32,6 +34,12 @@ def checked_text(name: str, value: Any, limit: int) -> str:
             f"{name} contains NUL or a lone surrogate, which databases reject: {text[:60]!r}."
         )
     return text
+
+
+def level_from(number: int) -> str:
+    """Returns the level of a message of ``django.contrib.messages``; a number in between takes that below."""
+    known = [level for level in Level if getattr(constants, level.name) <= number]
+    return max(known, key=lambda level: getattr(constants, level.name), default=Level.DEBUG).value
 
 
 def shortened(value: Any, limit: int = MAX_MESSAGE) -> str:

@@ -4,6 +4,7 @@ The template tags of notify:
     {% load notify %}
     {% notify_bell %}       where the bell should appear
     {% notify_badge %}      where only the count should appear
+    {% notify_messages %}   in place of the loop over Django's messages
     {% notify %}            before </body>
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.contrib.messages import get_messages
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.urls import reverse
@@ -24,6 +26,8 @@ from notify.auth.identity import identity
 from notify.conf import conf
 from notify.inbox import upkeep
 from notify.labels import counted, labels, panel_labels
+from notify.protocol import Level
+from notify.sending.values import level_from
 
 register = template.Library()
 
@@ -142,6 +146,29 @@ def notify_badge(context: template.Context, href: str = "") -> dict[str, Any]:
         "href": href,
         "name": f"{gettext('Notifications')}{new}",
     }
+
+
+@register.inclusion_tag("notify/messages.html", takes_context=True)
+def notify_messages(context: template.Context, inline: str = "") -> dict[str, Any]:
+    """
+    Render the messages of ``django.contrib.messages`` as a list, which the script shows as toasts.
+
+    The list stays as it is without JavaScript, on pages without ``{% notify %}``, and where nobody is
+    signed in.
+
+    Args:
+        inline: levels, separated by spaces, whose messages stay in the list as well, such as ``"error"``.
+    """
+    request = context.get("request")
+    levels = inline.split()
+    for level in levels:
+        if level not in list(Level):
+            raise template.TemplateSyntaxError(
+                f"{{% notify_messages %}} has no level {level!r}. Use {', '.join(Level)}."
+            )
+    messages = get_messages(request) if request is not None else ()
+    shown = [(message, level_from(message.level)) for message in messages]
+    return {"messages": [(message, level, level in levels) for message, level in shown]}
 
 
 @register.inclusion_tag("notify/bell.html", takes_context=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib import messages
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages.middleware import MessageMiddleware
+from django.http import HttpResponse
 from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils.safestring import SafeString
@@ -40,6 +43,20 @@ def test_both_functions_say_what_the_tags_say(request_of, user):
     assert "<notify-badge" in badge
     bell = Template("{% load notify %}{% notify_bell %}").render(Context({"request": request}))
     assert jinja.notify_bell(request) == bell
+
+
+def test_messages_are_those_of_the_tag(request_of, user):
+    def request():
+        made = request_of(user)
+        made.session = {}
+        MessageMiddleware(lambda request: HttpResponse()).process_request(made)
+        messages.error(made, "No")
+        return made
+
+    tag = Template("{% load notify %}{% notify_messages inline='error' %}")
+    text = tag.render(Context({"request": request()}))
+    assert jinja.notify_messages(request(), inline="error") == text
+    assert "data-inline>No</li>" in text
 
 
 def test_a_visitor_who_is_not_signed_in_gets_nothing(request_of):

@@ -114,3 +114,19 @@ def test_an_expiry_is_as_aware_as_the_site(use_tz, settings):
 def test_an_expiry_that_is_none_is_refused(expires, said):
     with pytest.raises(InvalidNotification, match=said):
         values.checked_expiry(expires)
+
+
+@pytest.mark.parametrize(
+    ("number", "level"),
+    [
+        (0, "debug"),
+        (10, "debug"),
+        (19, "debug"),
+        (20, "info"),
+        (25, "success"),
+        (39, "warning"),
+        (90, "error"),
+    ],
+)
+def test_a_number_of_djangos_messages_has_a_level(number, level):
+    assert values.level_from(number) == level

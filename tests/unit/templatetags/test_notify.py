@@ -8,12 +8,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib import messages
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.messages.middleware import MessageMiddleware
 from django.http import HttpRequest, HttpResponse
-from django.template import engines
+from django.template import Context, Template, TemplateSyntaxError, engines
 from django.test import Client
 from django.urls import include, path
 from django.utils import translation
+from django.utils.safestring import mark_safe
 from django.utils.translation import trans_real
 
 import notify
@@ -426,3 +429,55 @@ def test_the_root_says_whether_tabs_are_quiet(request_of, user, settings):
     assert " echo=" not in render(text, request_of(user))
     settings.NOTIFY_ECHO = "quiet"
     assert ' echo="quiet"' in render(text, request_of(user))
+
+
+class TestMessages:
+    @pytest.fixture
+    def request_with(self, request_of, user):
+        """Returns a function that makes a request to which messages were added."""
+
+        def request_with(*given: Any, who: Any = user) -> Any:
+            request = request_of(who)
+            request.session = {}
+            MessageMiddleware(lambda request: HttpResponse()).process_request(request)
+            for level, text, *extra in given:
+                messages.add_message(request, level, text, *extra)
+            return request
+
+        return request_with
+
+    def test_they_are_the_usual_list_with_their_levels(self, request_with):
+        request = request_with((25, "Saved & done", "mine"), (messages.ERROR, "No"), (60, "Custom"))
+        text = " ".join(render("{% load notify %}{% notify_messages %}", request).split())
+        assert text == (
+            '<notify-messages><ul class="messages">'
+            ' <li class="mine success" data-level="success">Saved &amp; done</li>'
+            ' <li class="error" data-level="error">No</li>'
+            ' <li data-level="error">Custom</li>'
+            " </ul></notify-messages>"
+        )
+
+    def test_levels_that_stay_inline_are_marked(self, request_with):
+        text = "{% load notify %}{% notify_messages inline='warning error' %}"
+        given = [(messages.INFO, "a"), (messages.WARNING, "b"), (messages.ERROR, "c")]
+        html = render(text, request_with(*given))
+        assert [" data-inline>" in line for line in html.splitlines() if "<li" in line] == [
+            False,
+            True,
+            True,
+        ]
+        with pytest.raises(TemplateSyntaxError, match=r"no level 'errors'\. Use debug, info"):
+            render("{% load notify %}{% notify_messages inline='errors' %}", request_with())
+
+    def test_markup_of_a_safe_string_is_kept(self, request_with):
+        request = request_with((messages.INFO, mark_safe("<b>Bold</b>")))
+        assert "><b>Bold</b></li>" in render("{% load notify %}{% notify_messages %}", request)
+
+    def test_visitors_have_messages_too(self, request_with):
+        request = request_with((messages.INFO, "Signed out"), who=AnonymousUser())
+        assert "Signed out" in render("{% load notify %}{% notify_messages %}", request)
+
+    def test_without_messages_or_a_request_there_is_nothing(self, request_of, user):
+        text = "{% load notify %}{% notify_messages %}"
+        assert render(text, request_of(user)).strip() == ""
+        assert Template(text).render(Context()).strip() == ""
