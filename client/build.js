@@ -60,7 +60,7 @@ const ordered = {
 
 /** The scripts, each one module with its source map. */
 async function scripts() {
-  const entryPoints = { page: "src/page.js", news: "src/news.js", outside: "src/outside.js", notify: "src/index.js", tasks: "src/tasks.js", inbox: "src/inbox.js", "signed-out": "src/signed-out.js" };
+  const entryPoints = { page: "src/page.js", news: "src/news.js", outside: "src/outside.js", notify: "src/index.js", task: "src/task.js", tasks: "src/tasks.js", inbox: "src/inbox.js", "signed-out": "src/signed-out.js" };
   const output = /** @type {const} */ ({ format: "esm", target: BROWSERS, sourcemap: "external", mangleProps: INTERNAL });
   const result = await build({ ...common, ...output, entryPoints, inject: ["src/platform/document.js"], plugins: [ordered] });
   const made = new Map(result.outputFiles?.map(({ path, text }) => [basename(path), text]));

@@ -7,6 +7,7 @@ The template tags as functions for Jinja templates.
         notify_badge=notify.jinja.notify_badge,
         notify_bell=notify.jinja.notify_bell,
         notify_messages=notify.jinja.notify_messages,
+        notify_progress=notify.jinja.notify_progress,
     )
 
     {{ notify_bell(request) }}
@@ -64,6 +65,11 @@ def notify_messages(request: HttpRequest, inline: str = "") -> SafeString:
     """Returns the output of ``{% notify_messages %}``: Django's messages, which become toasts."""
     source = "{% load notify %}{% notify_messages inline=inline %}"
     return _render(source, request=request, inline=inline)
+
+
+def notify_progress(request: HttpRequest, key: str) -> SafeString:
+    """Returns the output of ``{% notify_progress %}``: the bar of one task, and then its result."""
+    return _render("{% load notify %}{% notify_progress key %}", request=request, key=key)
 
 
 def _render(source: str, **context: object) -> SafeString:

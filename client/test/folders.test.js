@@ -25,6 +25,7 @@ const IMPORTS = {
   "page.js": ["page", "platform"],
   "news.js": ["news", "platform"],
   "outside.js": ["news", "platform"],
+  "task.js": ["page"],
   "tasks.js": ["progress", "platform"],
   "inbox.js": ["inbox"],
   "signed-out.js": ["toasts"],

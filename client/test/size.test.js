@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { gzip } from "pako";
 import { bundle } from "../build.js";
 
-const FILES = ["notify.js", "notify.js.map", "notify.css", "notify.d.ts", "tasks.js", "tasks.js.map", "signed-out.js", "signed-out.js.map", "inbox.css", "page.js", "page.js.map", "inbox.js", "inbox.js.map", "panel.css", "news.js", "news.js.map", "outside.js", "outside.js.map"];
+const FILES = ["notify.js", "notify.js.map", "notify.css", "notify.d.ts", "tasks.js", "tasks.js.map", "signed-out.js", "signed-out.js.map", "inbox.css", "page.js", "page.js.map", "inbox.js", "inbox.js.map", "panel.css", "news.js", "news.js.map", "outside.js", "outside.js.map", "task.js", "task.js.map"];
 
 /** The build of the sources, in its own folder. */
 const building = (async () => {

@@ -73,6 +73,14 @@ def read(
     return InboxPage(shown, glance.counts, more, glance.cursor)
 
 
+def task_of(recipient_id: Any, key: str) -> Notification | None:
+    """Returns the newest notification of a task with this key that is not archived."""
+    rows = Notification.objects.using(database()).filter(recipient=recipient_id, collapse_key=key)
+    newest_first = rows.published().unarchived().order_by("-arrived")
+    # A collation may ignore case.
+    return next((row for row in newest_first if row.progress and row.collapse_key == key), None)
+
+
 def _bytes_of(name: str) -> Func:
     """Returns the bytes of a column of text, for a comparison without the rules of its collation."""
     return Func(

@@ -4,6 +4,7 @@ The template tags of notify:
     {% load notify %}
     {% notify_bell %}       where the bell should appear
     {% notify_badge %}      where only the count should appear
+    {% notify_progress key %}  where one task should be shown
     {% notify_messages %}   in place of the loop over Django's messages
     {% notify %}            before </body>
 """
@@ -24,9 +25,9 @@ from django.utils.translation import gettext
 
 from notify.auth.identity import identity
 from notify.conf import conf
-from notify.inbox import upkeep
+from notify.inbox import lists, upkeep
 from notify.labels import counted, labels, panel_labels
-from notify.protocol import Level
+from notify.protocol import Level, TaskState
 from notify.sending.values import level_from
 
 register = template.Library()
@@ -115,6 +116,16 @@ def _transports(request: HttpRequest, chosen: str) -> str:
     return chosen or " ".join(conf.TRANSPORTS)
 
 
+def _nonce(context: template.Context) -> Any:
+    """
+    Returns the nonce that Django 6 or django-csp has set for a policy that requires one, or None.
+
+    It is made when it is first used, and is false until then. notify itself needs none.
+    """
+    nonce = context.get("csp_nonce")
+    return getattr(context.get("request"), "csp_nonce", None) if nonce is None else nonce
+
+
 def _has_had_user(request: HttpRequest) -> bool:
     """Returns whether somebody may have been signed in in this browser, because that sets a CSRF cookie."""
     return settings.CSRF_USE_SESSIONS or settings.CSRF_COOKIE_NAME in request.COOKIES
@@ -169,6 +180,38 @@ def notify_messages(context: template.Context, inline: str = "") -> dict[str, An
     messages = get_messages(request) if request is not None else ()
     shown = [(message, level_from(message.level)) for message in messages]
     return {"messages": [(message, level, level in levels) for message, level in shown]}
+
+
+@register.inclusion_tag("notify/progress.html", takes_context=True)
+def notify_progress(context: template.Context, key: Any) -> dict[str, Any]:
+    """
+    Render how far one task of the user is, or its result, which the script keeps up to date.
+
+    Args:
+        key: the ``key`` of the task. Without such a task, the place stays empty until it begins.
+    """
+    user = getattr(context.get("request"), "user", None)
+    if user is None or not user.is_authenticated:
+        return {"key": ""}
+    row = lists.task_of(user.pk, f"{key}")
+    nonce = _nonce(context)
+    if row is None:
+        return {"key": f"{key}", "row": None, "nonce": nonce}
+    progress: Any = row.progress
+    runs = progress["ended_at"] is None and progress["state"] != TaskState.LOST
+    # Strings, because templates group the digits of numbers if USE_THOUSAND_SEPARATOR is set.
+    total = None if progress["total"] is None else f"{progress['total']}"
+    return {
+        "key": f"{key}",
+        "nonce": nonce,
+        "row": row,
+        "runs": runs,
+        "state": progress["state"],
+        "title": row.message if runs else row.title,
+        "text": progress["message"] if runs else row.message,
+        "done": f"{progress['done']}",
+        "total": total,
+    }
 
 
 @register.inclusion_tag("notify/bell.html", takes_context=True)

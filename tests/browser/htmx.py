@@ -1,4 +1,4 @@
-"""The demo with the middleware for htmx, and with two views that answer with fragments."""
+"""The demo with the middleware for htmx, two views that answer with fragments, and a page with one task."""
 
 from __future__ import annotations
 
@@ -28,9 +28,21 @@ def listed(request):
     return HttpResponse(engines["django"].from_string(template).render({}, request))
 
 
+def watched(request):
+    """A page that shows one task."""
+    template = """{% extends "demo/base.html" %}{% load notify %}
+        {% block content %}{% notify_progress "export" %}{% endblock %}"""
+    return HttpResponse(engines["django"].from_string(template).render({}, request))
+
+
 def __getattr__(name):
     if name != "urlpatterns":
         raise AttributeError(name)
     from demo_project.urls import urlpatterns  # needs the settings
 
-    return [path("headed/", headed), path("listed/", listed), *urlpatterns]
+    return [
+        path("headed/", headed),
+        path("listed/", listed),
+        path("watched/", watched),
+        *urlpatterns,
+    ]

@@ -18,6 +18,8 @@ import notify
 from notify import inbox
 from notify.inbox import lists
 from notify.models import LISTS, Mailbox, Notification
+from notify.tracking import rows as task_rows
+from notify.tracking.run import TaskRun
 from tests.kit.mailboxes import leave_waiting, mailbox_of
 
 pytestmark = [pytest.mark.database, pytest.mark.users, pytest.mark.django_db(transaction=True)]
@@ -226,3 +228,16 @@ def plan_of(query: QuerySet[Any]) -> str:
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN FORMAT=JSON {sql}", parameters)
         return json.dumps(json.loads(cursor.fetchone()[0]))
+
+
+def test_a_task_is_found_by_its_exact_key(user, other_user):
+    """A notification that is archived, has no progress, or belongs to another user is not found."""
+    task_rows.save(TaskRun(user.pk, "Import", key="k", started_at=timezone.now()))
+    task_rows.save(TaskRun(other_user.pk, "Other", key="x", started_at=timezone.now()))
+    notify.send(user, "No task", key="n")
+    found = lists.task_of(user.pk, "k")
+    assert found
+    assert found.message == "Import"
+    assert [lists.task_of(user.pk, key) for key in ("K", "k ", "n", "x")] == [None] * 4
+    inbox.mark_archived(user)
+    assert lists.task_of(user.pk, "k") is None

@@ -15,15 +15,17 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template, TemplateSyntaxError, engines
 from django.test import Client
 from django.urls import include, path
-from django.utils import translation
+from django.utils import timezone, translation
 from django.utils.safestring import mark_safe
 from django.utils.translation import trans_real
 
 import notify
 from notify.auth.identity import identity
 from notify.labels import labels
-from notify.models import Mailbox
+from notify.models import Mailbox, Notification
 from notify.templatetags import notify as tags
+from notify.tracking import rows as task_rows
+from notify.tracking.run import TaskRun
 from tests.kit.translation import compiled
 
 pytestmark = [pytest.mark.django_db, pytest.mark.users]
@@ -481,3 +483,57 @@ class TestMessages:
         text = "{% load notify %}{% notify_messages %}"
         assert render(text, request_of(user)).strip() == ""
         assert Template(text).render(Context()).strip() == ""
+
+
+class TestProgress:
+    TAG = "{% load notify %}{% notify_progress 'export' %}"
+
+    def save(self, user: Any, **values: Any) -> None:
+        run = TaskRun(user.pk, "Export", key="export", started_at=timezone.now())
+        task_rows.save(run)
+        row = Notification.objects.get(recipient=user)
+        row.progress = {**row.progress, **values}
+        row.save()
+
+    def elements(self, request: Any) -> dict[str, dict[str, str | None]]:
+        return dict(Elements(render(self.TAG, request)).found)
+
+    def test_a_running_task_has_a_bar(self, request_of, user, settings):
+        settings.USE_THOUSAND_SEPARATOR = True
+        self.save(user, state="running", done=1420, total=12000, message="Page 3")
+        found = self.elements(request_of(user))
+        assert found["notify-progress"] == {"key": "export", "state": "running"}
+        bar = {"aria-label": "Export", "max": "12000", "value": "1420"}
+        assert found["progress"] == bar
+        html = render(self.TAG, request_of(user))
+        assert '<p class="nf-task-title">Export</p>' in html
+        assert '<p class="nf-task-text">Page 3</p>' in html
+
+    def test_without_a_total_the_bar_is_indeterminate(self, request_of, user):
+        self.save(user, state="running", done=3, total=None)
+        assert self.elements(request_of(user))["progress"] == {"aria-label": "Export"}
+
+    def test_the_result_takes_its_place_with_a_link(self, request_of, user):
+        self.save(user, state="succeeded", ended_at="2026-11-20T23:00:00+00:00")
+        Notification.objects.update(title="Export", message="<3 rows", url="/exports/7/")
+        found = self.elements(request_of(user))
+        assert "hidden" in found["progress"]
+        assert found["a"] == {"href": "/exports/7/"}
+        assert "&lt;3 rows" in render(self.TAG, request_of(user))
+
+    def test_the_script_has_the_nonce_of_the_page(self, request_of, user):
+        html = render(self.TAG, request_of(user), csp_nonce="abc")
+        assert html.count('nonce="abc"') == 1
+
+    def test_a_lost_task_has_no_bar(self, request_of, user):
+        self.save(user, state="lost")
+        assert "hidden" in self.elements(request_of(user))["progress"]
+
+    def test_another_user_and_nobody_see_nothing_of_it(self, request_of, user, other_user):
+        self.save(user)
+        html = render(self.TAG, request_of(other_user))
+        script, element = html.strip().splitlines()
+        assert "notify/task.js" in script
+        assert element == '<notify-progress key="export"></notify-progress>'
+        assert render(self.TAG, request_of(AnonymousUser())).strip() == ""
+        assert Template(self.TAG).render(Context()).strip() == ""
