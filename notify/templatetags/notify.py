@@ -94,16 +94,6 @@ def notify(
     }
 
 
-def _nonce(context: template.Context) -> Any:
-    """
-    Returns the nonce of a policy that requires one, or None. notify itself needs none.
-
-    Django 6 or django-csp sets it. It is made when it is first used, and is false until then.
-    """
-    nonce = context.get("csp_nonce")
-    return nonce if nonce is not None else getattr(context.get("request"), "csp_nonce", None)
-
-
 def _transports(request: HttpRequest, chosen: str) -> str:
     """
     Returns the transports of a page: those chosen for it, or NOTIFY_TRANSPORTS.

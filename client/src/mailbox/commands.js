@@ -35,8 +35,8 @@ export class Commands extends Emitter {
   #posted = new Set();
   #retry = new Timer();
   #backoff = new Backoff();
-  /** Until all are sent again, in ms. @type {number | undefined} */
-  #wait;
+  /** Until all are sent again, in ms. Nothing else is sent meanwhile. */
+  #wait = 0;
   /** The answer to the request for a new CSRF token. False if that was refused as well. @type {Promise<any> | false | undefined} */
   #renewal;
   /** The tokens in place of those of the page that were refused. @type {Map<unknown, string>} */
@@ -104,7 +104,7 @@ export class Commands extends Emitter {
    */
   _resend(leaving) {
     this.#retry.stop();
-    this.#wait = undefined;
+    this.#wait = 0;
     for (const command of this._pending) {
       if (!this.#posted.has(command.ref)) this.#deliver(command, leaving);
     }
@@ -122,12 +122,12 @@ export class Commands extends Emitter {
    */
   #deliver(command, leaving) {
     if (leaving) this.#post(command);
-    else if (this.#posted.size === 0 && this.#wait === undefined && !this.#options.send(command)) this.#post(this._pending[0]);
+    else if (!this.#posted.size && !this.#wait && !this.#options.send(command)) this.#post(this._pending[0]);
   }
 
   #later() {
     // Drawn once for all commands that fail together, so that they count as one try.
-    this.#wait ??= this.#backoff.next();
+    this.#wait ||= this.#backoff.next();
     this.#retry.start(this.#wait, () => this._resend());
   }
 
@@ -156,7 +156,7 @@ export class Commands extends Emitter {
     }
     this.#posted.delete(ref);
     this.#conclude(ref, response, answer);
-    if (this.#wait === undefined) this._resend();
+    if (!this.#wait) this._resend();
   }
 
   /** Get a token in place of the page's, which another tab has made stale by signing in anew. Returns the server's answer. */
