@@ -40,7 +40,7 @@ const BROWSERS = ["chrome105", "firefox115", "safari15.6"];
  * that alike modules have to be near each other. The order means nothing else, and a module that is missing here follows.
  */
 const ORDER = [
-  "protocol", "platform/json", "link/transports/transport", "platform/stored-value", "platform/href", "platform/dom",
+  "platform/json", "link/transports/transport", "protocol", "platform/stored-value", "platform/href", "platform/dom",
   "platform/clock", "link/backoff", "link/lifecycle", "platform/timer", "link/liveness", "link/race",
   "platform/emitter", "link/tabs", "link/transports/push", "link/transports/shared", "link/transports/poll",
   "link/connection", "link/network", "mailbox/commands", "toasts/toasts", "mailbox/store", "link/ladder",

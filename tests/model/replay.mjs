@@ -11,7 +11,7 @@ import "../../client/test/kit/custom-event.js";
 
 globalThis.setTimeout = /** @type {any} */ (() => 0); // the model has no clock
 let now = 0;
-globalThis.Date = /** @type {any} */ (class { toISOString = () => String(++now) }); // each mark has its own moment
+globalThis.Date = /** @type {any} */ (class { toJSON = () => String(++now) }); // each mark has its own moment
 
 const MARKS = ["seen_at", "read_at", "archived_at", "dismissed_at", "acted_at"];
 

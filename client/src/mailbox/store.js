@@ -159,7 +159,7 @@ export class Store extends Emitter {
     const before = this.#views(shown.map(([id]) => id));
     const timer = setTimeout(() => this._fail(ref), OVERLAY_LIFE);
     // Of a mark that only the server can show, or a newer tab knows, nothing is shown.
-    this.#overlays.push({ mark: /** @type {Mark} */ (mark), ref, shown: new Map(shown), epoch: epochOf(this.cursor), timer, at: new Date().toISOString() });
+    this.#overlays.push({ mark: /** @type {Mark} */ (mark), ref, shown: new Map(shown), epoch: epochOf(this.cursor), timer, at: new Date().toJSON() });
     for (const change of this.#differences(before)) this._emit("change", change);
   }
 
