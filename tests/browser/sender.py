@@ -34,6 +34,7 @@ def send(to: str, message: str, **options: Any) -> dict[str, Any]:
 
     import notify
 
+    options["actions"] = [notify.Action(**action) for action in options.get("actions", [])]
     sent = notify.send(get_user_model().objects.get(username=to), message, **options)
     return {"id": sent.pk, "position": sent.position}
 
@@ -44,6 +45,24 @@ def flood(to: str, number: int, seconds: float) -> None:
     for count in range(number):
         send(to, f"Event {count}")
         time.sleep(max(0, begun + seconds * count / number - time.monotonic()))
+
+
+def stored(to: str) -> dict[str, Any]:
+    """Returns the marks of a user's notifications, the counts, and how often the action was run."""
+    from django.contrib.auth import get_user_model
+
+    import notify
+    from demo_project.models import Payment
+    from notify.models import Notification
+
+    user = get_user_model().objects.get(username=to)
+    names = ("seen_at", "read_at", "archived_at", "dismissed_at", "acted_at")
+    rows = Notification.objects.filter(recipient=user)
+    return {
+        "rows": {row.message: [name for name in names if getattr(row, name)] for row in rows},
+        "counts": notify.inbox.counts(user)._asdict(),
+        "acts": Payment.objects.filter(user=user).count(),
+    }
 
 
 def retract(to: str, key: str) -> None:
@@ -108,7 +127,7 @@ def sign_out(name: str) -> None:
 
 def main() -> None:
     django.setup()
-    known = [visitor, send, flood, retract, task, tell, die, advance, step, sign_out]
+    known = [visitor, send, flood, stored, retract, task, tell, die, advance, step, sign_out]
     calls = {call.__name__: call for call in known}
     for line in sys.stdin:
         arguments = json.loads(line)
