@@ -18,12 +18,8 @@ export class Echo {
 
   /** @param {AbortSignal} [signal] */
   start(signal) {
-    const stored = new StoredValue("sessionStorage", "notify:tab");
-    this.#tab = stored.read() ?? newTab();
-    stored.write(this.#tab);
-    // Where nothing can be stored, the next page of this tab has another name, so it must not be sent.
-    if (stored.read() !== this.#tab) this.#tab = "";
-    if (this.#tab) document.documentElement.dataset.notifyTab = this.#tab;
+    this.#name();
+    listen(document, "notify:state", () => this.#name(), signal); // a root may come later
     if (document.cookie.includes(`${COOKIE}=`)) this.#setCookie("", 0); // the request for this page had it
 
     listen(document, "notify:notification", (event) => {
@@ -37,8 +33,23 @@ export class Echo {
     listen(window, "submit click", (event) => this.#leave(event), signal);
   }
 
+  get #isAsked() {
+    return document.querySelector('notify-root[echo="quiet"]') !== null;
+  }
+
   get #isQuiet() {
-    return this.#tab !== "" && document.querySelector('notify-root[echo="quiet"]') !== null;
+    return this.#tab !== "" && this.#isAsked;
+  }
+
+  /** Give the tab its name, unless it has one. Where the site does not ask for it, nothing is stored. */
+  #name() {
+    if (this.#tab || !this.#isAsked) return;
+    const stored = new StoredValue("sessionStorage", "notify:tab");
+    const name = stored.read() ?? newTab();
+    stored.write(name);
+    // Where nothing can be stored, the next page of this tab has another name, so it must not be sent.
+    if (stored.read() !== name) return;
+    this.#tab = document.documentElement.dataset.notifyTab = name;
   }
 
   /** @param {MouseEvent} event  or that of a form, which has no keys */

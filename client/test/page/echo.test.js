@@ -139,3 +139,16 @@ test("a tab that can store nothing has no name, as its next page would have anot
   assert.deepEqual([leave("submit", {}), request("/pay/")], [[], {}]);
   assert.deepEqual([shows(), shows("00a1b2c3d4")], [true, false]);
 });
+
+test("a tab has no name before the site asks for it", () => {
+  const kept = new Map();
+  load(kept);
+  kept.clear();
+  page = Object.assign(new Page(), { echo: "toast" });
+  globals({ document: page });
+  new Echo().start();
+  assert.deepEqual([kept.size, page.documentElement.dataset.notifyTab], [0, undefined]);
+  page.echo = "quiet";
+  page.dispatchEvent(new Event("notify:state"));
+  assert.equal(JSON.parse(kept.get("notify:tab")), page.documentElement.dataset.notifyTab);
+});
