@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -174,11 +172,7 @@ def test_a_position_set_by_a_script_survives_a_swapped_body(alice: Person) -> No
 def test_toasts_fit_the_screen(
     meet: Callable[..., Person], name: str, look: str, options: dict[str, Any]
 ) -> None:
-    """
-    In light, dark and 360 px wide, nothing is cut off or scrolls sideways.
-
-    The README shows one of these.
-    """
+    """In light, dark and 360 px wide, nothing is cut off or scrolls sideways."""
     reader = meet(name, number=False, **options)
     tab = reader.open("/")
     reader.send("Row 41 has no date.", level="error", title="Import failed", url="/imports/")
@@ -194,5 +188,3 @@ def test_toasts_fit_the_screen(
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
     picture = PROJECT / "test-results" / f"toast-{look}.png"
     tab.page.screenshot(path=picture, animations="disabled")
-    if look == "light" and os.environ.get("NOTIFY_WRITE_SCREENSHOT"):
-        shutil.copy(picture, PROJECT / "docs" / "images" / "toast.png")
