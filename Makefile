@@ -18,7 +18,7 @@ TIMED := tests/conformance/test_drain.py tests/conformance/test_gone.py tests/co
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-all check soak bench docs release build format \
+.PHONY: help demo test test-all check soak bench docs release build format messages \
 	programs port quick rest lint types layers migrations js js-check built wheel
 
 # A renamed folder or a removed Python breaks .venv, so it is created again.
@@ -62,6 +62,10 @@ release: check  ## Check, date the changelog, commit "Version X.Y.Z", tag (VERSI
 
 build: $(MODULES) ## Bundle the client into notify/static/notify
 	cd client && npm run build
+
+messages: $(READY)  ## Collect the texts for the translations, and compile these
+	cd notify && $(abspath $(BIN))/django-admin makemessages --all --add-location file --no-obsolete
+	cd notify && $(abspath $(BIN))/django-admin compilemessages
 
 format: $(READY) ## Format the sources and fix what ruff can fix
 	$(BIN)/ruff check --fix

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.core.signals import setting_changed
 from django.utils.autoreload import file_changed
-from django.utils.translation import get_language, gettext, ngettext
+from django.utils.translation import get_language, gettext, ngettext, pgettext
 
 from notify.models import LEVEL_NAMES
 
@@ -60,7 +60,7 @@ def panel_labels() -> dict[str, str]:
         "unread": gettext("Unread"),
         "archived": gettext("Archived"),
         "lists": gettext("Lists"),
-        "is_unread": gettext("Unread"),
+        "is_unread": pgettext("one notification", "Unread"),
         "mark_read": gettext("Mark as read"),
         "mark_unread": gettext("Mark as unread"),
         "archive": gettext("Archive"),

@@ -44,14 +44,21 @@ def make_catalogue(folder: Path) -> Path:
     Returns a folder for LOCALE_PATHS.
     """
     sources = folder / "notify"
-    shutil.copytree(notify.__path__[0], sources, ignore=shutil.ignore_patterns("__pycache__"))
-    locale = sources / "locale"
+    locale = copy_sources(sources)
+    shutil.rmtree(locale)
     locale.mkdir()
-    _django_admin(sources, "makemessages", "--locale", LANGUAGE)
+    django_admin(sources, "makemessages", "--locale", LANGUAGE)
     messages = locale / LANGUAGE / "LC_MESSAGES" / "django.po"
     messages.write_text(translated(messages.read_text("utf-8")), "utf-8")
-    _django_admin(sources, "compilemessages")
+    django_admin(sources, "compilemessages")
     return locale
+
+
+def copy_sources(folder: Path) -> Path:
+    """Copy the package into a new folder. Returns the folder of its translations."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.mo")
+    shutil.copytree(notify.__path__[0], folder, ignore=ignored)
+    return folder / "locale"
 
 
 def translated(messages: str) -> str:
@@ -76,7 +83,7 @@ def _bracketed(text: str, form: str = "") -> str:
     return f'"{form}⟦{text[1:-2]}⟧"\n'
 
 
-def _django_admin(folder: Path, *arguments: str) -> None:
+def django_admin(folder: Path, *arguments: str) -> None:
     env = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     # Not python -m django, which would import the modules of the folder in place of others.
     command = [str(Path(sys.executable).with_name("django-admin")), *arguments]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import gettext
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tests.kit import servers
 from tests.kit import translation as made_up
 
 PACKAGE = Path(notify.__path__[0])
+LANGUAGES = ["ar", "de", "es", "fr", "he", "ja", "pt_BR", "zh_Hans"]
 MARKING = {"_", "gettext", "gettext_lazy", "ngettext"}
 
 
@@ -75,3 +78,58 @@ def test_every_name_in_the_admin_is_found(made_up_language):
     admin = site._registry[Notification]
     shown += [admin.publish.short_description, admin.detail.short_description]  # type: ignore[attr-defined]
     assert [str(name) for name in shown if "⟦" not in str(name)] == []
+
+
+# -- The translations that notify comes with -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the translations, into which the texts of the sources are collected again."""
+    servers.need(servers.find_gettext)
+    sources = tmp_path_factory.mktemp("translations") / "notify"
+    locale = made_up.copy_sources(sources)
+    made_up.django_admin(sources, "makemessages", "--all", "--add-location", "file", "--no-obsolete")
+    made_up.django_admin(sources, "compilemessages")
+    return locale
+
+
+def catalogue_in(folder: Path, language: str, suffix: str) -> Path:
+    return folder / language / "LC_MESSAGES" / f"django.{suffix}"
+
+
+def texts_of(catalogue: Path, *kind: str) -> list[str]:
+    """Returns the texts of one kind, such as those without a translation."""
+    program = servers.find_program("msgattrib", package="gettext")
+    found = subprocess.run([program, *kind, catalogue], capture_output=True, text=True, check=True)
+    return [line for line in found.stdout.splitlines() if "msgid" in line][1:]
+
+
+def test_notify_comes_with_these_languages():
+    assert sorted(folder.name for folder in (PACKAGE / "locale").iterdir()) == LANGUAGES
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_is_translated(collected: Path, language: str):
+    """A text that was changed or added needs a translation in each language: make messages."""
+    catalogue = catalogue_in(collected, language, "po")
+    assert texts_of(catalogue, "--untranslated", "--no-obsolete") == []
+    assert texts_of(catalogue, "--only-fuzzy", "--no-obsolete") == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_translation_has_the_placeholders_and_the_plural_forms(collected: Path, language: str):
+    program = servers.find_program("msgfmt", package="gettext")
+    catalogue = catalogue_in(collected, language, "po")
+    check = subprocess.run([program, "--check", "-o", "-", catalogue], capture_output=True)
+    assert check.returncode == 0, check.stderr.decode()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_compiled_catalogue_is_up_to_date(collected: Path, language: str):
+    def compiled(folder: Path) -> dict[object, str]:
+        with open(catalogue_in(folder, language, "mo"), "rb") as file:
+            texts: dict[object, str] = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+        return {text: translated for text, translated in texts.items() if text != ""}
+
+    assert compiled(PACKAGE / "locale") == compiled(collected), "Run: make messages"
