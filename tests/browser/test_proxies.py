@@ -94,7 +94,7 @@ class Watched:
 
 
 class Numbers:
-    """Sends 1, 2, 3 and so on, independently of all else."""
+    """Sends 1, 2, 3 and so on, independently of all else, as errors, which have toasts in a flood too."""
 
     def __init__(self, to: Person) -> None:
         self.to = to
@@ -104,7 +104,7 @@ class Numbers:
     def send(self, count: int = 1) -> str:
         for _ in range(count):
             self.sent.append(str(next(self._numbers)))
-            self.to.send(self.sent[-1])
+            self.to.send(self.sent[-1], level="error")
         return self.sent[-1]
 
     def until(self, is_done: Callable[[], bool], within: float = PATIENCE) -> None:
