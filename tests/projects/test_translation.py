@@ -89,7 +89,9 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     servers.need(servers.find_gettext)
     sources = tmp_path_factory.mktemp("translations") / "notify"
     locale = made_up.copy_sources(sources)
-    made_up.django_admin(sources, "makemessages", "--all", "--add-location", "file", "--no-obsolete")
+    made_up.django_admin(
+        sources, "makemessages", "--all", "--add-location", "file", "--no-obsolete"
+    )
     made_up.django_admin(sources, "compilemessages")
     return locale
 
@@ -118,7 +120,9 @@ def test_every_text_is_translated(collected: Path, language: str):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_translation_has_the_placeholders_and_the_plural_forms(collected: Path, language: str):
+def test_every_translation_has_the_placeholders_and_the_plural_forms(
+    collected: Path, language: str
+):
     program = servers.find_program("msgfmt", package="gettext")
     catalogue = catalogue_in(collected, language, "po")
     check = subprocess.run([program, "--check", "-o", "-", catalogue], capture_output=True)
