@@ -59,6 +59,14 @@ def test_messages_are_those_of_the_tag(request_of, user):
     assert "data-inline>No</li>" in text
 
 
+def test_the_bar_of_a_task_is_that_of_the_tag(request_of, user):
+    request = request_of(user)
+    tag = Template("{% load notify %}{% notify_progress 'export' %}")
+    text = tag.render(Context({"request": request}))
+    assert jinja.notify_progress(request, "export") == text
+    assert 'key="export"' in text
+
+
 def test_a_visitor_who_is_not_signed_in_gets_nothing(request_of):
     assert jinja.notify(request_of(AnonymousUser())).strip() == ""
     assert jinja.notify_badge(request_of(AnonymousUser())).strip() == ""

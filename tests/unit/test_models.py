@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 import notify
 from notify import models, protocol
 from notify.encoding import timestamp
-from notify.models import Mailbox, Notification, TaskPart, TaskRecord
+from notify.models import ActionRecord, Mailbox, Notification, TaskPart, TaskRecord
 from notify.protocol import Counts, Cursor
 from tests.kit.mailboxes import leave_waiting, mailbox_of, rows_of
 
@@ -141,6 +141,8 @@ def test_tasks_and_their_parts_are_named_by_their_notification(user):
     with notify.progress(user, "Import"):
         task = TaskRecord.objects.get()
         assert str(task) == f"task of notification {task.pk}: running"
+        record = ActionRecord(notification_id=task.pk)
+        assert str(record) == f"action of notification {task.pk}"
         part = TaskPart(task=task, job="celery:7")
         assert str(part) == f"celery:7 of notification {task.pk}"
 
