@@ -92,14 +92,29 @@ def test_the_same_text_again_is_one_toast_that_counts(alice: Person) -> None:
 # -- Many at once --------------------------------------------------------------------------------
 
 
+COUNT_TOASTS = """() => {
+  window.shown = 0
+  window.addEventListener("notify:notification", (event) => {
+    if (!event.defaultPrevented) window.shown += 1
+  })
+}"""
+IN_TOASTS_OR_IN_LINE = """(sent) => {
+  const line = document.querySelector("[data-level=notifications]:not([data-state=closing])")
+  return window.shown + parseInt(line?.textContent.match(/\\d+/)) === sent
+}"""
+
+
 def test_a_flood_is_three_toasts_and_a_line_and_nothing_is_lost(alice: Person) -> None:
+    """Each has a toast or is in the line. How many have one depends on the speed of the machine."""
     tab = alice.open("/")
+    tab.page.evaluate(COUNT_TOASTS)
     alice.site.call("flood", to=alice.name, number=500, seconds=5)
     alice.send("It failed", level="error")
     expect(tab.toast("It failed")).to_be_visible()
     expect(summary(tab)).to_contain_text("new notifications")
-    expect(tab.page.locator(".nf-toast:visible:not([data-state=closing])")).to_have_count(3)
-    expect(summary(tab)).to_contain_text("494 new notifications")
+    tab.page.wait_for_function(IN_TOASTS_OR_IN_LINE, arg=501)
+    assert tab.page.evaluate("shown") < 250
+    assert tab.page.locator(".nf-toast:visible:not([data-state=closing])").count() <= 3
     tab.page.goto(tab.url + INBOX)
     expect(tab.page.get_by_text("501 unread")).to_be_visible()
 
