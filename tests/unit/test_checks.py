@@ -49,6 +49,7 @@ def template(settings, tmp_path):
     return (tmp_path / "base.html").write_text
 
 
+@pytest.mark.django_db  # Django 6.1 also runs the checks of the database
 def test_the_project_of_these_tests_is_in_order(settings, template):
     """Each check is registered under the tag of the app. None of them reports anything here."""
     template("{% load notify %}{% notify %}")
@@ -56,6 +57,7 @@ def test_the_project_of_these_tests_is_in_order(settings, template):
     assert run_checks(tags=["notify"]) == []
 
 
+@pytest.mark.django_db  # Django 6.1 also runs the checks of the database
 def test_the_checks_are_registered(settings):
     settings.DEBUG = False
     settings.NOTIFY_RETENTON = 1
