@@ -29,6 +29,9 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 IN_BACKGROUND = 'Object.defineProperty(Document.prototype, "hidden", { get: () => true })'
+RIGHT_TO_LEFT = """
+new MutationObserver(() => { document.documentElement.dir = "rtl" }).observe(document, { childList: true })
+"""
 WATCH_POLICY = """
 document.addEventListener("securitypolicyviolation", (event) => {
   console.error("Policy violated: " + event.violatedDirective + " by " + event.blockedURI)

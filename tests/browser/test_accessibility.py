@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PROJECT, Person, Tab
+from tests.browser.conftest import PROJECT, RIGHT_TO_LEFT, Person, Tab
 from tests.kit import servers
 
 AXE = PROJECT / "client" / "node_modules" / "axe-core" / "axe.min.js"
@@ -27,9 +27,6 @@ SIGHTS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": PHONE},
     "zoomed": {"viewport": ZOOMED, "device_scale_factor": 2},
 }
-RIGHT_TO_LEFT = """
-new MutationObserver(() => { document.documentElement.dir = "rtl" }).observe(document, { childList: true })
-"""
 PAGES = ("/", "/imports/", "/redirect/", "/rollback/", "/actions/", "/send/", "/polling/")
 INBOX = "/notify/inbox/"
 LISTS = (INBOX, f"{INBOX}?view=unread", f"{INBOX}?view=archived", f"{INBOX}?category=none")

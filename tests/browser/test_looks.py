@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Route, expect
 
-from tests.browser.conftest import Person, Tab
+from tests.browser.conftest import RIGHT_TO_LEFT, Person, Tab
 
 PHONE = {"width": 360, "height": 640}
 # Features that are newer than the browsers in the README: those that the scripts use only where they exist,
@@ -91,10 +91,7 @@ def test_a_small_root_font_makes_no_small_toasts_and_a_large_one_makes_large_one
 
 
 def test_a_text_begins_at_the_icon_whatever_its_direction(alice: Person) -> None:
-    alice.context.add_init_script(
-        "new MutationObserver(() => { document.documentElement.dir = 'rtl' })"
-        ".observe(document, { childList: true })"
-    )
+    alice.context.add_init_script(RIGHT_TO_LEFT)
     tab = alice.open("/")
     alice.send("Hello", level="error")
     alice.send("שלום", level="error")

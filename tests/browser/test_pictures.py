@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PROJECT, Person, Tab
-from tests.browser.test_accessibility import DESK, PHONE, RIGHT_TO_LEFT
+from tests.browser.conftest import PROJECT, RIGHT_TO_LEFT, Person, Tab
+from tests.browser.test_accessibility import DESK, PHONE
 
 INBOX = "/notify/inbox/"
 SIDEWAYS = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
