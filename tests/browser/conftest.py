@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -49,6 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+
+
+def until(get: Callable[[], Any], wanted: Any) -> float:
+    """Wait until the call returns the wanted value. Returns the seconds it took."""
+    start = time.monotonic()
+    while (found := get()) != wanted:
+        assert time.monotonic() < start + PATIENCE, f"{found} instead of {wanted}"
+        time.sleep(0.02)
+    return time.monotonic() - start
 
 
 class Site:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Person, Tab
+from tests.browser.conftest import Person, Tab, until
 from tests.faults.proxy import Proxy
-from tests.kit.patience import PATIENCE
 
 PHONE = {"width": 360, "height": 640}
 STEPS = 30
@@ -66,13 +64,6 @@ def tabs(meet: Callable[..., Person], alice: Person) -> Iterator[list[Cut]]:
         link.close()
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_three_tabs_show_the_same_at_rest(alice: Person, tabs: list[Cut], seed: int) -> None:
     dice = random.Random(seed)
@@ -112,14 +103,16 @@ def test_three_tabs_show_the_same_at_rest(alice: Person, tabs: list[Cut], seed: 
     def stored() -> Any:
         return alice.site.call("stored", to=alice.name)
 
-    until(lambda: all("read_at" in stored()["rows"][end] for end in ends), f"Not executed: {did}")
+    print(did)  # shown if the test fails
+    until(lambda: all("read_at" in stored()["rows"][end] for end in ends), True)
 
-    def shows_what_is_stored(tab: Cut) -> bool:
+    def difference(tab: Cut) -> Any:
         now = stored()  # read again, because a toast that is looked at is marked as seen
-        return bool(tab.page.evaluate(SEEN) == [now["rows"], now["counts"]])
+        shown = tab.page.evaluate(SEEN)
+        return None if shown == [now["rows"], now["counts"]] else [shown, now]
 
-    for number, tab in enumerate(tabs):
+    for tab in tabs:
         tab.tab.wait(transport="", state="open")
-        until(partial(shows_what_is_stored, tab), f"Tab {number} shows something else after {did}")
+        until(partial(difference, tab), None)
     end = stored()
     assert end["acts"] == sum("acted_at" in row for row in end["rows"].values())

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, Route
 
-from tests.browser.conftest import CHROMIUM_FLAGS, Person, Site, Tab
+from tests.browser.conftest import CHROMIUM_FLAGS, Person, Site, Tab, until
 from tests.faults import at_most
 from tests.kit import servers
-from tests.kit.patience import PATIENCE
 
 # The attributes that the template tag would write with other settings.
 ATTRIBUTES = """
@@ -49,15 +48,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def count(site: Site, which: str = "open") -> dict[str, int]:
     with urllib.request.urlopen(f"{site.web.url}/count/") as answer:
         return {name: n for name, n in json.load(answer)[which].items() if name and n}
-
-
-def until(get: Callable[[], Any], wanted: Any) -> float:
-    """Wait until the call returns the wanted value. Returns the seconds it took."""
-    start = time.monotonic()
-    while (found := get()) != wanted:
-        assert time.monotonic() < start + PATIENCE, f"{found} instead of {wanted}"
-        time.sleep(0.02)
-    return time.monotonic() - start
 
 
 @pytest.fixture(scope="module")
